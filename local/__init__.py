@@ -1,0 +1,1 @@
+"""One machine: the deployed app on an AWS emulator, driven the way AWS drives it."""
