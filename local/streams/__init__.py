@@ -1,0 +1,1 @@
+"""Event source mappings of DynamoDB streams, driven as AWS Lambda drives them."""
