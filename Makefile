@@ -1,0 +1,84 @@
+# Every target makes the environment it needs first, so each is the only command to type.
+# Needed beforehand: git, make, and Python >= 3.11 with venv. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+
+.PHONY: env up down demo test lint types synth bench conformance deploy lock clean help
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 14
+
+env: $(VENV)/.synced node_modules/.installed  ## make the Python and Node environment
+
+up: env  ## start the system on this machine (PORT=8787 moves it)
+	@python -m local up
+
+down: env  ## stop it and keep its data (CLEAN=1 removes them)
+	@python -m local down
+
+demo: env  ## start it, drive traffic through it and report
+	@python -m local demo
+
+test: lint types synth  ## lint, types, synth checks and every test
+	@python -m pytest tests
+
+lint: env  ## style
+	@ruff check .
+	@ruff format --check .
+
+types: env  ## static types
+	@mypy
+
+synth: env  ## synthesize both stages, offline, with every check
+	@cdk synth --quiet -c stage=local --output cdk.out
+	@cdk synth --quiet -c stage=prod --output cdk.out.prod
+	@cfn-lint cdk.out/*.template.json cdk.out.prod/*.template.json
+
+bench: env  ## measure throughput, latency and write units
+	@python -m bench
+
+conformance: env  ## run the adapters' contract on a second DynamoDB engine
+	@python -m pytest tests -m conformance
+
+deploy: env  ## deploy stage prod to the AWS account of the current credentials
+	@cdk deploy -c stage=prod --output cdk.out.prod
+
+lock: $(BIN)/uv  ## resolve the dependencies again, into requirements/*.lock
+	@uv pip compile --quiet --upgrade $(COMPILE) requirements/dev.in --output-file requirements/dev.lock
+	@uv pip compile --quiet --upgrade $(COMPILE) --constraints requirements/dev.lock \
+		requirements/runtime.in --output-file requirements/runtime.lock
+
+clean:  ## remove everything that was made here, except local data
+	@rm -rf $(VENV) node_modules build cdk.out cdk.out.prod .mypy_cache .ruff_cache .pytest_cache
+
+# The runtime lock follows the development lock, because the local AWS runs functions on this
+# environment's interpreter and asks for one exact botocore: what is tested is what is deployed.
+COMPILE := --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
+
+$(BIN)/uv:
+	@command -v git >/dev/null || { echo "git is missing: install it and try again" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null \
+		|| { echo "$(PYTHON) is missing: install Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is $$($(PYTHON) -V 2>&1), but 3.11 or newer is needed" \
+			"(choose one with make PYTHON=...)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "$(PYTHON) has no venv: install it (Debian: apt-get install python3-venv)" >&2; \
+			exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.synced: requirements/dev.lock | $(BIN)/uv
+	@uv pip sync --quiet --require-hashes requirements/dev.lock
+	@touch $@
+
+node_modules/.installed: package-lock.json $(VENV)/.synced
+	@npm ci --silent
+	@touch $@

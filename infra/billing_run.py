@@ -1,0 +1,89 @@
+"""The billing run: a schedule finds who is due and queues them, one message bills one customer."""
+
+import json
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.function import AppFunction, Runtime
+from infra.queues import dead_letter_queue, work_queue
+
+
+class BillingRun(Construct):
+    def __init__(self, scope: Construct, id: str, *, runtime: Runtime) -> None:
+        super().__init__(scope, id)
+        bill_timeout = Duration.seconds(120)
+        self.failures = dead_letter_queue(self, "Failures", runtime.stage)
+        self.queue = work_queue(
+            self,
+            "Queue",
+            runtime.stage,
+            # Six times the timeout, so that a message still being retried is not delivered twice.
+            visibility=Duration.seconds(6 * 120),
+            dead_letters=self.failures,
+        )
+        self.start = AppFunction(
+            self,
+            "StartBillingRun",
+            runtime=runtime,
+            module="start_billing_run",
+            timeout=Duration.seconds(120),
+            environment={"BILLING_QUEUE_URL": self.queue.queue_url},
+        )
+        self.start.add_to_role_policy(_queue_statement(self.queue, "SendMessage"))
+        self.bill = AppFunction(
+            self, "BillCustomer", runtime=runtime, module="bill_customer", timeout=bill_timeout
+        )
+        self.bill.add_to_role_policy(
+            _queue_statement(self.queue, "ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+        )
+        lambda_.CfnEventSourceMapping(
+            self,
+            "Mapping",
+            event_source_arn=self.queue.queue_arn,
+            function_name=self.bill.function_name,
+            batch_size=10,
+            function_response_types=["ReportBatchItemFailures"],
+        ).node.add_dependency(self.bill.role)
+        self.schedule_failures = dead_letter_queue(self, "ScheduleFailures", runtime.stage)
+        self._add_schedule()
+
+    def _add_schedule(self) -> None:
+        role = iam.Role(
+            self, "ScheduleRole", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com")
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["lambda:InvokeFunction"], resources=[self.start.function_arn]
+            )
+        )
+        role.add_to_policy(_queue_statement(self.schedule_failures, "SendMessage"))
+        scheduler.CfnSchedule(
+            self,
+            "Schedule",
+            description="Starts a billing run for everyone who is due.",
+            schedule_expression="rate(15 minutes)",
+            flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
+            target=scheduler.CfnSchedule.TargetProperty(
+                arn=self.start.function_arn,
+                role_arn=role.role_arn,
+                # A run judges what is due at the time it was scheduled for, however late it starts.
+                input=json.dumps({"scheduled_at": "<aws.scheduler.scheduled-time>"}),
+                dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(
+                    arn=self.schedule_failures.queue_arn
+                ),
+                retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(
+                    maximum_event_age_in_seconds=3600, maximum_retry_attempts=10
+                ),
+            ),
+        )
+
+
+def _queue_statement(queue: sqs.Queue, *actions: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        actions=[f"sqs:{action}" for action in actions], resources=[queue.queue_arn]
+    )

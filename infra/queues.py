@@ -1,0 +1,38 @@
+"""Queues: encrypted, refusing plain connections, and each with somewhere to put what failed."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.acknowledgements import acknowledge
+from infra.stage import Stage
+
+
+def dead_letter_queue(scope: Construct, id: str, stage: Stage) -> sqs.Queue:
+    """Keeps what could not be processed for as long as SQS can, fourteen days."""
+    queue = sqs.Queue(
+        scope,
+        id,
+        encryption=sqs.QueueEncryption.SQS_MANAGED,
+        enforce_ssl=True,
+        retention_period=Duration.days(14),
+        removal_policy=stage.removal_policy,
+    )
+    acknowledge(queue, "SQS3", "It is a dead-letter queue: of a stream mapping or a schedule.")
+    return queue
+
+
+def work_queue(
+    scope: Construct, id: str, stage: Stage, *, visibility: Duration, dead_letters: sqs.Queue
+) -> sqs.Queue:
+    """A message that failed five times moves to `dead_letters`."""
+    return sqs.Queue(
+        scope,
+        id,
+        encryption=sqs.QueueEncryption.SQS_MANAGED,
+        enforce_ssl=True,
+        visibility_timeout=visibility,
+        retention_period=Duration.days(14),
+        removal_policy=stage.removal_policy,
+        dead_letter_queue=sqs.DeadLetterQueue(max_receive_count=5, queue=dead_letters),
+    )
