@@ -50,9 +50,9 @@ class BillingRun(Construct):
             function_response_types=["ReportBatchItemFailures"],
         ).node.add_dependency(self.bill.role)
         self.schedule_failures = dead_letter_queue(self, "ScheduleFailures", runtime.stage)
-        self._add_schedule()
+        self.schedule = self._schedule()
 
-    def _add_schedule(self) -> None:
+    def _schedule(self) -> scheduler.CfnSchedule:
         role = iam.Role(
             self, "ScheduleRole", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com")
         )
@@ -62,7 +62,7 @@ class BillingRun(Construct):
             )
         )
         role.add_to_policy(_queue_statement(self.schedule_failures, "SendMessage"))
-        scheduler.CfnSchedule(
+        return scheduler.CfnSchedule(
             self,
             "Schedule",
             description="Starts a billing run for everyone who is due.",

@@ -8,6 +8,7 @@ from infra.api import Api
 from infra.billing_run import BillingRun
 from infra.bundle import Bundle
 from infra.function import make_runtime
+from infra.monitoring import Monitoring
 from infra.reactions import Reactions
 from infra.stage import Stage
 from infra.tables import Tables
@@ -37,6 +38,28 @@ class MeterlineStack(Stack):
         self.aggregation = Aggregation(self, "Aggregation", runtime=runtime)
         self.reactions = Reactions(self, "Reactions", runtime=runtime)
         self.billing_run = BillingRun(self, "BillingRun", runtime=runtime)
+        self.functions = {
+            "Authorizer": self.api.authorizer,
+            "Ingest": self.api.ingest,
+            "Api": self.api.api,
+            "Aggregate": self.aggregation.function,
+            "React": self.reactions.function,
+            "StartBillingRun": self.billing_run.start,
+            "BillCustomer": self.billing_run.bill,
+        }
+        self.monitoring = Monitoring(
+            self,
+            "Monitoring",
+            http_api=self.api.http_api,
+            functions=self.functions,
+            stream_functions={name: self.functions[name] for name in ("Aggregate", "React")},
+            dead_letters={
+                "Aggregate": self.aggregation.failures,
+                "React": self.reactions.failures,
+                "BillCustomer": self.billing_run.failures,
+                "Schedule": self.billing_run.schedule_failures,
+            },
+        )
         self._add_outputs()
 
     def _add_outputs(self) -> None:
@@ -49,10 +72,12 @@ class MeterlineStack(Stack):
             "BillingQueueUrl": self.billing_run.queue.queue_url,
             "AggregateMappingId": self.aggregation.mapping.resource.ref,
             "ReactMappingId": self.reactions.mapping.resource.ref,
-            "AggregateFunctionName": self.aggregation.function.function_name,
-            "ReactFunctionName": self.reactions.function.function_name,
-            "StartBillingRunFunctionName": self.billing_run.start.function_name,
-            "BillCustomerFunctionName": self.billing_run.bill.function_name,
+            "ScheduleName": self.billing_run.schedule.ref,
+            "AlarmTopicArn": self.monitoring.topic.topic_arn,
+        }
+        outputs |= {
+            f"{name}FunctionName": function.function_name
+            for name, function in self.functions.items()
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
