@@ -1,0 +1,340 @@
+"""The HTTP layer: a table of routes, strict requests, and problem+json for every refusal."""
+
+import base64
+import binascii
+import json
+import logging
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from shared.domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    MalformedError,
+    MeterlineError,
+    NotFoundError,
+    Problem,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from shared.wire import strict_json
+from shared.wire.common import TooLargeError, UnsupportedMediaTypeError, invalid
+
+MAX_BODY_BYTES = 2**20
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+
+logger = logging.getLogger("meterline")
+
+
+class MethodNotAllowedError(MeterlineError):
+    """The path exists, but not with this method (405)."""
+
+    code = "method-not-allowed"
+
+
+STATUSES: tuple[tuple[type[MeterlineError], HTTPStatus], ...] = (
+    (MalformedError, HTTPStatus.BAD_REQUEST),
+    (UnauthenticatedError, HTTPStatus.UNAUTHORIZED),
+    (ForbiddenError, HTTPStatus.FORBIDDEN),
+    (NotFoundError, HTTPStatus.NOT_FOUND),
+    (MethodNotAllowedError, HTTPStatus.METHOD_NOT_ALLOWED),
+    (ConflictError, HTTPStatus.CONFLICT),
+    (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (UnsupportedMediaTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (InvalidError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as API Gateway passed it on, its caller already resolved by the authorizer.
+
+    `principal` is the id of the caller's key, empty for anonymous callers. `portal_customer` is
+    the one customer that a portal token may see, empty for API keys.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    principal: str = ""
+    scopes: frozenset[str] = frozenset()
+    portal_customer: str = ""
+    id: str = ""
+
+    def require_customer(self, customer: str) -> None:
+        """Hide from a portal token everything that is not its own customer's.
+
+        Raises: NotFoundError.
+        """
+        if self.portal_customer not in ("", customer):
+            raise NotFoundError("No such resource.")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler returns when a bare model does not say it all."""
+
+    body: BaseModel | str | bytes | None = None
+    status: int = 200
+    content_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of the table: what is accepted, who may call, what comes back.
+
+    `body`, `query` and `answer` are pydantic models (`body` may be any type that pydantic
+    validates). With `portal` a portal token may call a GET route that does not name a customer;
+    its handler then calls `Request.require_customer`.
+    """
+
+    method: str
+    path: str
+    call: Callable[..., Any]
+    scope: str | None
+    summary: str
+    body: Any = None
+    query: type[BaseModel] | None = None
+    answer: Any = None
+    status: int = 200
+    content_type: str = JSON
+    content_types: tuple[str, ...] = (JSON,)
+    portal: bool = False
+
+    def match(self, segments: Sequence[str]) -> dict[str, str] | None:
+        """The path parameters if the path fits."""
+        pattern = self.path.strip("/").split("/")
+        if len(pattern) != len(segments):
+            return None
+        parameters = {}
+        for expected, actual in zip(pattern, segments, strict=True):
+            if expected.startswith("{"):
+                parameters[expected[1:-1]] = actual
+            elif expected != actual:
+                return None
+        return parameters
+
+
+Handler = Callable[..., BaseModel | Answer]
+
+
+class Router:
+    """A table of routes, and the one way in which each is served."""
+
+    def __init__(self, parts: Iterable["Router"] = ()) -> None:
+        self.routes: list[Route] = [route for part in parts for route in part.routes]
+
+    def route(
+        self, method: str, path: str, *, scope: str | None, summary: str, **more: Any
+    ) -> Callable[[Handler], Handler]:
+        """Enter the decorated function into the table; `more` are the fields of `Route`.
+
+        It is called with (request, runtime) and, where the row declares them, `body=` and
+        `query=`, validated. It returns the answer's model, or an `Answer`.
+        """
+
+        def enter(call: Handler) -> Handler:
+            self.routes.append(Route(method, path, call, scope, summary, **more))
+            return call
+
+        return enter
+
+    def serve(self, event: Mapping[str, Any], runtime: Callable[[], Any]) -> dict[str, Any]:
+        """Answer one API Gateway event (HTTP API, payload 2.0); never raises."""
+        instance = f"urn:request:{event.get('requestContext', {}).get('requestId', '')}"
+        try:
+            return self._answer(event, runtime)
+        except MeterlineError as error:
+            return _render(problem(error, instance))
+        except Exception:
+            # What went wrong is for the log; the caller learns only where to look it up.
+            logger.exception("unhandled error, %s", instance)
+            return _render(problem(MeterlineError("Something failed on our side."), instance))
+
+    def _answer(self, event: Mapping[str, Any], runtime: Callable[[], Any]) -> dict[str, Any]:
+        request, route = self._resolve(event)
+        authorize(request, route)
+        arguments: dict[str, Any] = {}
+        parameters = parse_query(request.query, route.query)
+        if route.query is not None:
+            arguments["query"] = parameters
+            _hide_other_customers(request, getattr(parameters, "customer", None))
+        if route.body is not None:
+            arguments["body"] = validate(route.body, read_json(request, route.content_types))
+        result = route.call(request, runtime(), **arguments)
+        if not isinstance(result, Answer):
+            result = Answer(result, route.status, route.content_type)
+        return _render(result)
+
+    def _resolve(self, event: Mapping[str, Any]) -> tuple[Request, Route]:
+        method = event["requestContext"]["http"]["method"]
+        segments = [unquote(part) for part in event["rawPath"].strip("/").split("/")]
+        if any(part in (".", "..") or len(part) > 1024 for part in segments):
+            raise NotFoundError("No such path.")
+        fitting = [(r, p) for r in self.routes if (p := r.match(segments)) is not None]
+        # A literal segment goes before a parameter, whichever was entered first.
+        fitting.sort(key=lambda pair: len(pair[1]))
+        for route, parameters in fitting:
+            if route.method == method:
+                return parse_request(event, parameters), route
+        if fitting:
+            raise MethodNotAllowedError("The path does not take this method.")
+        raise NotFoundError("No such path.")
+
+
+def parse_request(event: Mapping[str, Any], parameters: Mapping[str, str]) -> Request:
+    """The request in an API Gateway event.
+
+    Raises: MalformedError, InvalidError (a repeated query parameter).
+    """
+    context = event["requestContext"]
+    caller = (context.get("authorizer") or {}).get("lambda") or {}
+    query = parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True)
+    body = (event.get("body") or "").encode("utf-8", "surrogatepass")
+    if event.get("isBase64Encoded"):
+        try:
+            body = base64.b64decode(body, validate=True)
+        except binascii.Error as error:
+            raise MalformedError("The body is not base64.") from error
+    return Request(
+        method=context["http"]["method"],
+        path=event["rawPath"],
+        query=tuple(query),
+        headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
+        body=body,
+        parameters=parameters,
+        principal=caller.get("principal") or "",
+        scopes=frozenset(filter(None, (caller.get("scopes") or "").split(","))),
+        portal_customer=caller.get("customer") or "",
+        id=context.get("requestId", ""),
+    )
+
+
+def authorize(request: Request, route: Route) -> None:
+    """Refuse a caller without the route's scope. `admin` holds every scope but `portal`.
+
+    A portal token reads GET routes of its own customer; of another one there is nothing to see.
+    Raises: UnauthenticatedError, ForbiddenError, NotFoundError.
+    """
+    if route.scope is None:
+        return
+    if not request.principal:
+        raise UnauthenticatedError("A valid credential is required.")
+    if request.portal_customer:
+        named = request.parameters.get("customer")
+        _hide_other_customers(request, named)
+        asks = route.query is not None and "customer" in route.query.model_fields
+        if route.method != "GET" or route.scope != "read" or not (named or asks or route.portal):
+            raise ForbiddenError("A portal token only reads what is its customer's.")
+    elif not request.scopes & {route.scope, "admin"}:
+        raise ForbiddenError(f"The credential lacks the scope {route.scope}.")
+
+
+def _hide_other_customers(request: Request, customer: str | None) -> None:
+    if customer is not None:
+        request.require_customer(customer)
+
+
+def parse_query(pairs: Sequence[tuple[str, str]], model: type[BaseModel] | None) -> Any:
+    """The query parameters as the model; unknown and repeated ones are refused."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise InvalidError("A query parameter is repeated.", [Problem("", "repeated-parameter")])
+    if model is not None:
+        return validate(model, values)
+    if values:
+        raise InvalidError("No query parameters here.", [Problem("", "unknown-member")])
+    return None
+
+
+def validate(model: Any, value: object) -> Any:
+    """The value as the model (a pydantic model or any annotation that pydantic knows)."""
+    try:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            return model.model_validate(value)
+        return TypeAdapter(model).validate_python(value)
+    except ValidationError as error:
+        raise invalid(error, value) from None
+
+
+def read_json(request: Request, content_types: Sequence[str] = (JSON,)) -> strict_json.Json:
+    """The JSON document in the request's body, at most 1 MiB after inflating.
+
+    Raises: UnsupportedMediaTypeError, TooLargeError, MalformedError, InvalidError.
+    """
+    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    if media_type.strip().lower() not in content_types or charset not in ("", "charset=utf-8"):
+        raise UnsupportedMediaTypeError(f"Send {' or '.join(content_types)} in UTF-8.")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity", "gzip"):
+        raise UnsupportedMediaTypeError("Send the body as it is or in gzip, encoded once.")
+    body = request.body
+    if len(body) <= MAX_BODY_BYTES and encoding == "gzip":
+        body = inflate(body)
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLargeError(f"A body has at most {MAX_BODY_BYTES} bytes after inflating.")
+    return strict_json.loads(body)
+
+
+def inflate(compressed: bytes) -> bytes:
+    """What the gzip member holds, cut off one byte past the limit: a bomb is never inflated.
+
+    Raises: MalformedError.
+    """
+    stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        data = stream.decompress(compressed, MAX_BODY_BYTES + 1)
+    except zlib.error as error:
+        raise MalformedError("The body is not gzip.") from error
+    if len(data) <= MAX_BODY_BYTES and (not stream.eof or stream.unused_data):
+        raise MalformedError("The gzip body is cut short or has something after it.")
+    return data
+
+
+def problem(error: MeterlineError, instance: str, **members: Any) -> Answer:
+    """The refusal as RFC 9457 problem details; nothing of the request's values is in it."""
+    status = next((s for kind, s in STATUSES if isinstance(error, kind)), None)
+    status = status or HTTPStatus.INTERNAL_SERVER_ERROR
+    content = {
+        "type": f"urn:meterline:problem:{error.code}",
+        "title": status.phrase,
+        "status": status.value,
+        "code": error.code,
+        "detail": error.detail,
+        "instance": instance,
+        "errors": [{"pointer": p.pointer, "code": p.code} for p in error.problems],
+        **members,
+    }
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = "1"
+    return Answer(json.dumps(content), status.value, PROBLEM_JSON, headers)
+
+
+def _render(answer: Answer) -> dict[str, Any]:
+    body, encoded = answer.body, False
+    if isinstance(body, BaseModel):
+        body = body.model_dump_json()
+    elif isinstance(body, bytes):
+        body, encoded = base64.b64encode(body).decode(), True
+    headers = {"Content-Type": answer.content_type, "Cache-Control": "no-store", **answer.headers}
+    return {
+        "statusCode": answer.status,
+        "headers": headers,
+        "body": body or "",
+        "isBase64Encoded": encoded,
+    }

@@ -1,0 +1,23 @@
+"""The API's description of itself."""
+
+import json
+from functools import cache
+
+from functions._http import Answer, Request, Router
+from functions._openapi import document
+from functions._runtime import Runtime
+
+router = Router()
+
+
+@router.route("GET", "/v1/openapi.json", scope=None, summary="This document")
+def read_openapi(request: Request, runtime: Runtime) -> Answer:
+    return Answer(_document_text())
+
+
+@cache
+def _document_text() -> str:
+    # The other tables include this one, so they can only be imported after it.
+    from functions import api, ingest  # noqa: PLC0415
+
+    return json.dumps(document([*ingest.router.routes, *api.router.routes]))
