@@ -1,5 +1,6 @@
 """Synthesizes one stage, chosen with `-c stage=local|prod`; needs no credentials and no network."""
 
+import tempfile
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -23,14 +24,16 @@ def synthesizer(stage: Stage) -> cdk.IStackSynthesizer:
 def main() -> None:
     app = cdk.App(analytics_reporting=False)
     stage = load_stage(app.node.get_context("stage"), app.node.try_get_context("test_clocks"))
-    MeterlineStack(
-        app,
-        f"Meterline-{stage.name}",
-        stage=stage,
-        bundle=build_bundle(REPOSITORY, stage),
-        synthesizer=synthesizer(stage),
-        termination_protection=stage.protected,
-    )
+    # Assets are copied into the cloud assembly as the stack is made.
+    with tempfile.TemporaryDirectory() as scratch:
+        MeterlineStack(
+            app,
+            f"Meterline-{stage.name}",
+            stage=stage,
+            bundle=build_bundle(REPOSITORY, stage, Path(scratch)),
+            synthesizer=synthesizer(stage),
+            termination_protection=stage.protected,
+        )
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
 

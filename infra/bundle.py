@@ -32,8 +32,8 @@ class Bundle:
     layer_hash: str
 
 
-def build_bundle(repository: Path, stage: Stage) -> Bundle:
-    """Builds both assets under `build/`; the layer is built again only when its lock changed."""
+def build_bundle(repository: Path, stage: Stage, scratch: Path) -> Bundle:
+    """Builds the code in `scratch`, and the layer in `build/` unless it is there from before."""
     build = repository / "build"
     build.mkdir(exist_ok=True)
     python = _target_python(stage)
@@ -42,7 +42,7 @@ def build_bundle(repository: Path, stage: Stage) -> Bundle:
     layer = build / f"layer-{stage.name}-{layer_hash[:16]}"
     if not layer.exists():
         _build_layer(lock, layer, stage, python)
-    return Bundle(_build_code(repository, build / f"code-{stage.name}", python), layer, layer_hash)
+    return Bundle(_build_code(repository, scratch / "code", python), layer, layer_hash)
 
 
 def _target_python(stage: Stage) -> str | None:
@@ -84,11 +84,14 @@ def _build_layer(lock: Path, layer: Path, stage: Stage, python: str | None) -> N
         subprocess.run(command, check=True)
         shutil.rmtree(target / "bin", ignore_errors=True)
         _compile(target, python)
-        target.parent.rename(layer)
+        try:
+            target.parent.rename(layer)
+        except OSError:
+            if not layer.exists():  # Else another synthesis came first with the same content.
+                raise
 
 
 def _build_code(repository: Path, target: Path, python: str | None) -> Path:
-    shutil.rmtree(target, ignore_errors=True)
     for package in CODE_PACKAGES:
         if (repository / package).is_dir():
             shutil.copytree(repository / package, target / package, ignore=NOT_DEPLOYED)
