@@ -1,0 +1,99 @@
+"""The billing account of one customer: everything that must change together.
+
+An account holds the open phases with their running totals, and what is left of each open grant.
+It is stored as one item under one version, so that metering totals and balances move atomically.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from shared.domain.checkpoints import Checkpoints
+
+# Bounds that keep the account item small; reaching one is refused, never truncated.
+MAX_OPEN_PHASES = 8
+MAX_OPEN_GRANTS_PER_UNIT = 16
+
+
+def allowance_unit(meter: str) -> str:
+    """The unit of a grant of included usage: a meter's own quantity (in nanos)."""
+    return f"meter:{meter}"
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Running totals of one rate card in one phase.
+
+    `count`, `value` and `checksum` are over all usage; `covered` is the part of value that
+    allowances took; `amount` = rated price of the rest in nanos of the rate's unit, of which
+    `drawn` came from grants and `overage` is what none covered: amount = drawn + overage.
+    """
+
+    count: int = 0
+    value: Decimal = Decimal(0)
+    covered: Decimal = Decimal(0)
+    amount: int = 0
+    drawn: int = 0
+    overage: int = 0
+    checksum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A span [start, end) of a subscription under one plan version, within one billing period.
+
+    `number` counts a customer's phases from 1, `period` its billing periods from 1. `totals` are in
+    the order of the plan's rate cards. `fee_invoiced`: its fee was due at once, on an invoice of
+    its own, so the invoice of the period before does not charge it in advance.
+    """
+
+    number: int
+    period: int
+    start: datetime
+    end: datetime
+    plan: str
+    plan_version: int
+    totals: tuple[Totals, ...]
+    fee_invoiced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account at one version.
+
+    `phases` are those not closed yet, oldest first; the last one is the current one. `late` holds,
+    per closed phase number, the totals of usage that came after its close and is billed with the
+    next invoice. `grants` is unit -> grant id -> remaining nanos. `quarantine_until` is the machine
+    time until which quarantined records of this customer may still be redelivered.
+    """
+
+    customer: str
+    version: int = 0
+    phases: tuple[Phase, ...] = ()
+    late: Mapping[int, tuple[Totals, ...]] = field(default_factory=dict)
+    grants: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
+    quarantine_until: datetime | None = None
+
+    @property
+    def current(self) -> Phase:
+        """The phase in force: the latest one opened."""
+        return self.phases[-1]
+
+    def remaining(self, unit: str) -> int:
+        """What is left in all open grants of the unit, in nanos."""
+        return sum(self.grants.get(unit, {}).values())
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedPhase:
+    """A phase as its closing froze it, with the late usage billed since; kept beside the account.
+
+    `billed` are the totals including every late invoice so far: later usage continues from them.
+    """
+
+    phase: Phase
+    billed: tuple[Totals, ...]
+    closed_at: datetime
+    invoice: str

@@ -1,0 +1,208 @@
+"""What is metered and what it costs: meters, plans, prices, credit units.
+
+Everything here is immutable. A plan is published in versions; a meter never changes. The catalogue
+as a whole has a version that grows by one with every change: ingest stamps it on each event, so
+that a meter counts live exactly the events that were accepted after it was made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from shared.domain.errors import NotFoundError
+
+Aggregation = Literal["count", "sum"]
+Interval = Literal["day", "week", "month", "year"]
+PeriodMode = Literal["calendar", "anniversary"]
+OnExhausted = Literal["block", "bill"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Turns events of one type into a quantity; `value` names the property that `sum` adds."""
+
+    key: str
+    event_type: str
+    aggregation: Aggregation
+    value: str | None = None
+    dimensions: tuple[str, ...] = ()
+    filter: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    since: int = 0  # the catalogue version that introduced it
+    archived_since: int | None = None  # the catalogue version from which it counts no more
+
+    def counts(self, catalogue_version: int) -> bool:
+        """Whether it counts live an event stamped with this catalogue version."""
+        archived = self.archived_since is not None and catalogue_version >= self.archived_since
+        return self.since <= catalogue_version and not archived
+
+
+@dataclass(frozen=True, slots=True)
+class PerUnit:
+    """Quantity times one unit price (major units, at most 12 places)."""
+
+    unit_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Units in (previous bound, up_to]; `up_to` None is the open last tier."""
+
+    up_to: Decimal | None
+    unit_price: Decimal
+    flat_fee: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Graduated:
+    """Each tier prices the units inside it; the first tier's flat fee is due at zero usage."""
+
+    tiers: tuple[Tier, ...]
+
+
+Price = PerUnit | Graduated
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A plan's price for one meter's usage (where the dimensions match) in a unit.
+
+    `unit` is a currency or a credit unit. `price` None meters without charging.
+    """
+
+    meter: str
+    price: Price | None
+    unit: str
+    where: Mapping[str, str] = field(default_factory=dict)
+
+    def matches(self, meter: str, dimensions: Mapping[str, str]) -> bool:
+        """Whether usage of the meter with these dimension values is priced by this rate."""
+        return meter == self.meter and all(dimensions.get(k) == v for k, v in self.where.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Units of a meter included in each period, taken off before pricing."""
+
+    meter: str
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class IncludedCredits:
+    """Credits granted at each period's start. `expires`: "period_end", "never" or ISO days "P90D".
+
+    At most `rollover_max_nanos` of what is left at a period's end passes into the next one.
+    """
+
+    unit: str
+    amount_nanos: int
+    expires: str = "period_end"
+    rollover_max_nanos: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One published version of a priced offer. `fee_nanos` is charged at each period's start."""
+
+    key: str
+    version: int
+    name: str
+    currency: str
+    interval: Interval = "month"
+    period: PeriodMode = "calendar"
+    fee_nanos: int = 0
+    allowances: tuple[Allowance, ...] = ()
+    credits: tuple[IncludedCredits, ...] = ()
+    rates: tuple[Rate, ...] = ()
+    features: Mapping[str, bool | int] = field(default_factory=dict)
+    default: bool = False
+    on_exhausted: OnExhausted = "bill"
+
+    @property
+    def rate_cards(self) -> tuple[Rate, ...]:
+        """The rates, and for each allowance whose meter has no catch-all rate one without a price.
+
+        The first card that matches a usage takes it, so no usage is ever billed twice. Their order
+        is the order of a phase's totals.
+        """
+        caught = {rate.meter for rate in self.rates if not rate.where}
+        free = (a.meter for a in self.allowances if a.meter not in caught)
+        unpriced = tuple(Rate(meter, None, self.currency) for meter in dict.fromkeys(free))
+        return self.rates + unpriced
+
+
+# Where no default plan is published, usage is metered on this one and nothing is billed.
+METERING_ONLY = Plan(key="metering-only", version=0, name="Metering only", currency="USD")
+
+
+@dataclass(frozen=True, slots=True)
+class UnitValue:
+    """What one credit is worth in a real currency from an instant on."""
+
+    effective_at: datetime
+    currency: str
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class CreditUnit:
+    """A custom currency; `values` are dated, oldest first."""
+
+    key: str
+    name: str
+    decimals: int
+    values: tuple[UnitValue, ...]
+
+    def value_at(self, instant: datetime, currency: str) -> Decimal | None:
+        """One credit's worth in the currency at the instant, or None if it has none."""
+        valid = [v for v in self.values if v.currency == currency and v.effective_at <= instant]
+        return valid[-1].value if valid else None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The whole catalogue at one version. `plans` holds every version, oldest first per key."""
+
+    version: int = 0
+    meters: Mapping[str, Meter] = field(default_factory=dict)
+    plans: Mapping[str, tuple[Plan, ...]] = field(default_factory=dict)
+    units: Mapping[str, CreditUnit] = field(default_factory=dict)
+
+    def plan(self, key: str, version: int) -> Plan:
+        """The plan's published version.
+
+        Raises: NotFoundError.
+        """
+        if (key, version) == (METERING_ONLY.key, METERING_ONLY.version):
+            return METERING_ONLY
+        for plan in self.plans.get(key, ()):
+            if plan.version == version:
+                return plan
+        raise NotFoundError(f"plan {key} has no version {version}")
+
+    def latest_plan(self, key: str) -> Plan:
+        """The newest version of the plan.
+
+        Raises: NotFoundError.
+        """
+        versions = self.plans.get(key)
+        if not versions:
+            raise NotFoundError(f"no plan {key}")
+        return versions[-1]
+
+    def default_plan(self) -> Plan:
+        """What a customer is on who chose nothing: the published default, else metering only."""
+        for versions in self.plans.values():
+            if versions[-1].default:
+                return versions[-1]
+        return METERING_ONLY
+
+    def meters_of(self, event_type: str, catalogue_version: int) -> tuple[Meter, ...]:
+        """The meters that count live an event of this type stamped with this version."""
+        return tuple(
+            meter
+            for meter in self.meters.values()
+            if meter.event_type == event_type and meter.counts(catalogue_version)
+        )

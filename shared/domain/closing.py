@@ -1,0 +1,109 @@
+"""Closing a period: its totals freeze, its invoice is made, and later usage of it becomes late."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.domain.accounts import Account, ClosedPhase
+from shared.domain.catalogue import Catalogue
+from shared.domain.credits import Grant
+from shared.domain.customers import Subscription
+from shared.domain.invoices import Fee, Invoice, period_fee, period_invoice
+from shared.domain.opening import next_plan, next_span, period_span
+from shared.domain.rating import add_totals
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The account without the closed period, its frozen phases (and those that late usage moved
+    on), and the invoice, or None when there is nothing to put on one.
+    """
+
+    account: Account
+    closed: tuple[ClosedPhase, ...]
+    invoice: Invoice | None
+
+
+def upcoming_fee(
+    account: Account, period: int, subscription: Subscription, catalogue: Catalogue
+) -> Fee | None:
+    """The fee that a period's invoice charges in advance: the one of the period after it."""
+    after = [p for p in account.phases if p.period == period + 1]
+    if after and after[0].fee_invoiced:
+        return None
+    if after:
+        plan = catalogue.plan(after[0].plan, after[0].plan_version)
+        anchor = subscription.anchor
+        return period_fee(plan, period_span(plan, anchor, subscription.timezone, after[0].start))
+    plan = next_plan(subscription, catalogue)
+    span, _ = next_span(plan, subscription, account.current.end)
+    return period_fee(plan, span)
+
+
+def draft_invoice(
+    account: Account,
+    subscription: Subscription,
+    catalogue: Catalogue,
+    closed: Sequence[ClosedPhase],
+) -> Invoice:
+    """The invoice of the oldest open period as it stands: what closing it now would bill."""
+    period = account.phases[0].period
+    fee = upcoming_fee(account, period, subscription, catalogue)
+    return period_invoice(account, period, closed, catalogue, fee)
+
+
+def close_period(
+    account: Account,
+    subscription: Subscription,
+    catalogue: Catalogue,
+    closed: Sequence[ClosedPhase],
+    now: datetime,
+) -> Closing:
+    """Closes the oldest open period, which must have ended and have a successor."""
+    draft = draft_invoice(account, subscription, catalogue, closed)
+    invoice = draft if draft.lines else None
+    reference = invoice.id if invoice else ""
+    ended = [p for p in account.phases if p.period == draft.period]
+    frozen = [ClosedPhase(p, p.totals, now, reference) for p in ended]
+    moved = [
+        replace(c, billed=tuple(map(add_totals, c.billed, account.late[c.phase.number])))
+        for c in closed
+        if c.phase.number in account.late
+    ]
+    after = replace(
+        account,
+        version=account.version + 1,
+        phases=tuple(p for p in account.phases if p.period != draft.period),
+        late={},
+    )
+    return Closing(after, (*frozen, *moved), invoice)
+
+
+def break_expired(
+    account: Account, grants: Mapping[str, Grant], now: datetime, grace: timedelta
+) -> Account | None:
+    """The account without the remainders of grants whose expiry and grace have passed."""
+
+    def broken(grant_id: str) -> bool:
+        expires_at = grants[grant_id].expires_at
+        return expires_at is not None and expires_at + grace <= now
+
+    left = {
+        unit: {grant: nanos for grant, nanos in held.items() if not broken(grant)}
+        for unit, held in account.grants.items()
+    }
+    left = {unit: held for unit, held in left.items() if held}
+    if left == account.grants:
+        return None
+    return replace(account, version=account.version + 1, grants=left)
+
+
+def next_due(account: Account, grants: Iterable[Grant], grace: timedelta) -> datetime:
+    """When the next scheduled step of the account falls due: opening, closing or breakage."""
+    moments = [account.current.end]
+    if len({p.period for p in account.phases}) > 1:
+        first = account.phases[0].period
+        moments.append(max(p.end for p in account.phases if p.period == first) + grace)
+    held = {grant for left in account.grants.values() for grant in left}
+    moments += [g.expires_at + grace for g in grants if g.expires_at and g.id in held]
+    return min(moments)

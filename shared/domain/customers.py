@@ -1,0 +1,41 @@
+"""Who is billed, and on what terms: the customer and its subscription."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A customer's profile. `test_clock` names the clock it lives on, if not the real one."""
+
+    key: str
+    created_at: datetime
+    timezone: str = "UTC"
+    currency: str | None = None
+    name: str | None = None
+    email: str | None = None
+    traits: Mapping[str, str] = field(default_factory=dict)
+    test_clock: str | None = None
+    archived_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """The terms that the next period opens on; the running terms are the account's open phases.
+
+    `anchor` is the start that period boundaries are computed from. `next_plan`, when set, takes
+    over at the next period's start (None of a cancellation: the default plan does).
+    `due_at` is when the next scheduled step falls due; the billing run finds customers by it.
+    `version` guards concurrent changes.
+    """
+
+    customer: str
+    plan: str
+    plan_version: int
+    anchor: datetime
+    timezone: str
+    due_at: datetime
+    next_plan: str | None = None
+    next_plan_version: int | None = None
+    version: int = 0

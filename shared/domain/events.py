@@ -1,0 +1,127 @@
+"""A usage event as it is stored: its identity, its fingerprint, and what a meter reads from it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from shared.domain.catalogue import Meter
+from shared.domain.money import format_quantity
+
+# A data property: flat JSON, numbers as exact decimals.
+Value = str | bool | Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """One accepted CloudEvents event of one customer (its `subject`).
+
+    `occurred_at` is the event's own time, `received_at` the machine's clock at ingest, and
+    `catalogue_version` what ingest saw. `extensions` are CloudEvents attributes of the sender's own.
+    """
+
+    customer: str
+    source: str
+    id: str
+    type: str
+    occurred_at: datetime
+    received_at: datetime
+    catalogue_version: int
+    data: Mapping[str, Value]
+    extensions: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        """The identity within the customer, for ever: SHA-256 (hex) of the JSON array."""
+        return hashlib.sha256(canonical_json([self.source, self.id]).encode()).hexdigest()
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of canonical `type` and `data`: equal for a resend, different for a change."""
+        return hashlib.sha256(canonical_json([self.type, self.data]).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one event adds to one meter: a quantity under the meter's dimension values."""
+
+    meter: str
+    quantity: Decimal
+    dimensions: Mapping[str, str]
+    checksum: int
+
+
+def measure(event: UsageEvent, meter: Meter) -> Measurement | None:
+    """What the event adds to the meter; None where its filter or a missing value says nothing.
+
+    A `count` meter counts 1. A dimension that the event lacks is its own group, the empty text.
+    """
+    for name, wanted in meter.filter.items():
+        if dimension_text(event.data.get(name)) not in wanted:
+            return None
+    quantity = Decimal(1) if meter.value is None else numeric(event.data.get(meter.value))
+    if quantity is None:
+        return None
+    dimensions = {name: dimension_text(event.data.get(name)) for name in meter.dimensions}
+    return Measurement(meter.key, quantity, dimensions, event_checksum(event, quantity))
+
+
+def numeric(value: Value) -> Decimal | None:
+    """The property as a quantity, or None if it is no number."""
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, str) and is_decimal_text(value):
+        return Decimal(value)
+    return None
+
+
+def is_decimal_text(text: str) -> bool:
+    """Whether the text is a plain ASCII decimal number of bounded length, safe to convert."""
+    body = text[1:] if text.startswith("-") else text
+    whole, _, places = body.partition(".")
+    if len(body) > 40 or not body.isascii() or body.endswith("."):
+        return False
+    return whole.isdigit() and (not places or places.isdigit())
+
+
+def dimension_text(value: Value) -> str:
+    """A property as a group's name: text as it is, numbers in plain form, missing as empty."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return format_quantity(value) if isinstance(value, Decimal) else value
+
+
+def event_checksum(event: UsageEvent, quantity: Decimal) -> int:
+    """The event's share of a checksum: 8 bytes of SHA-256 of [source, id, canonical value]."""
+    text = canonical_json([event.source, event.id, format_quantity(quantity)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+
+
+CHECKSUM_MODULUS = 2**64
+
+
+def canonical_json(value: object) -> str:
+    """One text per meaning: sorted keys, no spaces, numbers as normalised decimals."""
+    if isinstance(value, Mapping):
+        pairs = (f"{json.dumps(k)}:{canonical_json(v)}" for k, v in sorted(value.items()))
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(canonical_json, value)) + "]"
+    if isinstance(value, Decimal):
+        return format_quantity(value)
+    return json.dumps(value)
+
+
+def utc_text(instant: datetime) -> str:
+    """RFC 3339 in UTC with six places, so that text order is time order."""
+    utc = instant.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="microseconds") + "Z"
+
+
+def utc_time(text: str) -> datetime:
+    """The instant that `utc_text` wrote."""
+    return datetime.fromisoformat(text)

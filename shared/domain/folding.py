@@ -1,0 +1,208 @@
+"""Folding a customer's stream records into its account, as a sequence of steps to write.
+
+A step is one conditional write of the account. Steps are computed before the first of them is
+written; a new period is opened exactly between the records that it falls between, so that the
+outcome does not depend on how the stream was cut into batches.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
+from shared.domain.catalogue import Catalogue, Plan
+from shared.domain.credits import Grant
+from shared.domain.customers import Subscription
+from shared.domain.errors import MeterlineError, RatingError
+from shared.domain.events import Measurement, UsageEvent
+from shared.domain.opening import Opening, open_next_period
+from shared.domain.rating import (
+    add_totals,
+    charge_usage,
+    rate_card_index,
+    subtract_totals,
+)
+
+# A late record takes an item of its own in the account's transaction, which holds at most 100.
+MAX_LATE_PER_STEP = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One stream record: the event, what its meters read, and its place in its shard."""
+
+    event: UsageEvent
+    measurements: tuple[Measurement, ...]
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class LateUsage:
+    """An event that came after its phase closed: billed with `period` under the phase's prices."""
+
+    event: UsageEvent
+    phase: int
+    period: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One write of the account, from `before`: usage (with its late events) or an opening."""
+
+    before: Account
+    account: Account
+    late: tuple[LateUsage, ...] = ()
+    opening: Opening | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What folding needs to know besides the account; all of it immutable for the batch."""
+
+    catalogue: Catalogue
+    subscription: Subscription
+    grants: Mapping[str, Grant]
+    closed: tuple[ClosedPhase, ...] = ()
+
+
+@dataclass(slots=True)
+class Fold:
+    """The running state of folding one batch of one shard into one account."""
+
+    shard: str
+    now_seconds: int
+    read: Account
+    terms: Terms
+    account: Account = field(init=False)
+    steps: list[Step] = field(default_factory=list)
+    rejected: list[tuple[Record, MeterlineError]] = field(default_factory=list)
+    _late: list[LateUsage] = field(default_factory=list)
+    _pending: bool = False
+
+    def __post_init__(self) -> None:
+        self.account = self.read
+
+    def run(self, records: Sequence[Record]) -> None:
+        """Folds the records in stream order; those that cannot be rated end in `rejected`."""
+        for record in records:
+            if self.account.checkpoints.applied(self.shard, record.sequence):
+                continue
+            try:
+                self._open_until(record.event.occurred_at)
+                self._apply(record)
+            except MeterlineError as error:
+                self.rejected.append((record, error))
+            self._advance(record.sequence)
+            if len(self._late) >= MAX_LATE_PER_STEP:
+                self._flush()
+        self._flush()
+
+    def _advance(self, sequence: int) -> None:
+        checkpoints = self.account.checkpoints.advanced(self.shard, sequence, self.now_seconds)
+        self.account = replace(self.account, checkpoints=checkpoints)
+        self._pending = True
+
+    def _flush(self) -> None:
+        """Ends the current step of usage, if it holds any."""
+        if self._pending:
+            self._step(self.account, late=tuple(self._late))
+            self._late, self._pending = [], False
+
+    def _step(
+        self, account: Account, late: tuple[LateUsage, ...] = (), opening: Opening | None = None
+    ) -> None:
+        """Adds a step that takes the account to its next version."""
+        before = self.steps[-1].account if self.steps else self.read
+        self.account = replace(account, version=before.version + 1)
+        self.steps.append(Step(before, self.account, late, opening))
+
+    def _open_until(self, at: datetime) -> None:
+        """Opens periods, each a step of its own, until one holds the instant."""
+        while at >= self.account.current.end:
+            grants = tuple(self.terms.grants.values())
+            terms = self.terms.subscription
+            opening = open_next_period(self.account, terms, self.terms.catalogue, grants)
+            self._flush()
+            self._step(opening.account, opening=opening)
+            subscription = opening.subscription
+            self.terms = replace(
+                self.terms,
+                subscription=replace(subscription, version=subscription.version + 1),
+                grants={**self.terms.grants, **{g.id: g for g in opening.grants}},
+            )
+
+    def _apply(self, record: Record) -> None:
+        """Charges the record's measurements to the phase that its own time picks."""
+        at = record.event.occurred_at
+        phase, closed = find_phase(self.account, self.terms.closed, at)
+        plan = self.terms.catalogue.plan(phase.plan, phase.plan_version)
+        account = self.account
+        for measurement in record.measurements:
+            account = _charge(account, phase.number, closed, plan, measurement, at, self.terms)
+        if closed is not None and account is not self.account:
+            period = self.account.current.period
+            self._late.append(LateUsage(record.event, phase.number, period))
+        self.account = account
+
+
+def find_phase(
+    account: Account, closed: Sequence[ClosedPhase], at: datetime
+) -> tuple[Phase, ClosedPhase | None]:
+    """The phase that usage at the instant belongs to, and its closing if it is closed.
+
+    Usage from before the first phase belongs to the first.
+
+    Raises: RatingError when the phase is no longer kept.
+    """
+    frozen = {c.phase.number: c for c in closed}
+    phases = sorted([*account.phases, *(c.phase for c in closed)], key=lambda p: p.number)
+    for phase in reversed(phases):
+        if at >= phase.start:
+            return phase, frozen.get(phase.number)
+    if phases[0].number == 1:
+        return phases[0], frozen.get(1)
+    raise RatingError("the phase of this usage is closed and no longer kept")
+
+
+def needs_closed_phases(account: Account, at: datetime) -> bool:
+    """Whether usage at the instant can only be placed with the closed phases at hand."""
+    first = account.phases[0]
+    return at < first.start and first.number > 1
+
+
+def _charge(
+    account: Account,
+    number: int,
+    closed: ClosedPhase | None,
+    plan: Plan,
+    measurement: Measurement,
+    at: datetime,
+    terms: Terms,
+) -> Account:
+    index = rate_card_index(plan, measurement)
+    if index is None:
+        return account
+    rate = plan.rate_cards[index]
+    grants = tuple(terms.grants.values())
+    if closed is None:
+        place = next(i for i, p in enumerate(account.phases) if p.number == number)
+        phase = account.phases[place]
+        charge = charge_usage(rate, phase.totals[index], measurement, at, grants, account.grants)
+        phase = replace(phase, totals=_set(phase.totals, index, charge.totals))
+        phases = (*account.phases[:place], phase, *account.phases[place + 1 :])
+        return replace(account, phases=phases, grants=charge.remaining)
+    late = account.late.get(number) or tuple(Totals() for _ in closed.billed)
+    before = add_totals(closed.billed[index], late[index])
+    charge = charge_usage(rate, before, measurement, at, grants, account.grants)
+    added = subtract_totals(charge.totals, closed.billed[index])
+    return replace(
+        account,
+        late={**account.late, number: _set(late, index, added)},
+        grants=charge.remaining,
+    )
+
+
+def _set(totals: tuple[Totals, ...], index: int, value: Totals) -> tuple[Totals, ...]:
+    return (*totals[:index], value, *totals[index + 1 :])
+
+

@@ -1,0 +1,71 @@
+"""What people do to credits: grant and void."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.accounts import MAX_OPEN_GRANTS_PER_UNIT, Account
+from shared.domain.catalogue import Catalogue
+from shared.domain.credits import Grant
+from shared.domain.errors import ConflictError, InvalidError, Problem
+from shared.domain.rating import cover_overage
+
+
+def period_start(account: Account) -> datetime:
+    """The start of the account's current billing period."""
+    return min(p.start for p in account.phases if p.period == account.current.period)
+
+
+def add_grant(account: Account, grant: Grant, now: datetime, catalogue: Catalogue) -> Account:
+    """The account with the grant. One that reaches back to the period's start covers its overage.
+
+    Raises: InvalidError for dates that cannot be; ConflictError when too many grants are open.
+    """
+    if grant.expires_at is not None and grant.expires_at <= max(now, grant.effective_at):
+        raise InvalidError(problems=[Problem("/expires_at", "in-the-past")])
+    if grant.effective_at < now and grant.effective_at != period_start(account):
+        raise InvalidError(problems=[Problem("/effective_at", "in-the-past")])
+    held = dict(account.grants.get(grant.unit, {}))
+    if len(held) >= MAX_OPEN_GRANTS_PER_UNIT:
+        raise ConflictError(f"{MAX_OPEN_GRANTS_PER_UNIT} grants of {grant.unit} are open already")
+    held[grant.id] = grant.amount
+    granted = replace(
+        account,
+        version=account.version + 1,
+        grants={**account.grants, grant.unit: held},
+    )
+    return _cover(granted, grant, catalogue) if grant.effective_at < now else granted
+
+
+def _cover(account: Account, grant: Grant, catalogue: Catalogue) -> Account:
+    """Draws the grant for the overage of the current period, in the order of its rate cards."""
+    remaining = account.grants
+    phases = []
+    for phase in account.phases:
+        totals = list(phase.totals)
+        if phase.period == account.current.period:
+            plan = catalogue.plan(phase.plan, phase.plan_version)
+            for i, rate in enumerate(plan.rate_cards):
+                at = max(phase.start, grant.effective_at)
+                charge = cover_overage(rate, totals[i], at, [grant], remaining)
+                totals[i], remaining = charge.totals, charge.remaining
+        phases.append(replace(phase, totals=tuple(totals)))
+    return replace(account, phases=tuple(phases), grants=remaining)
+
+
+def void_grant(account: Account, grant: Grant, now: datetime) -> tuple[Account, Grant] | None:
+    """The account without the grant's unused part, and the grant voided; None if it was already.
+
+    Raises: ConflictError for an expired grant.
+    """
+    if grant.voided_at is not None:
+        return None
+    if grant.expires_at is not None and grant.expires_at <= now:
+        raise ConflictError("the grant has expired")
+    held: Mapping[str, int] = account.grants.get(grant.unit, {})
+    left = {key: nanos for key, nanos in held.items() if key != grant.id}
+    grants = {unit: open_ for unit, open_ in account.grants.items() if unit != grant.unit}
+    if left:
+        grants[grant.unit] = left
+    voided = replace(account, version=account.version + 1, grants=grants)
+    return voided, replace(grant, voided_at=now)

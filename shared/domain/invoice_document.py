@@ -1,0 +1,79 @@
+"""The one public form of an invoice: what is shown, stored, hashed and handed out, byte by byte."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from shared.domain.catalogue import PerUnit, Price
+from shared.domain.events import canonical_json, utc_text
+from shared.domain.invoices import Invoice, Line
+from shared.domain.money import format_exact, format_money, format_quantity
+
+
+def invoice_document(invoice: Invoice) -> dict[str, Any]:
+    """The invoice as plain JSON values: amounts and quantities as decimal text."""
+    return {
+        "id": invoice.id,
+        "number": invoice.number,
+        "customer": invoice.customer,
+        "kind": invoice.kind,
+        "status": invoice.status,
+        "period": {"start": utc_text(invoice.start), "end": utc_text(invoice.end)},
+        "period_number": invoice.period,
+        "currency": invoice.currency,
+        "lines": [_line(n, line, invoice.currency) for n, line in enumerate(invoice.lines, 1)],
+        "total": format_money(invoice.total, invoice.currency),
+        "finalized_at": utc_text(invoice.finalized_at) if invoice.finalized_at else None,
+    }
+
+
+def document_hash(document: Mapping[str, object]) -> str:
+    """SHA-256 (hex) of the canonical document without its own `hash`: changes if anything does."""
+    content = {key: value for key, value in document.items() if key != "hash"}
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
+def _line(number: int, line: Line, currency: str) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "n": number,
+        "type": line.kind,
+        "description": line.description,
+        "amount": format_money(line.amount, currency),
+        "unit": line.unit,
+        "unit_amount": format_exact(line.unit_amount),
+        "service_period": {"start": utc_text(line.start), "end": utc_text(line.end)},
+        "plan": line.plan,
+        "plan_version": line.plan_version,
+        "late": line.late,
+    }
+    if line.meter is not None:
+        document |= {"phase": line.phase, "meter": line.meter, "where": dict(line.where)}
+    if line.kind == "usage":
+        document |= {
+            "quantity": format_quantity(line.quantity),
+            "included": format_quantity(line.included),
+            "price": price_document(line.price) if line.price else None,
+            "events": {
+                "count": line.count,
+                "sum": format_quantity(line.quantity),
+                "checksum": f"{line.checksum:016x}",
+            },
+        }
+    if line.unit_value is not None:
+        document["unit_value"] = format_quantity(line.unit_value)
+    return document
+
+
+def price_document(price: Price) -> dict[str, Any]:
+    """The price in the catalogue's public shape: the snapshot that a line was billed at."""
+    if isinstance(price, PerUnit):
+        return {"model": "per_unit", "unit_price": format_quantity(price.unit_price)}
+    tiers = [
+        {
+            "up_to": None if tier.up_to is None else format_quantity(tier.up_to),
+            "unit_price": format_quantity(tier.unit_price),
+            "flat_fee": format_quantity(tier.flat_fee),
+        }
+        for tier in price.tiers
+    ]
+    return {"model": "graduated", "tiers": tiers}

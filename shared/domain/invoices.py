@@ -1,0 +1,230 @@
+"""Invoices: lines computed from frozen totals, rounded once each, summed.
+
+The same function makes the real-time upcoming invoice and the final one: an invoice is a function
+of the account, the catalogue and the terms of the next period, never of when it is looked at.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
+from shared.domain.catalogue import Catalogue, CreditUnit, Plan, Price, Rate
+from shared.domain.errors import RatingError
+from shared.domain.events import canonical_json
+from shared.domain.money import (
+    EXACT,
+    from_nanos,
+    is_currency,
+    round_to_minor,
+    to_nanos,
+)
+from shared.domain.opening import Span
+
+LineKind = Literal["fee", "proration", "usage", "credits_applied", "overage"]
+InvoiceKind = Literal["start", "change", "period"]
+InvoiceStatus = Literal["draft", "finalized"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. `amount` is in nanos of the invoice's currency, rounded to its minor unit.
+
+    For usage, `quantity` is all usage, `included` the part that allowances took, and `unit_amount`
+    the exact amount in nanos of `unit` (a currency or a credit unit). `count`, `quantity` and
+    `checksum` are frozen: the events behind the line can be recounted against them.
+    """
+
+    kind: LineKind
+    description: str
+    amount: int
+    start: datetime
+    end: datetime
+    plan: str
+    plan_version: int
+    unit: str
+    unit_amount: int
+    late: bool = False
+    phase: int | None = None
+    meter: str | None = None
+    where: tuple[tuple[str, str], ...] = ()
+    price: Price | None = None
+    count: int = 0
+    quantity: Decimal = Decimal(0)
+    included: Decimal = Decimal(0)
+    checksum: int = 0
+    unit_value: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """A draft until it is finalized, which gives it its number; from then on it never changes."""
+
+    id: str
+    customer: str
+    kind: InvoiceKind
+    period: int
+    start: datetime
+    end: datetime
+    currency: str
+    lines: tuple[Line, ...]
+    status: InvoiceStatus = "draft"
+    number: str | None = None
+    finalized_at: datetime | None = None
+
+    @property
+    def total(self) -> int:
+        """The sum of the lines; a negative sum bills as zero."""
+        return max(0, sum(line.amount for line in self.lines))
+
+
+def invoice_id(customer: str, kind: InvoiceKind, reference: str) -> str:
+    """One id, for ever, for a customer's invoice of a kind about a period or a change."""
+    identity = canonical_json([customer, kind, reference])
+    return "inv_" + hashlib.sha256(identity.encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True, slots=True)
+class Fee:
+    """A plan's fee for a span, in advance. `nanos` may be negative: the credit of a proration."""
+
+    plan: Plan
+    span: Span
+    nanos: int
+    kind: LineKind = "fee"
+    description: str = ""
+
+    def line(self) -> Line:
+        """The invoice line of the fee."""
+        return Line(
+            kind=self.kind,
+            description=self.description or f"{self.plan.name} fee",
+            amount=round_to_minor(self.nanos, self.plan.currency),
+            start=self.span.start,
+            end=self.span.end,
+            plan=self.plan.key,
+            plan_version=self.plan.version,
+            unit=self.plan.currency,
+            unit_amount=self.nanos,
+        )
+
+
+def period_fee(plan: Plan, span: Span) -> Fee | None:
+    """The plan's fee for the span, prorated by the second; None for a plan without one."""
+    return Fee(plan, span, span.share(plan.fee_nanos)) if plan.fee_nanos else None
+
+
+def period_invoice(
+    account: Account,
+    period: int,
+    closed: Sequence[ClosedPhase],
+    catalogue: Catalogue,
+    next_fee: Fee | None,
+) -> Invoice:
+    """The invoice of a billing period: its usage, late usage of closed ones, the next fee."""
+    phases = [p for p in account.phases if p.period == period]
+    plan = catalogue.plan(phases[-1].plan, phases[-1].plan_version)
+    lines: list[Line] = []
+    for phase in phases:
+        lines += phase_lines(phase, phase.totals, catalogue)
+    by_number = {c.phase.number: c.phase for c in closed}
+    for number, totals in sorted(account.late.items()):
+        late = phase_lines(by_number[number], totals, catalogue)
+        lines += [replace(line, late=True, description=f"{line.description} (late)") for line in late]
+    if next_fee is not None:
+        lines.append(next_fee.line())
+    return Invoice(
+        id=invoice_id(account.customer, "period", str(period)),
+        customer=account.customer,
+        kind="period",
+        period=period,
+        start=phases[0].start,
+        end=phases[-1].end,
+        currency=plan.currency,
+        lines=tuple(lines),
+    )
+
+
+def phase_lines(phase: Phase, totals: Sequence[Totals], catalogue: Catalogue) -> list[Line]:
+    """The lines of a phase's rate cards: usage, the credits applied, the overage of credits."""
+    plan = catalogue.plan(phase.plan, phase.plan_version)
+    lines: list[Line] = []
+    for rate, total in zip(plan.rate_cards, totals, strict=True):
+        if total.count or total.amount:
+            lines += _rate_lines(phase, plan, rate, total, catalogue)
+    return lines
+
+
+def _rate_lines(
+    phase: Phase, plan: Plan, rate: Rate, total: Totals, catalogue: Catalogue
+) -> Iterable[Line]:
+    in_currency = is_currency(rate.unit)
+    names = ", ".join(f"{k} {v}" for k, v in sorted(rate.where.items()))
+    label = f"{rate.meter} ({names})" if names else rate.meter
+    usage = Line(
+        kind="usage",
+        description=label,
+        amount=round_to_minor(total.amount, plan.currency) if in_currency else 0,
+        start=phase.start,
+        end=phase.end,
+        plan=plan.key,
+        plan_version=plan.version,
+        unit=rate.unit,
+        unit_amount=total.amount,
+        phase=phase.number,
+        meter=rate.meter,
+        where=tuple(sorted(rate.where.items())),
+        price=rate.price,
+        count=total.count,
+        quantity=total.value,
+        included=total.covered,
+        checksum=total.checksum,
+    )
+    yield usage
+    bare = replace(
+        usage, price=None, count=0, quantity=Decimal(0), included=Decimal(0), checksum=0
+    )
+    if total.drawn:
+        credit = -round_to_minor(total.drawn, plan.currency) if in_currency else 0
+        yield replace(
+            bare,
+            kind="credits_applied",
+            description=f"{label}: credits applied",
+            amount=credit,
+            unit_amount=-total.drawn,
+        )
+    if total.overage and not in_currency:
+        yield _overage_line(bare, plan, catalogue.units[rate.unit], total.overage, label)
+
+
+def _overage_line(bare: Line, plan: Plan, unit: CreditUnit, overage: int, label: str) -> Line:
+    """Credits that no grant covered, at the unit's value when the phase began."""
+    value = Decimal(0)
+    if plan.on_exhausted == "bill":
+        value = overage_value(unit, bare.start, plan.currency)
+    exact = to_nanos(EXACT.multiply(from_nanos(overage), value))
+    return replace(
+        bare,
+        kind="overage",
+        description=f"{label}: overage",
+        amount=round_to_minor(exact, plan.currency),
+        unit_amount=overage,
+        unit_value=value,
+    )
+
+
+def overage_value(unit: CreditUnit, at: datetime, currency: str) -> Decimal:
+    """One credit's worth at the instant; before the first dated value, that first value.
+
+    Raises: RatingError if the unit has no value in the currency.
+    """
+    value = unit.value_at(at, currency)
+    if value is not None:
+        return value
+    dated = [v for v in unit.values if v.currency == currency]
+    if not dated:
+        raise RatingError(f"credit unit {unit.key} has no value in {currency}")
+    return dated[0].value

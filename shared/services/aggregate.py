@@ -1,0 +1,233 @@
+"""Aggregation: a batch of one shard's stream records into usage hours and accounts, each once.
+
+Per customer, everything that can fail is computed before the first write. Every write is
+conditional on what was read and carries the shard's position, so a batch may be delivered again, cut
+differently, or stopped between any two writes: the totals come out the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from shared.domain.accounts import Account, ClosedPhase
+from shared.domain.catalogue import Catalogue
+from shared.domain.checkpoints import LIFETIME_SECONDS
+from shared.domain.customers import Customer
+from shared.domain.errors import MeterlineError, UnavailableError, VersionConflictError
+from shared.domain.events import UsageEvent, measure
+from shared.domain.folding import Fold, Record, Step, Terms, needs_closed_phases
+from shared.domain.usage_hours import HourKey, UsageHour, add_to_hours, hours_touched
+from shared.services.changes import (
+    Change,
+    PutLateUsage,
+    PutQuarantine,
+    SaveAccount,
+    SaveUsageHour,
+)
+from shared.services.customers import creation
+from shared.services.opening import opening_changes
+from shared.services.ports import CatalogueSource
+from shared.services.store import BarrierStore, BillingStore, Clock
+
+MAX_ATTEMPTS = 12
+# Closed phases that late usage can still reach: the lateness window of 35 daily periods and change.
+CLOSED_PHASES_READ = 64
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRecord:
+    """One record of the usage-events stream: a stored event, or a barrier (event None).
+
+    `raw` is the stored item as JSON text; `error` says why it could not be read as an event.
+    """
+
+    sequence: int
+    customer: str
+    key: str
+    event: UsageEvent | None = None
+    barrier: str | None = None
+    raw: str = ""
+    error: MeterlineError | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch came to. `failed_from` is the first sequence number to deliver again."""
+
+    applied: int = 0
+    quarantined: int = 0
+    conflicts: int = 0
+    failed_from: int | None = None
+    error: MeterlineError | None = None
+
+
+@dataclass(slots=True)
+class _State:
+    """What one attempt at a customer's records starts from."""
+
+    account: Account
+    terms: Terms
+    hours: Mapping[HourKey, UsageHour]
+    records: list[Record]
+    rejected: list[tuple[StreamRecord, MeterlineError]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregator:
+    """Folds batches of stream records; `grace` is how long a period stays open after its end."""
+
+    store: BillingStore
+    barriers: BarrierStore
+    catalogue: CatalogueSource
+    clock: Clock
+    grace: timedelta
+
+    def apply(self, shard: str, records: Sequence[StreamRecord]) -> Outcome:
+        """Applies one shard's records, customer by customer, then passes its barriers."""
+        outcome = Outcome()
+        by_customer: dict[str, list[StreamRecord]] = {}
+        for record in records:
+            if record.barrier is None:
+                by_customer.setdefault(record.customer, []).append(record)
+        for customer, theirs in by_customer.items():
+            try:
+                self._apply_customer(shard, customer, theirs, outcome)
+            except MeterlineError as error:
+                outcome.error = error
+                first = min(record.sequence for record in theirs)
+                outcome.failed_from = min(first, outcome.failed_from or first)
+        for record in records:
+            stopped = outcome.failed_from is not None and record.sequence > outcome.failed_from
+            if record.barrier is not None and not stopped:
+                self.barriers.mark_passed(record.customer, record.barrier)
+        return outcome
+
+    def _apply_customer(
+        self, shard: str, customer: str, records: Sequence[StreamRecord], outcome: Outcome
+    ) -> None:
+        """Reads, computes, writes; starts over when another writer was faster."""
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                if self._attempt(shard, customer, records, outcome):
+                    return
+            except VersionConflictError:
+                outcome.conflicts += 1
+        raise UnavailableError(f"gave up after {MAX_ATTEMPTS} lost races")
+
+    def _attempt(
+        self, shard: str, customer: str, records: Sequence[StreamRecord], outcome: Outcome
+    ) -> bool:
+        """One attempt; False asks for another, after a customer was made or records set aside."""
+        stamps = [r.event.catalogue_version for r in records if r.event]
+        catalogue = self.catalogue.at_least(max(stamps, default=0))
+        account = self.store.account(customer)
+        if account is None:
+            return not self._create(customer, records, catalogue)
+        state = self._state(shard, account, records, catalogue)
+        now_seconds = int(self.clock.now().timestamp())
+        fold = Fold(shard, now_seconds, account, state.terms)
+        fold.run(state.records)
+        by_key = {record.key: record for record in records}
+        state.rejected += [(by_key[r.event.key], error) for r, error in fold.rejected]
+        if state.rejected:
+            self._set_aside(shard, state, outcome)
+            return False
+        for before, after in add_to_hours(state.records, state.hours, shard, now_seconds):
+            self.store.commit([SaveUsageHour(before, after)])
+        for step in fold.steps:
+            self.store.commit(self._changes(step, state.terms))
+        outcome.applied += len(state.records)
+        return True
+
+    def _create(
+        self, customer: str, records: Sequence[StreamRecord], catalogue: Catalogue
+    ) -> bool:
+        """Makes a customer first seen in an event, on the default plan since it was received."""
+        received = [r.event.received_at for r in records if r.event]
+        started_at = received[0] if received else self.clock.now()
+        profile = Customer(customer, created_at=started_at)
+        self.store.commit(creation(self.store, catalogue, profile, started_at, self.grace))
+        return True
+
+    def _state(
+        self,
+        shard: str,
+        account: Account,
+        records: Sequence[StreamRecord],
+        catalogue: Catalogue,
+    ) -> _State:
+        """Everything the customer's records need, read consistently, less what is set aside."""
+        customer = account.customer
+        if account.quarantine_until and self.clock.now() < account.quarantine_until:
+            aside = self.store.quarantined(customer, [r.key for r in records])
+            records = [r for r in records if r.key not in aside]
+        readable: list[Record] = []
+        rejected: list[tuple[StreamRecord, MeterlineError]] = []
+        for record in records:
+            if record.event is None:
+                if account.checkpoints.applied(shard, record.sequence):
+                    continue
+                rejected.append((record, record.error or MeterlineError("unreadable record")))
+                continue
+            readable.append(_measured(record.event, record.sequence, catalogue))
+        subscription = self.store.subscription(customer)
+        if subscription is None:
+            raise UnavailableError("the account has no subscription")
+        held = [grant for left in account.grants.values() for grant in left]
+        closed: Sequence[ClosedPhase] = ()
+        if any(needs_closed_phases(account, r.event.occurred_at) for r in readable):
+            closed = self.store.closed_phases(customer, CLOSED_PHASES_READ)
+        grants = self.store.grants(customer, held)
+        terms = Terms(catalogue, subscription, grants, tuple(closed))
+        hours = self.store.usage_hours(hours_touched(readable))
+        return _State(account, terms, hours, readable, rejected)
+
+    def _changes(self, step: Step, terms: Terms) -> list[Change]:
+        """One step's commit: a lone account write, or a transaction around it."""
+        if step.opening is not None:
+            return opening_changes(step.before, step.opening, terms.grants.values(), self.grace)
+        late = (PutLateUsage(late) for late in step.late)
+        return [SaveAccount(step.account, step.before.version), *late]
+
+    def _set_aside(self, shard: str, state: _State, outcome: Outcome) -> None:
+        """Quarantines what cannot be applied, before any write passes it; the batch goes on."""
+        now = self.clock.now()
+        account = state.account
+        for record, error in state.rejected:
+            marked = replace(
+                account,
+                version=account.version + 1,
+                quarantine_until=now + timedelta(seconds=LIFETIME_SECONDS),
+            )
+            kept = PutQuarantine(
+                customer=account.customer,
+                event_key=record.key,
+                shard=shard,
+                sequence=record.sequence,
+                reason=error.code,
+                detail=error.detail,
+                not_applied=_not_applied(shard, record, state),
+                quarantined_at=now,
+                record=record.raw,
+            )
+            self.store.commit([SaveAccount(marked, account.version), kept])
+            account = marked
+            outcome.quarantined += 1
+
+
+def _not_applied(shard: str, record: StreamRecord, state: _State) -> tuple[str, ...]:
+    """Which writes lack the record: the account, and each usage hour that has not passed it."""
+    missing = [] if state.account.checkpoints.applied(shard, record.sequence) else ["account"]
+    for readable in state.records:
+        if readable.sequence == record.sequence:
+            for key in hours_touched([readable]):
+                hour = state.hours.get(key, UsageHour(key))
+                if not hour.checkpoints.applied(shard, record.sequence):
+                    missing.append(f"usage:{key.meter}")
+    return tuple(missing)
+
+
+def _measured(event: UsageEvent, sequence: int, catalogue: Catalogue) -> Record:
+    meters = catalogue.meters_of(event.type, event.catalogue_version)
+    measurements = (measure(event, meter) for meter in meters)
+    return Record(event, tuple(m for m in measurements if m is not None), sequence)

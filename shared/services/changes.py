@@ -1,0 +1,154 @@
+"""What a use case asks the billing store to change: a list of these commits all or nothing.
+
+Each names its own condition, so that every commit is safe to repeat and loses no race silently:
+a lost one raises VersionConflictError and nothing is written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shared.domain.accounts import Account, ClosedPhase
+from shared.domain.credits import Grant
+from shared.domain.customers import Customer, Subscription
+from shared.domain.folding import LateUsage
+from shared.domain.ledger import LedgerEntry
+from shared.domain.usage_hours import UsageHour
+
+
+@dataclass(frozen=True, slots=True)
+class SaveAccount:
+    """Writes the account if the stored version is still `read_version` (0: not stored yet)."""
+
+    account: Account
+    read_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveSubscription:
+    """Writes the terms as version + 1 if the stored version is still the one they carry.
+
+    `new`: they must not be stored yet.
+    """
+
+    subscription: Subscription
+    new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCustomer:
+    """Puts the profile if the customer is not known yet; joins it to its test clock, if any."""
+
+    customer: Customer
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateCustomer:
+    """Overwrites the profile of a known customer."""
+
+    customer: Customer
+
+
+@dataclass(frozen=True, slots=True)
+class PutGrant:
+    """Puts a grant; a repeated opening puts the same grant again."""
+
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class PutLedgerEntry:
+    """Puts the entry if its version has none yet."""
+
+    entry: LedgerEntry
+
+
+@dataclass(frozen=True, slots=True)
+class PutClosedPhase:
+    """Keeps a closed phase, or moves one on that late usage was billed for."""
+
+    customer: str
+    closed: ClosedPhase
+
+
+@dataclass(frozen=True, slots=True)
+class PutLateUsage:
+    """Names an event that is billed late, and with which period."""
+
+    late: LateUsage
+
+
+@dataclass(frozen=True, slots=True)
+class PutInvoice:
+    """Puts a finalized invoice, its pointer in the customer's list, and moves the number counter.
+
+    `series` is the counter; `number` the value that it must move to, from number - 1.
+    """
+
+    customer: str
+    document: Mapping[str, object]
+    series: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutQuarantine:
+    """Keeps a record that could not be applied: where it stood, why, and what was not applied."""
+
+    customer: str
+    event_key: str
+    shard: str
+    sequence: int
+    reason: str
+    detail: str
+    not_applied: tuple[str, ...]
+    quarantined_at: datetime
+    record: str  # the stored event as JSON text of its attribute values
+
+
+@dataclass(frozen=True, slots=True)
+class PutIdempotencyKey:
+    """Keeps the answer to a money write under the caller's key, if the key is not used yet."""
+
+    customer: str
+    key: str
+    body_hash: str
+    status: int
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutAudit:
+    """Who changed what: one audit entry."""
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    before: Mapping[str, object] = field(default_factory=dict)
+    after: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SaveUsageHour:
+    """Adds to a usage hour if its checkpoints are still as read."""
+
+    before: UsageHour
+    after: UsageHour
+
+
+Change = (
+    SaveAccount
+    | SaveSubscription
+    | CreateCustomer
+    | UpdateCustomer
+    | PutGrant
+    | PutLedgerEntry
+    | PutClosedPhase
+    | PutLateUsage
+    | PutInvoice
+    | PutQuarantine
+    | PutIdempotencyKey
+    | PutAudit
+    | SaveUsageHour
+)

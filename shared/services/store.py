@@ -1,0 +1,138 @@
+"""The ports to storage: what the use cases need of the two tables, in the domain's words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from shared.domain.accounts import Account, ClosedPhase
+from shared.domain.credits import Grant
+from shared.domain.customers import Customer, Subscription
+from shared.domain.ledger import LedgerEntry
+from shared.domain.usage_hours import HourKey, UsageHour
+from shared.services.changes import Change
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """Some items of a list, and the cursor after the last one, None at its end."""
+
+    items: tuple[Item, ...]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What an idempotency key was answered, and the hash of the body that it came with."""
+
+    body_hash: str
+    status: int
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedRecord:
+    """A record that could not be applied, as people look at it."""
+
+    customer: str
+    event_key: str
+    reason: str
+    detail: str
+    not_applied: tuple[str, ...]
+    quarantined_at: datetime
+    record: str
+
+
+class BillingStore(Protocol):
+    """The billing table. Reads are consistent; a commit is all or nothing."""
+
+    def customer(self, key: str) -> Customer | None:
+        """The profile, or None if the customer is not known."""
+
+    def customers(self, limit: int, cursor: str | None) -> Page[Customer]:
+        """Known customers by key."""
+
+    def subscription(self, customer: str) -> Subscription | None:
+        """The terms the next period opens on."""
+
+    def account(self, customer: str) -> Account | None:
+        """The account at its newest version."""
+
+    def accounts(self, customers: Iterable[str]) -> Mapping[str, Account]:
+        """Several accounts by customer; unknown ones are missing."""
+
+    def grants(self, customer: str, ids: Iterable[str]) -> Mapping[str, Grant]:
+        """Grants by id."""
+
+    def all_grants(self, customer: str) -> Sequence[Grant]:
+        """Every grant of the customer, spent and voided ones too."""
+
+    def closed_phases(self, customer: str, limit: int) -> Sequence[ClosedPhase]:
+        """The most recently closed phases, newest first."""
+
+    def quarantined(self, customer: str, event_keys: Iterable[str]) -> set[str]:
+        """Which of the events are in quarantine."""
+
+    def quarantine(self, limit: int, cursor: str | None) -> Page[QuarantinedRecord]:
+        """All quarantined records, newest first."""
+
+    def usage_hours(self, keys: Iterable[HourKey]) -> Mapping[HourKey, UsageHour]:
+        """The stored items among these keys."""
+
+    def usage_between(
+        self, meter: str, customer: str, start: datetime, end: datetime
+    ) -> Sequence[UsageHour]:
+        """A customer's usage hours of a meter that begin in [start, end)."""
+
+    def ledger(
+        self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False
+    ) -> Page[LedgerEntry]:
+        """Ledger entries in order of account versions."""
+
+    def invoice(self, invoice_id: str) -> Mapping[str, object] | None:
+        """A finalized invoice's document."""
+
+    def invoices(
+        self, customer: str, limit: int, cursor: str | None
+    ) -> Page[Mapping[str, object]]:
+        """A customer's finalized invoices, newest first."""
+
+    def last_invoice_number(self, series: str) -> int:
+        """The number given last in the series, 0 before the first."""
+
+    def idempotent_answer(self, customer: str, key: str) -> StoredAnswer | None:
+        """What the key was answered, if it was used."""
+
+    def due_customers(self, until: datetime) -> Iterable[str]:
+        """Customers with a step that falls due at or before the instant."""
+
+    def clock(self, clock_id: str) -> datetime | None:
+        """A test clock's time, or None if there is none."""
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Makes the changes together.
+
+        Raises: VersionConflictError if a condition does not hold; UnavailableError.
+        """
+
+
+class BarrierStore(Protocol):
+    """Barriers: records that follow a customer's events down the stream, to know it has passed."""
+
+    def send(self, customer: str, token: str) -> None:
+        """Puts the barrier behind the events stored so far; a repeat is the same barrier."""
+
+    def mark_passed(self, customer: str, token: str) -> None:
+        """Notes that everything before the barrier is applied."""
+
+    def has_passed(self, customer: str, token: str) -> bool:
+        """Whether the barrier has come through."""
+
+
+class Clock(Protocol):
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The current instant, UTC."""
