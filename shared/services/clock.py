@@ -1,0 +1,20 @@
+"""What time it is for a customer: the machine's time, or its test clock's."""
+
+from datetime import datetime
+
+from shared.domain.customers import Customer
+from shared.domain.errors import UnavailableError
+from shared.services.store import BillingStore, Clock
+
+
+def customer_now(store: BillingStore, clock: Clock, customer: Customer) -> datetime:
+    """The customer's present, UTC.
+
+    Raises: UnavailableError while its test clock is being removed.
+    """
+    if customer.test_clock is None:
+        return clock.now()
+    now = store.clock(customer.test_clock)
+    if now is None:
+        raise UnavailableError("the customer's test clock is gone")
+    return now
