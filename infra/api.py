@@ -12,6 +12,7 @@ from constructs import Construct
 
 from infra.acknowledgements import acknowledge
 from infra.function import AppFunction, Runtime
+from infra.permissions import secret_arn, secret_statement
 
 # HTTP APIs give up on an integration after 30 seconds.
 TIMEOUT = Duration.seconds(29)
@@ -37,7 +38,7 @@ class Api(Construct):
     def __init__(self, scope: Construct, id: str, *, runtime: Runtime) -> None:
         super().__init__(scope, id)
         self.secret = self._secret(runtime)
-        with_secret = {"SECRET_ARN": self.secret.secret_arn}
+        with_secret = {"SECRET_ARN": secret_arn(self.secret)}
         self.authorizer = AppFunction(
             self,
             "Authorizer",
@@ -58,8 +59,8 @@ class Api(Construct):
             memory_mib=1024,
             environment=with_secret,
         )
-        self.secret.grant_read(self.authorizer)
-        self.secret.grant_read(self.api)
+        for function in (self.authorizer, self.api):
+            function.add_to_role_policy(secret_statement(self.secret))
         self.http_api = apigateway.HttpApi(
             self,
             "HttpApi",

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_secretsmanager as secretsmanager
 
+from infra.stage import Stage
 from infra.tables import Tables
 
 READ = ("GetItem", "BatchGetItem", "Query")
@@ -36,15 +38,41 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def table_statements(function: str, tables: Tables) -> list[iam.PolicyStatement]:
+def table_statements(function: str, tables: Tables, stage: Stage) -> list[iam.PolicyStatement]:
     """The policy statements that let `function` use the tables as declared above."""
-    return [
+    statements = [
         iam.PolicyStatement(
             actions=[f"dynamodb:{action}" for action in actions],
             resources=[_arn(resource, tables)],
         )
         for resource, actions in TABLE_ACCESS[function].items()
     ]
+    if needs_local_partiql(function, stage):
+        statements.append(
+            iam.PolicyStatement(actions=["dynamodb:BatchExecuteStatement"], resources=["*"])
+        )
+    return statements
+
+
+def needs_local_partiql(function: str, stage: Stage) -> bool:
+    """The local AWS authorizes PartiQL by the API's operation, which names no table, where AWS
+    authorizes each statement by its table."""
+    partiql = any("PartiQLInsert" in actions for actions in TABLE_ACCESS[function].values())
+    return partiql and not stage.protected
+
+
+def secret_statement(secret: secretsmanager.Secret) -> iam.PolicyStatement:
+    """Lets a function read the value of `secret`."""
+    return iam.PolicyStatement(
+        actions=["secretsmanager:GetSecretValue"], resources=[secret_arn(secret)]
+    )
+
+
+def secret_arn(secret: secretsmanager.Secret) -> str:
+    """The ARN by attribute: a reference is the ARN on AWS, but only the name on the local AWS."""
+    resource = secret.node.default_child
+    assert isinstance(resource, secretsmanager.CfnSecret)
+    return str(resource.attr_id)
 
 
 def stream_statements(table: dynamodb.Table) -> list[iam.PolicyStatement]:

@@ -1,4 +1,4 @@
-"""Queues: encrypted, refusing plain connections, and each with somewhere to put what failed."""
+"""Queues: encrypted, on AWS reached by TLS only, each with somewhere to put what failed."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_sqs as sqs
@@ -14,10 +14,11 @@ def dead_letter_queue(scope: Construct, id: str, stage: Stage) -> sqs.Queue:
         scope,
         id,
         encryption=sqs.QueueEncryption.SQS_MANAGED,
-        enforce_ssl=True,
+        enforce_ssl=stage.protected,
         retention_period=Duration.days(14),
         removal_policy=stage.removal_policy,
     )
+    _acknowledge_plain_http(queue, stage)
     acknowledge(queue, "SQS3", "It is a dead-letter queue: of a stream mapping or a schedule.")
     return queue
 
@@ -26,13 +27,20 @@ def work_queue(
     scope: Construct, id: str, stage: Stage, *, visibility: Duration, dead_letters: sqs.Queue
 ) -> sqs.Queue:
     """A message that failed five times moves to `dead_letters`."""
-    return sqs.Queue(
+    queue = sqs.Queue(
         scope,
         id,
         encryption=sqs.QueueEncryption.SQS_MANAGED,
-        enforce_ssl=True,
+        enforce_ssl=stage.protected,
         visibility_timeout=visibility,
         retention_period=Duration.days(14),
         removal_policy=stage.removal_policy,
         dead_letter_queue=sqs.DeadLetterQueue(max_receive_count=5, queue=dead_letters),
     )
+    _acknowledge_plain_http(queue, stage)
+    return queue
+
+
+def _acknowledge_plain_http(queue: sqs.Queue, stage: Stage) -> None:
+    if not stage.protected:
+        acknowledge(queue, "SQS4", "The local AWS speaks plain HTTP, on the loopback address.")

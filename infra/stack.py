@@ -9,6 +9,7 @@ from infra.billing_run import BillingRun
 from infra.bundle import Bundle
 from infra.function import make_runtime
 from infra.monitoring import Monitoring
+from infra.permissions import secret_arn
 from infra.reactions import Reactions
 from infra.stage import Stage
 from infra.tables import Tables
@@ -68,7 +69,7 @@ class MeterlineStack(Stack):
             "ApiId": self.api.http_api.api_id,
             "EventsTableName": self.tables.events.table_name,
             "BillingTableName": self.tables.billing.table_name,
-            "SecretArn": self.api.secret.secret_arn,
+            "SecretArn": secret_arn(self.api.secret),
             "BillingQueueUrl": self.billing_run.queue.queue_url,
             "AggregateMappingId": self.aggregation.mapping.resource.ref,
             "ReactMappingId": self.reactions.mapping.resource.ref,
