@@ -27,7 +27,8 @@ class Subscription:
     `anchor` is the start that period boundaries are computed from. `next_plan`, when set, takes
     over at the next period's start (None of a cancellation: the default plan does).
     `due_at` is when the next scheduled step falls due; the billing run finds customers by it.
-    `version` guards concurrent changes.
+    `version` guards concurrent changes. `test_clock` is the customer's: the billing run of the real
+    clock leaves it alone.
     """
 
     customer: str
@@ -38,4 +39,5 @@ class Subscription:
     due_at: datetime
     next_plan: str | None = None
     next_plan_version: int | None = None
+    test_clock: str | None = None
     version: int = 0

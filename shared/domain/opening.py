@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from shared.domain.accounts import MAX_OPEN_PHASES, Account, Phase, Totals, allowance_unit
 from shared.domain.catalogue import Catalogue, Plan
 from shared.domain.credits import Grant, draw_order
-from shared.domain.customers import Subscription
+from shared.domain.customers import Customer, Subscription
 from shared.domain.errors import RatingError
 from shared.domain.money import to_nanos
 from shared.domain.periods import parse_days, period_containing, prorate
@@ -44,20 +44,21 @@ def period_span(plan: Plan, anchor: datetime, timezone: str, at: datetime) -> Sp
 
 
 def start_subscription(
-    customer: str, plan: Plan, timezone: str, started_at: datetime
+    customer: Customer, plan: Plan, started_at: datetime
 ) -> tuple[Opening, Span]:
     """The first phase of a new customer, from `started_at` to its first period boundary."""
     started_at = started_at.replace(microsecond=0)
-    span = period_span(plan, started_at, timezone, started_at)
+    span = period_span(plan, started_at, customer.timezone, started_at)
     subscription = Subscription(
-        customer=customer,
+        customer=customer.key,
         plan=plan.key,
         plan_version=plan.version,
         anchor=started_at,
-        timezone=timezone,
+        timezone=customer.timezone,
         due_at=span.end,
+        test_clock=customer.test_clock,
     )
-    opening = open_phase(Account(customer), plan, span, 1, subscription, fee_invoiced=True)
+    opening = open_phase(Account(customer.key), plan, span, 1, subscription, fee_invoiced=True)
     return opening, span
 
 

@@ -35,7 +35,7 @@ def creation(
     A fee of that plan is invoiced at once.
     """
     plan = catalogue.default_plan()
-    opening, span = start_subscription(customer.key, plan, customer.timezone, started_at)
+    opening, span = start_subscription(customer, plan, started_at)
     account = _first_version(opening.account)
     subscription = with_due(opening.subscription, account, opening.grants, grace)
     cause = {"plan": plan.key, "plan_version": str(plan.version)}

@@ -60,9 +60,6 @@ class BillingStore(Protocol):
     def account(self, customer: str) -> Account | None:
         """The account at its newest version."""
 
-    def accounts(self, customers: Iterable[str]) -> Mapping[str, Account]:
-        """Several accounts by customer; unknown ones are missing."""
-
     def grants(self, customer: str, ids: Iterable[str]) -> Mapping[str, Grant]:
         """Grants by id."""
 
@@ -106,7 +103,10 @@ class BillingStore(Protocol):
         """What the key was answered, if it was used."""
 
     def due_customers(self, until: datetime) -> Iterable[str]:
-        """Customers with a step that falls due at or before the instant."""
+        """Customers on the machine's clock with a step due at or before the instant."""
+
+    def clock_members(self, clock_id: str) -> Sequence[str]:
+        """The customers that live on a test clock."""
 
     def clock(self, clock_id: str) -> datetime | None:
         """A test clock's time, or None if there is none."""

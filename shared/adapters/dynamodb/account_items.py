@@ -1,0 +1,218 @@
+"""The account and what is kept beside it, as items. The account's are terse: it is written most.
+
+Account: 1 KB holds twelve checkpoints, one phase of five rate cards and three grants.
+Lists, in order: a phase [number, period, start, end, plan, plan version, fee invoiced, totals…];
+totals [count, value, covered, amount, drawn, overage, checksum]. Instants are Unix microseconds.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.adapters.dynamodb.attributes import Item, from_item, to_item
+from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
+from shared.domain.checkpoints import Checkpoints
+from shared.domain.credits import Grant
+from shared.domain.customers import Subscription
+from shared.domain.events import utc_time
+
+ACCOUNT_SORT_KEY = "ACCOUNT"
+SUBSCRIPTION_SORT_KEY = "SUBSCRIPTION"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DUE_LANES = 8
+
+
+def customer_partition(customer: str) -> str:
+    """The partition of everything that belongs to one customer's billing."""
+    return f"C#{customer}"
+
+
+def account_item(account: Account) -> Item:
+    """The stored account."""
+    return to_item(
+        {
+            "pk": customer_partition(account.customer),
+            "sk": ACCOUNT_SORT_KEY,
+            "version": account.version,
+            "phases": [_phase(phase) for phase in account.phases],
+            "late": {str(n): [_totals(t) for t in totals] for n, totals in account.late.items()}
+            or None,
+            "grants": account.grants or None,
+            "checkpoints": account.checkpoints.pack() or None,
+            "quarantine_until": account.quarantine_until,
+        }
+    )
+
+
+def read_account(item: Mapping[str, Any]) -> Account:
+    """The account of an item, or of a stream record's image of one."""
+    stored = from_item(item)
+    late = stored.get("late", {})
+    until = stored.get("quarantine_until")
+    return Account(
+        customer=stored["pk"].removeprefix("C#"),
+        version=int(stored["version"]),
+        phases=tuple(_read_phase(phase) for phase in stored["phases"]),
+        late={int(n): tuple(map(_read_totals, totals)) for n, totals in late.items()},
+        grants={
+            unit: {grant: int(nanos) for grant, nanos in held.items()}
+            for unit, held in stored.get("grants", {}).items()
+        },
+        checkpoints=Checkpoints.unpack(bytes(stored.get("checkpoints", b""))),
+        quarantine_until=utc_time(until) if until else None,
+    )
+
+
+def _micros(instant: datetime) -> int:
+    return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def _instant(micros: Any) -> datetime:
+    return EPOCH + timedelta(microseconds=int(micros))
+
+
+def _phase(phase: Phase) -> list[object]:
+    head = [phase.number, phase.period, _micros(phase.start), _micros(phase.end)]
+    terms = [phase.plan, phase.plan_version, phase.fee_invoiced]
+    return [*head, *terms, *(_totals(t) for t in phase.totals)]
+
+
+def _read_phase(stored: Sequence[Any]) -> Phase:
+    number, period, start, end, plan, plan_version, fee_invoiced, *totals = stored
+    return Phase(
+        number=int(number),
+        period=int(period),
+        start=_instant(start),
+        end=_instant(end),
+        plan=plan,
+        plan_version=int(plan_version),
+        totals=tuple(map(_read_totals, totals)),
+        fee_invoiced=fee_invoiced,
+    )
+
+
+def _totals(t: Totals) -> list[object]:
+    return [t.count, t.value, t.covered, t.amount, t.drawn, t.overage, t.checksum]
+
+
+def _read_totals(stored: Sequence[Any]) -> Totals:
+    count, value, covered, amount, drawn, overage, checksum = stored
+    return Totals(int(count), value, covered, int(amount), int(drawn), int(overage), int(checksum))
+
+
+def closed_phase_item(customer: str, closed: ClosedPhase) -> Item:
+    """A closed phase, in its place in the customer's order of phases."""
+    return to_item(
+        {
+            "pk": customer_partition(customer),
+            "sk": f"CLOSED#{closed.phase.number:06d}",
+            "phase": _phase(closed.phase),
+            "billed": [_totals(t) for t in closed.billed],
+            "closed_at": closed.closed_at,
+            "invoice": closed.invoice,
+        }
+    )
+
+
+def read_closed_phase(item: Mapping[str, Any]) -> ClosedPhase:
+    """The closed phase of an item."""
+    stored = from_item(item)
+    return ClosedPhase(
+        phase=_read_phase(stored["phase"]),
+        billed=tuple(map(_read_totals, stored["billed"])),
+        closed_at=utc_time(stored["closed_at"]),
+        invoice=stored["invoice"],
+    )
+
+
+def subscription_item(subscription: Subscription) -> Item:
+    """The stored terms, listed by due time unless the customer lives on a test clock."""
+    lane = sum(subscription.customer.encode()) % DUE_LANES
+    on_machine_clock = subscription.test_clock is None
+    return to_item(
+        {
+            "pk": customer_partition(subscription.customer),
+            "sk": SUBSCRIPTION_SORT_KEY,
+            "plan": subscription.plan,
+            "plan_version": subscription.plan_version,
+            "anchor": subscription.anchor,
+            "timezone": subscription.timezone,
+            "due_at": subscription.due_at,
+            "due_lane": due_lane(lane) if on_machine_clock else None,
+            "next_plan": subscription.next_plan,
+            "next_plan_version": subscription.next_plan_version,
+            "test_clock": subscription.test_clock,
+            "version": subscription.version,
+        }
+    )
+
+
+def due_lane(lane: int) -> str:
+    """One of the partitions of the index by due time."""
+    return f"DUE#{lane}"
+
+
+def read_subscription(item: Mapping[str, Any]) -> Subscription:
+    """The terms of an item."""
+    stored = from_item(item)
+    next_version = stored.get("next_plan_version")
+    return Subscription(
+        customer=stored["pk"].removeprefix("C#"),
+        plan=stored["plan"],
+        plan_version=int(stored["plan_version"]),
+        anchor=utc_time(stored["anchor"]),
+        timezone=stored["timezone"],
+        due_at=utc_time(stored["due_at"]),
+        next_plan=stored.get("next_plan"),
+        next_plan_version=None if next_version is None else int(next_version),
+        test_clock=stored.get("test_clock"),
+        version=int(stored["version"]),
+    )
+
+
+def grant_item(grant: Grant) -> Item:
+    """A stored grant; what is left of it stands on the account."""
+    return to_item(
+        {
+            "pk": customer_partition(grant.customer),
+            "sk": f"GRANT#{grant.id}",
+            "id": grant.id,
+            "unit": grant.unit,
+            "amount": grant.amount,
+            "source": grant.source,
+            "effective_at": grant.effective_at,
+            "created_at": grant.created_at,
+            "expires_at": grant.expires_at,
+            "voided_at": grant.voided_at,
+            "priority": grant.priority,
+            "meters": grant.meters or None,
+            "cost_basis": grant.cost_basis,
+            "cost_currency": grant.cost_currency,
+            "rollover_max": grant.rollover_max,
+        }
+    )
+
+
+def read_grant(item: Mapping[str, Any]) -> Grant:
+    """The grant of an item."""
+    stored = from_item(item)
+
+    def moment(name: str) -> datetime | None:
+        return utc_time(stored[name]) if name in stored else None
+
+    return Grant(
+        id=stored["id"],
+        customer=stored["pk"].removeprefix("C#"),
+        unit=stored["unit"],
+        amount=int(stored["amount"]),
+        source=stored["source"],
+        effective_at=utc_time(stored["effective_at"]),
+        created_at=utc_time(stored["created_at"]),
+        expires_at=moment("expires_at"),
+        voided_at=moment("voided_at"),
+        priority=int(stored["priority"]),
+        meters=tuple(stored.get("meters", ())),
+        cost_basis=stored.get("cost_basis"),
+        cost_currency=stored.get("cost_currency"),
+        rollover_max=int(stored["rollover_max"]),
+    )

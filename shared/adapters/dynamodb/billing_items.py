@@ -1,0 +1,167 @@
+"""Customers, usage hours, ledger entries and quarantined records as items."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from shared.adapters.dynamodb.account_items import customer_partition
+from shared.adapters.dynamodb.attributes import Item, from_item, to_item
+from shared.domain.checkpoints import Checkpoints
+from shared.domain.customers import Customer
+from shared.domain.events import canonical_json, utc_text, utc_time
+from shared.domain.ledger import LedgerEntry
+from shared.domain.usage_hours import HourKey, Quarter, UsageHour
+from shared.services.changes import PutQuarantine
+from shared.services.store import QuarantinedRecord
+
+PROFILE_SORT_KEY = "PROFILE"
+CUSTOMER_KIND = "CUSTOMER"
+QUARANTINE_KIND = "QUARANTINE"
+HOUR_FORMAT = "%Y-%m-%dT%H"
+
+
+def customer_item(customer: Customer) -> Item:
+    """The profile, listed among all customers by key."""
+    return to_item(
+        {
+            "pk": customer_partition(customer.key),
+            "sk": PROFILE_SORT_KEY,
+            "kind": CUSTOMER_KIND,
+            "kind_sort": customer.key,
+            "created_at": customer.created_at,
+            "timezone": customer.timezone,
+            "currency": customer.currency,
+            "name": customer.name,
+            "email": customer.email,
+            "traits": customer.traits,
+            "test_clock": customer.test_clock,
+            "archived_at": customer.archived_at,
+        }
+    )
+
+
+def read_customer(item: Mapping[str, Any]) -> Customer:
+    """The profile of an item."""
+    stored = from_item(item)
+    archived_at = stored.get("archived_at")
+    return Customer(
+        key=stored["pk"].removeprefix("C#"),
+        created_at=utc_time(stored["created_at"]),
+        timezone=stored["timezone"],
+        currency=stored.get("currency"),
+        name=stored.get("name"),
+        email=stored.get("email"),
+        traits=stored["traits"],
+        test_clock=stored.get("test_clock"),
+        archived_at=utc_time(archived_at) if archived_at else None,
+    )
+
+
+def usage_partition(meter: str, customer: str) -> str:
+    """The partition of a customer's usage of a meter; a meter's key holds no "#"."""
+    return f"U#{meter}#{customer}"
+
+
+def hour_keys(key: HourKey) -> dict[str, str]:
+    """The primary key of a usage hour: by time, then by a hash of its dimension values."""
+    hour = key.hour.strftime(HOUR_FORMAT)
+    names = canonical_json(list(key.dimensions))
+    group = hashlib.sha256(names.encode()).hexdigest()[:16] if key.dimensions else ""
+    return {"pk": usage_partition(key.meter, key.customer), "sk": f"{hour}#{group}"}
+
+
+def usage_hour_item(hour: UsageHour) -> Item:
+    """A usage hour; quarters are lists of count, value, checksum."""
+    return to_item(
+        {
+            **hour_keys(hour.key),
+            "dimensions": dict(hour.key.dimensions) or None,
+            "quarters": [[q.count, q.value, q.checksum] for q in hour.quarters],
+            "checkpoints": hour.checkpoints.pack(),
+        }
+    )
+
+
+def read_usage_hour(item: Mapping[str, Any]) -> UsageHour:
+    """The usage hour of an item."""
+    stored = from_item(item)
+    meter, _, customer = stored["pk"].removeprefix("U#").partition("#")
+    hour = datetime.strptime(stored["sk"].partition("#")[0] + "+0000", HOUR_FORMAT + "%z")
+    dimensions = tuple(sorted(stored.get("dimensions", {}).items()))
+    quarters = [Quarter(int(c), value, int(checksum)) for c, value, checksum in stored["quarters"]]
+    first, second, third, fourth = quarters
+    return UsageHour(
+        key=HourKey(customer, meter, hour, dimensions),
+        quarters=(first, second, third, fourth),
+        checkpoints=Checkpoints.unpack(bytes(stored["checkpoints"])),
+    )
+
+
+def ledger_item(entry: LedgerEntry) -> Item:
+    """A ledger entry, keyed by the account version it leads to."""
+    return to_item(
+        {
+            "pk": customer_partition(entry.customer),
+            "sk": f"LEDGER#{entry.to_version:012d}",
+            "from_version": entry.from_version,
+            "to_version": entry.to_version,
+            "at": entry.at,
+            "entry": entry.kind,
+            "changes": entry.changes or None,
+            "remaining": entry.remaining or None,
+            "cause": entry.cause or None,
+        }
+    )
+
+
+def read_ledger_entry(item: Mapping[str, Any]) -> LedgerEntry:
+    """The ledger entry of an item."""
+    stored = from_item(item)
+    return LedgerEntry(
+        customer=stored["pk"].removeprefix("C#"),
+        from_version=int(stored["from_version"]),
+        to_version=int(stored["to_version"]),
+        at=utc_time(stored["at"]),
+        kind=stored["entry"],
+        changes=_amounts(stored.get("changes", {})),
+        remaining=_amounts(stored.get("remaining", {})),
+        cause=stored.get("cause", {}),
+    )
+
+
+def _amounts(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    return {u: {grant: int(nanos) for grant, nanos in held.items()} for u, held in stored.items()}
+
+
+def quarantine_item(kept: PutQuarantine) -> Item:
+    """A quarantined record, listed among all of them by time."""
+    return to_item(
+        {
+            "pk": customer_partition(kept.customer),
+            "sk": f"QUARANTINE#{kept.event_key}",
+            "kind": QUARANTINE_KIND,
+            "kind_sort": f"{utc_text(kept.quarantined_at)}#{kept.event_key}",
+            "shard": kept.shard,
+            "sequence": str(kept.sequence),
+            "reason": kept.reason,
+            "detail": kept.detail,
+            "not_applied": kept.not_applied,
+            "quarantined_at": kept.quarantined_at,
+            "record": kept.record,
+        }
+    )
+
+
+def read_quarantine(item: Mapping[str, Any]) -> QuarantinedRecord:
+    """The quarantined record of an item."""
+    stored = from_item(item)
+    return QuarantinedRecord(
+        customer=stored["pk"].removeprefix("C#"),
+        event_key=stored["sk"].removeprefix("QUARANTINE#"),
+        reason=stored["reason"],
+        detail=stored["detail"],
+        not_applied=tuple(stored["not_applied"]),
+        quarantined_at=utc_time(stored["quarantined_at"]),
+        record=stored["record"],
+    )

@@ -1,0 +1,269 @@
+"""The billing table behind the BillingStore port: consistent reads, commits all or nothing."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from shared.adapters.dynamodb.account_items import (
+    ACCOUNT_SORT_KEY,
+    DUE_LANES,
+    SUBSCRIPTION_SORT_KEY,
+    customer_partition,
+    due_lane,
+    read_account,
+    read_closed_phase,
+    read_grant,
+    read_subscription,
+)
+from shared.adapters.dynamodb.attributes import Item, from_item, to_item
+from shared.adapters.dynamodb.billing_items import (
+    CUSTOMER_KIND,
+    HOUR_FORMAT,
+    PROFILE_SORT_KEY,
+    QUARANTINE_KIND,
+    hour_keys,
+    read_customer,
+    read_ledger_entry,
+    read_quarantine,
+    read_usage_hour,
+    usage_partition,
+)
+from shared.adapters.dynamodb.commits import (
+    all_writes,
+    idempotency_key,
+    number_key,
+    single_write,
+)
+from shared.adapters.dynamodb.errors import storage_errors
+from shared.domain.accounts import Account, ClosedPhase
+from shared.domain.credits import Grant
+from shared.domain.customers import Customer, Subscription
+from shared.domain.errors import UnavailableError
+from shared.domain.events import utc_text, utc_time
+from shared.domain.ledger import LedgerEntry
+from shared.domain.usage_hours import HourKey, UsageHour
+from shared.services.changes import Change
+from shared.services.store import Page, QuarantinedRecord, StoredAnswer
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+KEYS_A_READ = 100
+UNPROCESSED_ATTEMPTS = 8
+
+
+class DynamoBillingStore:
+    """See BillingStore. `table` is the billing table's name."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client: Any = client
+        self._table = table
+
+    def customer(self, key: str) -> Customer | None:
+        item = self._get(customer_partition(key), PROFILE_SORT_KEY)
+        return read_customer(item) if item else None
+
+    def customers(self, limit: int, cursor: str | None) -> Page[Customer]:
+        items, after = self._list_kind(CUSTOMER_KIND, limit, cursor)
+        return Page(tuple(map(read_customer, items)), after)
+
+    def subscription(self, customer: str) -> Subscription | None:
+        item = self._get(customer_partition(customer), SUBSCRIPTION_SORT_KEY)
+        return read_subscription(item) if item else None
+
+    def account(self, customer: str) -> Account | None:
+        item = self._get(customer_partition(customer), ACCOUNT_SORT_KEY)
+        return read_account(item) if item else None
+
+    def grants(self, customer: str, ids: Iterable[str]) -> Mapping[str, Grant]:
+        partition = customer_partition(customer)
+        keys = [{"pk": partition, "sk": f"GRANT#{grant}"} for grant in ids]
+        return {grant.id: grant for grant in map(read_grant, self._batch_get(keys))}
+
+    def all_grants(self, customer: str) -> Sequence[Grant]:
+        return [read_grant(item) for item in self._prefixed(customer, "GRANT#")]
+
+    def closed_phases(self, customer: str, limit: int) -> Sequence[ClosedPhase]:
+        items = self._prefixed(customer, "CLOSED#", newest_first=True)
+        return [read_closed_phase(item) for item in islice(items, limit)]
+
+    def quarantined(self, customer: str, event_keys: Iterable[str]) -> set[str]:
+        partition = customer_partition(customer)
+        keys = [{"pk": partition, "sk": f"QUARANTINE#{key}"} for key in event_keys]
+        return {read_quarantine(item).event_key for item in self._batch_get(keys)}
+
+    def quarantine(self, limit: int, cursor: str | None) -> Page[QuarantinedRecord]:
+        items, after = self._list_kind(QUARANTINE_KIND, limit, cursor, newest_first=True)
+        return Page(tuple(map(read_quarantine, items)), after)
+
+    def usage_hours(self, keys: Iterable[HourKey]) -> Mapping[HourKey, UsageHour]:
+        items = self._batch_get([hour_keys(key) for key in keys])
+        return {hour.key: hour for hour in map(read_usage_hour, items)}
+
+    def usage_between(
+        self, meter: str, customer: str, start: datetime, end: datetime
+    ) -> Sequence[UsageHour]:
+        values = {
+            ":pk": usage_partition(meter, customer),
+            ":start": start.strftime(HOUR_FORMAT),
+            ":end": end.strftime(HOUR_FORMAT),
+        }
+        condition = "pk = :pk AND sk BETWEEN :start AND :end"
+        hours = map(read_usage_hour, self._query(condition, values))
+        return [hour for hour in hours if hour.key.hour < end]
+
+    def ledger(
+        self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False
+    ) -> Page[LedgerEntry]:
+        items, after = self._page(
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues=to_item(
+                {":pk": customer_partition(customer), ":prefix": "LEDGER#"}
+            ),
+            ConsistentRead=True,
+            ScanIndexForward=not newest_first,
+            limit=limit,
+            cursor=cursor,
+        )
+        return Page(tuple(map(read_ledger_entry, items)), after)
+
+    def invoice(self, invoice_id: str) -> Mapping[str, object] | None:
+        item = self._get(f"INVOICE#{invoice_id}", "INVOICE")
+        return _document(item) if item else None
+
+    def invoices(
+        self, customer: str, limit: int, cursor: str | None
+    ) -> Page[Mapping[str, object]]:
+        items, after = self._page(
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues=to_item(
+                {":pk": customer_partition(customer), ":prefix": "INVOICE#"}
+            ),
+            ConsistentRead=True,
+            ScanIndexForward=False,
+            limit=limit,
+            cursor=cursor,
+        )
+        ids = [from_item(item)["id"] for item in items]
+        found = self._batch_get([{"pk": f"INVOICE#{i}", "sk": "INVOICE"} for i in ids])
+        documents = {str(document["id"]): document for document in map(_document, found)}
+        return Page(tuple(documents[i] for i in ids), after)
+
+    def last_invoice_number(self, series: str) -> int:
+        key = number_key(series)
+        item = self._get(key["pk"], key["sk"])
+        return int(from_item(item)["last_number"]) if item else 0
+
+    def idempotent_answer(self, customer: str, key: str) -> StoredAnswer | None:
+        stored_under = idempotency_key(customer, key)
+        item = self._get(stored_under["pk"], stored_under["sk"])
+        if item is None:
+            return None
+        stored = from_item(item)
+        return StoredAnswer(stored["body_hash"], int(stored["status"]), stored["answer"])
+
+    def due_customers(self, until: datetime) -> Iterator[str]:
+        for lane in range(DUE_LANES):
+            values = {":lane": due_lane(lane), ":until": utc_text(until)}
+            condition = "due_lane = :lane AND due_at <= :until"
+            for item in self._query(condition, values, IndexName="by_due", ConsistentRead=False):
+                yield item["pk"]["S"].removeprefix("C#")
+
+    def clock(self, clock_id: str) -> datetime | None:
+        item = self._get(f"CLOCK#{clock_id}", "CLOCK")
+        return utc_time(from_item(item)["now"]) if item else None
+
+    def clock_members(self, clock_id: str) -> Sequence[str]:
+        values = {":pk": f"CLOCK#{clock_id}", ":prefix": "CUSTOMER#"}
+        items = self._query("pk = :pk AND begins_with(sk, :prefix)", values)
+        return [item["sk"]["S"].removeprefix("CUSTOMER#") for item in items]
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        writes = all_writes(changes, self._table)
+        with storage_errors():
+            if len(writes) == 1:
+                single_write(self._client, writes[0])
+            else:
+                self._client.transact_write_items(TransactItems=writes)
+
+    def _get(self, pk: str, sk: str) -> Item | None:
+        with storage_errors():
+            answer = self._client.get_item(
+                TableName=self._table, Key=to_item({"pk": pk, "sk": sk}), ConsistentRead=True
+            )
+        return answer.get("Item")
+
+    def _batch_get(self, keys: Sequence[Mapping[str, str]]) -> list[Item]:
+        found: list[Item] = []
+        for at in range(0, len(keys), KEYS_A_READ):
+            found += self._batch_get_part(keys[at : at + KEYS_A_READ])
+        return found
+
+    def _batch_get_part(self, keys: Sequence[Mapping[str, str]]) -> list[Item]:
+        wanted = {"Keys": [to_item(key) for key in keys], "ConsistentRead": True}
+        request = {self._table: wanted}
+        found: list[Item] = []
+        for _ in range(UNPROCESSED_ATTEMPTS):
+            with storage_errors():
+                answer = self._client.batch_get_item(RequestItems=request)
+            found += answer["Responses"].get(self._table, [])
+            request = answer.get("UnprocessedKeys") or {}
+            if not request:
+                return found
+        raise UnavailableError("storage did not answer for every key")
+
+    def _prefixed(
+        self, customer: str, prefix: str, *, newest_first: bool = False
+    ) -> Iterator[Item]:
+        values = {":pk": customer_partition(customer), ":prefix": prefix}
+        condition = "pk = :pk AND begins_with(sk, :prefix)"
+        return self._query(condition, values, ScanIndexForward=not newest_first)
+
+    def _query(
+        self, condition: str, values: Mapping[str, str], **options: object
+    ) -> Iterator[Item]:
+        """Every item of a query, page after page, consistently unless an option says otherwise."""
+        request = {
+            "TableName": self._table,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": to_item(values),
+            "ConsistentRead": True,
+            **options,
+        }
+        while True:
+            with storage_errors():
+                answer = self._client.query(**request)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _list_kind(
+        self, kind: str, limit: int, cursor: str | None, *, newest_first: bool = False
+    ) -> tuple[list[Item], str | None]:
+        return self._page(
+            IndexName="by_kind",
+            KeyConditionExpression="kind = :kind",
+            ExpressionAttributeValues=to_item({":kind": kind}),
+            ScanIndexForward=not newest_first,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    def _page(
+        self, *, limit: int, cursor: str | None, **request: object
+    ) -> tuple[list[Item], str | None]:
+        """Up to `limit` items after the cursor, which is the last item's key as JSON text."""
+        if cursor is not None:
+            request["ExclusiveStartKey"] = json.loads(cursor)
+        with storage_errors():
+            answer = self._client.query(TableName=self._table, Limit=limit, **request)
+        last = answer.get("LastEvaluatedKey")
+        return answer["Items"], json.dumps(last, separators=(",", ":")) if last else None
+
+
+def _document(item: Item) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(from_item(item)["document"])
+    return document

@@ -1,0 +1,199 @@
+"""Each change of a commit as the conditional writes that carry it out."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from shared.adapters.dynamodb.account_items import (
+    account_item,
+    closed_phase_item,
+    customer_partition,
+    grant_item,
+    subscription_item,
+)
+from shared.adapters.dynamodb.attributes import Item, to_item
+from shared.adapters.dynamodb.audit import audit_item
+from shared.adapters.dynamodb.billing_items import (
+    customer_item,
+    ledger_item,
+    quarantine_item,
+    usage_hour_item,
+)
+from shared.domain.customers import Customer, Subscription
+from shared.services import changes
+
+ABSENT = "attribute_not_exists(pk)"
+PRESENT = "attribute_exists(pk)"
+
+# Optional members of items that are updated in place: absent from the item, they are removed.
+OPTIONAL = {
+    "ACCOUNT": ("late", "grants", "checkpoints", "quarantine_until"),
+    "SUBSCRIPTION": ("next_plan", "next_plan_version"),
+}
+
+Write = dict[str, Any]
+
+
+def writes_of(change: changes.Change, table: str) -> Iterator[Write]:
+    """The entries of TransactItems that make the change, each with its condition."""
+    match change:
+        case changes.SaveAccount(account, read_version):
+            yield _update(table, account_item(account), *_version_is(read_version))
+        case changes.SaveSubscription(subscription, new):
+            yield _save_subscription(table, subscription, new=new)
+        case changes.CreateCustomer(customer):
+            yield _put(table, customer_item(customer), ABSENT)
+            if customer.test_clock:
+                yield from _join_clock(table, customer)
+        case changes.UpdateCustomer(customer):
+            yield _put(table, customer_item(customer), PRESENT)
+        case changes.PutGrant(grant):
+            yield _put(table, grant_item(grant))
+        case changes.PutLedgerEntry(entry):
+            yield _put(table, ledger_item(entry), ABSENT)
+        case changes.PutClosedPhase(customer_key, closed):
+            yield _put(table, closed_phase_item(customer_key, closed))
+        case changes.PutLateUsage(late):
+            yield _put(table, _late_item(late))
+        case changes.PutInvoice():
+            yield from _put_invoice(table, change)
+        case changes.PutQuarantine():
+            yield _put(table, quarantine_item(change), ABSENT)
+        case changes.PutIdempotencyKey():
+            yield _put(table, _idempotency_item(change), ABSENT)
+        case changes.PutAudit(at, actor, action, subject, before, after):
+            entry = audit_item(
+                at=at, actor=actor, action=action, subject=subject, before=before, after=after
+            )
+            yield _put(table, entry)
+        case changes.SaveUsageHour(hour_before, hour_after):
+            packed = hour_before.checkpoints.pack()
+            values = {":read": {"B": packed}} if packed else {}
+            condition = "checkpoints = :read" if packed else ABSENT
+            yield _update(table, usage_hour_item(hour_after), condition, values)
+
+
+def _version_is(read_version: int) -> tuple[str, dict[str, Any]]:
+    if read_version == 0:
+        return ABSENT, {}
+    return "version = :read", {":read": {"N": str(read_version)}}
+
+
+def _put(table: str, item: Item, condition: str | None = None) -> Write:
+    put: dict[str, Any] = {"TableName": table, "Item": item}
+    if condition:
+        put["ConditionExpression"] = condition
+    return {"Put": put}
+
+
+def _update(table: str, item: Item, condition: str, values: dict[str, Any]) -> Write:
+    """Sets the item's members and leaves any that this code does not know as they are."""
+    key = {"pk": item["pk"], "sk": item["sk"]}
+    members = [name for name in item if name not in key]
+    gone = [name for name in OPTIONAL.get(item["sk"]["S"], ()) if name not in item]
+    names = {f"#{i}": name for i, name in enumerate([*members, *gone])}
+    sets = ", ".join(f"#{i} = :{i}" for i in range(len(members)))
+    removes = ", ".join(f"#{i}" for i in range(len(members), len(names)))
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": key,
+            "UpdateExpression": f"SET {sets}" + (f" REMOVE {removes}" if removes else ""),
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": {
+                **{f":{i}": item[name] for i, name in enumerate(members)},
+                **values,
+            },
+        }
+    }
+
+
+def _save_subscription(table: str, subscription: Subscription, *, new: bool) -> Write:
+    item = subscription_item(subscription)
+    item["version"] = {"N": str(subscription.version + 1)}
+    if new:
+        return _put(table, item, ABSENT)
+    return _update(table, item, *_version_is(subscription.version))
+
+
+def _join_clock(table: str, customer: Customer) -> Iterator[Write]:
+    """Membership, and the condition that the clock is still there."""
+    clock = f"CLOCK#{customer.test_clock}"
+    yield _put(table, to_item({"pk": clock, "sk": f"CUSTOMER#{customer.key}"}))
+    yield {
+        "ConditionCheck": {
+            "TableName": table,
+            "Key": to_item({"pk": clock, "sk": "CLOCK"}),
+            "ConditionExpression": PRESENT,
+        }
+    }
+
+
+def _late_item(late: changes.LateUsage) -> Item:
+    return to_item(
+        {
+            "pk": customer_partition(late.event.customer),
+            "sk": f"LATE#{late.phase:06d}#{late.event.key}",
+            "period": late.period,
+            "occurred_at": late.event.occurred_at,
+        }
+    )
+
+
+def _put_invoice(table: str, change: changes.PutInvoice) -> Iterator[Write]:
+    """The invoice, its place in the customer's list, and the step of the number counter."""
+    document = change.document
+    text = json.dumps(document, separators=(",", ":"))
+    finalized_at = str(document["finalized_at"])
+    listed = {"kind": "INVOICE", "kind_sort": f"{finalized_at}#{document['id']}"}
+    invoice = {"pk": f"INVOICE#{document['id']}", "sk": "INVOICE", "document": text, **listed}
+    yield _put(table, to_item(invoice), ABSENT)
+    pointer = {
+        "pk": customer_partition(change.customer),
+        "sk": f"INVOICE#{finalized_at}#{document['id']}",
+        "id": document["id"],
+    }
+    yield _put(table, to_item(pointer), ABSENT)
+    first = change.number == 1
+    values: dict[str, Any] = {":next": {"N": str(change.number)}}
+    if not first:
+        values[":last"] = {"N": str(change.number - 1)}
+    yield {
+        "Update": {
+            "TableName": table,
+            "Key": to_item(number_key(change.series)),
+            "UpdateExpression": "SET last_number = :next",
+            "ConditionExpression": ABSENT if first else "last_number = :last",
+            "ExpressionAttributeValues": values,
+        }
+    }
+
+
+def number_key(series: str) -> dict[str, str]:
+    """Where a series of invoice numbers keeps its last one."""
+    return {"pk": f"NUMBERS#{series}", "sk": "NUMBERS"}
+
+
+def idempotency_key(customer: str, key: str) -> dict[str, str]:
+    """Where the answer to a money write is kept."""
+    return {"pk": f"IDEMPOTENCY#{customer}", "sk": f"KEY#{key}"}
+
+
+def _idempotency_item(change: changes.PutIdempotencyKey) -> Item:
+    kept = {"body_hash": change.body_hash, "status": change.status, "answer": change.answer}
+    return to_item({**idempotency_key(change.customer, change.key), **kept})
+
+
+def single_write(client: Any, write: Write) -> None:
+    """Makes one write on its own: half the price of a transaction."""
+    [(kind, arguments)] = write.items()
+    if kind == "Put":
+        client.put_item(**arguments)
+    else:
+        client.update_item(**arguments)
+
+
+def all_writes(batch: Sequence[changes.Change], table: str) -> list[Write]:
+    """The writes of all changes of a commit, in order."""
+    return [write for change in batch for write in writes_of(change, table)]

@@ -1,0 +1,151 @@
+"""What may be published into a catalogue, and what a publication changes.
+
+Pure decisions over the catalogue as read: whoever stores the result does so under that catalogue's
+version, so that nothing decided here can be overtaken.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.domain.catalogue import Catalogue, CreditUnit, Meter, Plan
+from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
+from shared.domain.money import is_currency
+
+Entry = Meter | Plan | CreditUnit
+
+
+class MeterImmutableError(ConflictError):
+    """A meter's definition never changes: archive it and make another."""
+
+    code = "meter-immutable"
+
+
+class DefaultExistsError(ConflictError):
+    """Another plan's newest version is the default: publish that one again without it first."""
+
+    code = "default-exists"
+
+
+class UnitImmutableError(ConflictError):
+    """What a credit was worth, and its decimals, never change: values are only added."""
+
+    code = "unit-immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One change of the catalogue, which makes its next version. `before` None: a new entry."""
+
+    action: str
+    before: Entry | None
+    after: Entry
+
+
+def publish_meter(catalogue: Catalogue, meter: Meter) -> Publication | None:
+    """Adds a meter, in force from the catalogue version that this makes; None: it is there already.
+
+    Raises: MeterImmutableError.
+    """
+    existing = catalogue.meters.get(meter.key)
+    if existing is None:
+        return Publication("meter.create", None, replace(meter, since=catalogue.version + 1))
+    same = replace(meter, since=existing.since, archived_since=existing.archived_since)
+    if same != existing:
+        raise MeterImmutableError(f"meter {meter.key} exists with another definition")
+    return None
+
+
+def archive_meter(catalogue: Catalogue, key: str) -> Publication | None:
+    """Stops a meter's counting from the catalogue version that this makes; None: it is archived.
+
+    Raises: NotFoundError.
+    """
+    meter = catalogue.meters.get(key)
+    if meter is None:
+        raise NotFoundError(f"no meter {key}")
+    if meter.archived_since is not None:
+        return None
+    archived = replace(meter, archived_since=catalogue.version + 1)
+    return Publication("meter.archive", meter, archived)
+
+
+def publish_plan(catalogue: Catalogue, plan: Plan) -> Publication | None:
+    """Adds the plan's next version; None: its newest version says the same.
+
+    Raises: InvalidError with pointers into the plan; DefaultExistsError.
+    """
+    versions = catalogue.plans.get(plan.key)
+    newest = versions[-1] if versions else None
+    if newest is not None and replace(plan, version=newest.version) == newest:
+        return None
+    problems = tuple(plan_problems(catalogue, plan))
+    if problems:
+        raise InvalidError("The plan does not fit the catalogue.", problems)
+    default = catalogue.default_plan()
+    if plan.default and default.default and default.key != plan.key:
+        raise DefaultExistsError(f"plan {default.key} is the default")
+    version = newest.version + 1 if newest else 1
+    return Publication("plan.publish", newest, replace(plan, version=version))
+
+
+def publish_unit(catalogue: Catalogue, unit: CreditUnit, now: datetime) -> Publication | None:
+    """Adds a credit unit, or to one its name and further values; None: nothing is new.
+
+    A currency's later values take effect from now on or later: the past keeps its worth.
+    Raises: UnitImmutableError.
+    """
+    existing = catalogue.units.get(unit.key)
+    if existing is None:
+        return Publication("credit-unit.create", None, unit)
+    if unit == existing:
+        return None
+    if unit.decimals != existing.decimals:
+        raise UnitImmutableError("decimals cannot change")
+    if not set(existing.values) <= set(unit.values):
+        raise UnitImmutableError("a published value is missing or changed")
+    valued = {value.currency for value in existing.values}
+    added = set(unit.values) - set(existing.values)
+    if any(value.currency in valued and value.effective_at < now for value in added):
+        raise UnitImmutableError("an added value would take effect in the past")
+    return Publication("credit-unit.update", existing, unit)
+
+
+def plan_problems(catalogue: Catalogue, plan: Plan) -> Iterator[Problem]:
+    """What a plan's rates, allowances and credits name that is not there or cannot work."""
+    yield from _meter_problems(catalogue, "allowances", [a.meter for a in plan.allowances])
+    yield from _meter_problems(catalogue, "rates", [rate.meter for rate in plan.rates])
+    for index, credits in enumerate(plan.credits):
+        if credits.unit != plan.currency and credits.unit not in catalogue.units:
+            yield Problem(f"/credits/{index}/unit", "unknown-unit")
+    for index, rate in enumerate(plan.rates):
+        meter = catalogue.meters.get(rate.meter)
+        if meter is not None and not set(rate.where) <= set(meter.dimensions):
+            yield Problem(f"/rates/{index}/where", "unknown-dimension")
+        # The first rate that matches takes the usage: one behind a wider one would never apply.
+        earlier = (r for r in plan.rates[:index] if r.meter == rate.meter)
+        if any(r.where.items() <= rate.where.items() for r in earlier):
+            yield Problem(f"/rates/{index}", "unreachable-rate")
+        code = _unit_problem(catalogue, plan, rate.unit)
+        if code:
+            yield Problem(f"/rates/{index}/unit", code)
+
+
+def _meter_problems(catalogue: Catalogue, place: str, meters: Sequence[str]) -> Iterator[Problem]:
+    for index, key in enumerate(meters):
+        meter = catalogue.meters.get(key)
+        if meter is None:
+            yield Problem(f"/{place}/{index}/meter", "unknown-meter")
+        elif meter.archived_since is not None:
+            yield Problem(f"/{place}/{index}/meter", "archived-meter")
+
+
+def _unit_problem(catalogue: Catalogue, plan: Plan, key: str) -> str | None:
+    """Why usage cannot be rated in the unit, if so: overage must have a price in money."""
+    if key == plan.currency:
+        return None
+    unit = catalogue.units.get(key)
+    if unit is None:
+        return "other-currency" if is_currency(key) else "unknown-unit"
+    valued = any(value.currency == plan.currency for value in unit.values)
+    return None if valued or plan.on_exhausted == "block" else "unit-without-value"
