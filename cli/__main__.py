@@ -1,0 +1,38 @@
+"""`meterline`: send events, look at usage, balances and invoices, from the command line."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from cli import balance, invoice, send, usage
+from cli.client import ApiError, ClientError
+
+# Each module registers its own commands.
+MODULES = (send, usage, balance, invoice)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Exit status 1: refused or failed, and why stands on stderr; 2: misused."""
+    parser = argparse.ArgumentParser(
+        prog="meterline",
+        description=__doc__,
+        epilog="METERLINE_URL and METERLINE_API_KEY say where; without them the local stack of "
+        "this directory is used (.local/stack.json).",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for module in MODULES:
+        module.register(commands)
+    parsed = parser.parse_args(arguments)
+    try:
+        status: int = parsed.run(parsed)
+    except ApiError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (ClientError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""The HTTP client of the command line: one address, one key, refusals told in words."""
+
+import gzip
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+import urllib3
+
+TIMEOUT = urllib3.Timeout(connect=5, read=60)
+# Whatever is sent twice has the same effect once: events by their identity, PUT by nature, money
+# writes by their Idempotency-Key. So every request may be repeated.
+RETRIES = urllib3.Retry(
+    total=5,
+    allowed_methods=None,
+    status_forcelist=(429, 503),
+    backoff_factor=0.2,
+    raise_on_status=False,
+)
+GZIP_FROM_BYTES = 1024
+
+
+class ClientError(Exception):
+    """The system could not be reached, or nobody said where it is."""
+
+
+class ApiError(ClientError):
+    """A refusal: the problem document's status, code, detail and pointers."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        self.status = status
+        self.code: str = problem.get("code", "")
+        self.detail: str = problem.get("detail") or problem.get("message") or ""
+        self.errors: list[Mapping[str, str]] = problem.get("errors") or []
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        head = f"{self.status} {self.code}: {self.detail}".rstrip(": ")
+        return "\n".join([head, *(f"  {e['pointer'] or '/'}  {e['code']}" for e in self.errors)])
+
+
+class Client:
+    """Calls the API. Safe to share between threads; keeps up to `connections` of them alive."""
+
+    def __init__(self, url: str, api_key: str, connections: int = 1) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
+        self._pool = urllib3.PoolManager(maxsize=connections, block=True, retries=RETRIES)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """METERLINE_URL and METERLINE_API_KEY, each else from the local stack's own file.
+
+        Raises: ClientError when neither says it.
+        """
+        environment = os.environ if environment is None else environment
+        stack = local_stack(environment)
+        url = environment.get("METERLINE_URL") or stack.get("url")
+        key = environment.get("METERLINE_API_KEY") or stack.get("admin_key")
+        if not url or not key:
+            raise ClientError(
+                "where is the system? Set METERLINE_URL and METERLINE_API_KEY, "
+                "or start it here with `make up`"
+            )
+        return cls(url, key)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | None] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """The answer's JSON. `body` is anything JSON can hold, or bytes that are JSON already.
+
+        Raises: ApiError for a refusal, ClientError when nothing answers.
+        """
+        sent = {**self._headers, **(headers or {})}
+        content = None if body is None else _encode(body, sent)
+        url = self.url + path + _query_text(query or {})
+        try:
+            answer = self._pool.request(method, url, body=content, headers=sent, timeout=TIMEOUT)
+        except urllib3.exceptions.HTTPError as error:
+            raise ClientError(f"{self.url} does not answer: {error}") from error
+        document = _decode(answer.data)
+        if answer.status >= 400:
+            raise ApiError(answer.status, document if isinstance(document, dict) else {})
+        return document
+
+    def pages(self, path: str, query: Mapping[str, str | None] | None = None) -> Iterator[Any]:
+        """Every item of a list, page after page."""
+        cursor: str | None = None
+        while True:
+            page = self.call("GET", path, query={**(query or {}), "cursor": cursor})
+            yield from page["data"]
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
+
+
+def local_stack(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """What the local stack says of itself; nothing if none runs from this directory."""
+    path = Path(environment.get("METERLINE_LOCAL_DIR", ".local")) / "stack.json"
+    try:
+        stack: Mapping[str, str] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ClientError(f"{path} is not readable") from error
+    return stack
+
+
+def path(template: str, **parts: str) -> str:
+    """A path with its parts percent-encoded: path("/v1/customers/{key}", key="a/b")."""
+    return template.format_map({name: quote(part, safe="") for name, part in parts.items()})
+
+
+def _encode(body: object, headers: dict[str, str]) -> bytes:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers["Content-Type"] = "application/json"
+    if len(content) >= GZIP_FROM_BYTES:
+        headers["Content-Encoding"] = "gzip"
+        return gzip.compress(content, compresslevel=5)
+    return content
+
+
+def _query_text(query: Mapping[str, str | None]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"?{urlencode(given)}" if given else ""
+
+
+def _decode(data: bytes) -> Any:
+    try:
+        return json.loads(data) if data else None
+    except ValueError:
+        return None
