@@ -115,8 +115,8 @@ def plan_problems(catalogue: Catalogue, plan: Plan) -> Iterator[Problem]:
     """What a plan's rates, allowances and credits name that is not there or cannot work."""
     yield from _meter_problems(catalogue, "allowances", [a.meter for a in plan.allowances])
     yield from _meter_problems(catalogue, "rates", [rate.meter for rate in plan.rates])
-    for index, credits in enumerate(plan.credits):
-        if credits.unit != plan.currency and credits.unit not in catalogue.units:
+    for index, included in enumerate(plan.credits):
+        if included.unit != plan.currency and included.unit not in catalogue.units:
             yield Problem(f"/credits/{index}/unit", "unknown-unit")
     for index, rate in enumerate(plan.rates):
         meter = catalogue.meters.get(rate.meter)

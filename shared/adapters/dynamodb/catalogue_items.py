@@ -1,0 +1,132 @@
+"""Meters, plans and credit units as stored: plain values under the domain's own names."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from shared.domain.catalogue import (
+    Allowance,
+    Catalogue,
+    CreditUnit,
+    Graduated,
+    IncludedCredits,
+    Meter,
+    PerUnit,
+    Plan,
+    Price,
+    Rate,
+    Tier,
+    UnitValue,
+)
+from shared.domain.events import utc_time
+from shared.domain.publishing import Entry
+
+Body = Mapping[str, Any]
+
+
+def sort_key(entry: Entry) -> str:
+    """Where the entry stands in the catalogue's partition; every plan version has its own."""
+    match entry:
+        case Meter():
+            return f"METER#{entry.key}"
+        case Plan():
+            return f"PLAN#{entry.key}#{entry.version:06d}"
+        case CreditUnit():
+            return f"UNIT#{entry.key}"
+
+
+def entry_body(entry: Entry) -> dict[str, object]:
+    """The entry as plain values; a price names its model."""
+    body = asdict(entry)
+    if isinstance(entry, Plan):
+        for rate, stored in zip(entry.rates, body["rates"], strict=True):
+            if rate.price is not None:
+                stored["price"]["model"] = _model(rate.price)
+    return body
+
+
+def catalogue_of(version: int, bodies: Mapping[str, Body]) -> Catalogue:
+    """The catalogue of the stored entries, given by sort key."""
+    meters: dict[str, Meter] = {}
+    plans: dict[str, tuple[Plan, ...]] = {}
+    units: dict[str, CreditUnit] = {}
+    for stored_key, body in sorted(bodies.items()):
+        key = body["key"]
+        if stored_key.startswith("METER#"):
+            meters[key] = _meter(body)
+        elif stored_key.startswith("PLAN#"):
+            plans[key] = (*plans.get(key, ()), _plan(body))
+        else:
+            units[key] = _unit(body)
+    return Catalogue(version, meters, plans, units)
+
+
+def _model(price: Price) -> str:
+    match price:
+        case PerUnit():
+            return "per_unit"
+        case Graduated():
+            return "graduated"
+
+
+def _meter(body: Body) -> Meter:
+    archived_since = body.get("archived_since")
+    return Meter(
+        key=body["key"],
+        event_type=body["event_type"],
+        aggregation=body["aggregation"],
+        value=body.get("value"),
+        dimensions=tuple(body["dimensions"]),
+        filter={name: tuple(values) for name, values in body["filter"].items()},
+        since=int(body["since"]),
+        archived_since=None if archived_since is None else int(archived_since),
+    )
+
+
+def _plan(body: Body) -> Plan:
+    return Plan(
+        key=body["key"],
+        version=int(body["version"]),
+        name=body["name"],
+        currency=body["currency"],
+        interval=body["interval"],
+        period=body["period"],
+        fee_nanos=int(body["fee_nanos"]),
+        allowances=tuple(Allowance(a["meter"], a["quantity"]) for a in body["allowances"]),
+        credits=tuple(_included_credits(c) for c in body["credits"]),
+        rates=tuple(_rate(rate) for rate in body["rates"]),
+        features={name: _feature(value) for name, value in body["features"].items()},
+        default=body["default"],
+        on_exhausted=body["on_exhausted"],
+    )
+
+
+def _feature(value: Any) -> bool | int:
+    return value if isinstance(value, bool) else int(value)
+
+
+def _included_credits(body: Body) -> IncludedCredits:
+    return IncludedCredits(
+        unit=body["unit"],
+        amount_nanos=int(body["amount_nanos"]),
+        expires=body["expires"],
+        rollover_max_nanos=int(body["rollover_max_nanos"]),
+    )
+
+
+def _rate(body: Body) -> Rate:
+    price = None if body["price"] is None else _price(body["price"])
+    return Rate(body["meter"], price, body["unit"], body["where"])
+
+
+def _price(body: Body) -> Price:
+    if body["model"] == "per_unit":
+        return PerUnit(body["unit_price"])
+    return Graduated(tuple(Tier(t["up_to"], t["unit_price"], t["flat_fee"]) for t in body["tiers"]))
+
+
+def _unit(body: Body) -> CreditUnit:
+    values = tuple(
+        UnitValue(utc_time(v["effective_at"]), v["currency"], v["value"]) for v in body["values"]
+    )
+    return CreditUnit(body["key"], body["name"], int(body["decimals"]), values)

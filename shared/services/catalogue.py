@@ -1,0 +1,149 @@
+"""Publishing into the catalogue, and keeping a copy of it at hand."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Protocol
+
+from shared.domain.catalogue import Catalogue, CreditUnit, Meter, Plan
+from shared.domain.errors import UnavailableError, VersionConflictError
+from shared.domain.publishing import (
+    Publication,
+    archive_meter,
+    publish_meter,
+    publish_plan,
+    publish_unit,
+)
+from shared.services.changes import PutAudit
+
+# People publish rarely: whoever loses this many races in a row is told to try again.
+MAX_ATTEMPTS = 16
+FRESH_SECONDS = 1.0
+
+
+class CatalogueStore(Protocol):
+    """Where the catalogue is kept. Reads are consistent."""
+
+    def head_version(self) -> int:
+        """The newest catalogue version, 0 while nothing is published."""
+
+    def load(self) -> Catalogue:
+        """The whole catalogue; what it holds is never older than its version says."""
+
+    def publish(self, read_version: int, publication: Publication, audit: PutAudit) -> None:
+        """Makes the publication and its audit entry the next version, all or nothing.
+
+        Raises: VersionConflictError if `read_version` is not the newest; UnavailableError.
+        """
+
+
+class CatalogueService:
+    """Decides each publication on the newest catalogue, anew whenever another came first.
+
+    Publishing what is there already changes nothing, so every method is safe to repeat. `now` is
+    the machine's time, `actor` the caller's principal.
+    """
+
+    def __init__(self, store: CatalogueStore) -> None:
+        self._store = store
+
+    def catalogue(self) -> Catalogue:
+        """The newest catalogue."""
+        return self._store.load()
+
+    def put_meter(self, meter: Meter, actor: str, now: datetime) -> Meter:
+        """The stored meter.
+
+        Raises: MeterImmutableError.
+        """
+        catalogue = self._publish(lambda read: publish_meter(read, meter), actor, now)
+        return catalogue.meters[meter.key]
+
+    def archive_meter(self, key: str, actor: str, now: datetime) -> Meter:
+        """The archived meter.
+
+        Raises: NotFoundError.
+        """
+        catalogue = self._publish(lambda read: archive_meter(read, key), actor, now)
+        return catalogue.meters[key]
+
+    def put_plan(self, plan: Plan, actor: str, now: datetime) -> Plan:
+        """The plan's newest version; that of the argument does not matter.
+
+        Raises: InvalidError, DefaultExistsError.
+        """
+        catalogue = self._publish(lambda read: publish_plan(read, plan), actor, now)
+        return catalogue.latest_plan(plan.key)
+
+    def put_unit(self, unit: CreditUnit, actor: str, now: datetime) -> CreditUnit:
+        """The stored credit unit.
+
+        Raises: UnitImmutableError.
+        """
+        catalogue = self._publish(lambda read: publish_unit(read, unit, now), actor, now)
+        return catalogue.units[unit.key]
+
+    def _publish(
+        self, decide: Callable[[Catalogue], Publication | None], actor: str, now: datetime
+    ) -> Catalogue:
+        """The catalogue that holds what was decided.
+
+        A reply lost on the way back looks like a lost race; the next reading finds it published.
+        """
+        for _ in range(MAX_ATTEMPTS):
+            catalogue = self._store.load()
+            publication = decide(catalogue)
+            if publication is None:
+                return catalogue
+            try:
+                self._store.publish(catalogue.version, publication, _audit(publication, actor, now))
+            except VersionConflictError:
+                continue
+        raise UnavailableError("the catalogue is being changed by others: send again")
+
+
+def _audit(publication: Publication, actor: str, now: datetime) -> PutAudit:
+    before, after = publication.before, publication.after
+    return PutAudit(
+        at=now,
+        actor=actor,
+        action=publication.action,
+        subject=after.key,
+        before=asdict(before) if before else {},
+        after=asdict(after),
+    )
+
+
+class CachedCatalogue:
+    """One container's copy of the catalogue, read again only when it is too old."""
+
+    def __init__(
+        self, store: CatalogueStore, monotonic_seconds: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._monotonic_seconds = monotonic_seconds
+        self._catalogue: Catalogue | None = None
+        self._checked_at_seconds = 0.0
+
+    def fresh(self) -> Catalogue:
+        """The catalogue as it was at most a second ago."""
+        now = self._monotonic_seconds()
+        held = self._catalogue
+        if held is not None and now - self._checked_at_seconds < FRESH_SECONDS:
+            return held
+        if held is None or self._store.head_version() > held.version:
+            held = self._store.load()
+        self._catalogue, self._checked_at_seconds = held, now
+        return held
+
+    def at_least(self, version: int) -> Catalogue:
+        """The catalogue at this version or a newer one.
+
+        Raises: UnavailableError if there is no such version to be read.
+        """
+        if self._catalogue is None or self._catalogue.version < version:
+            self._catalogue = self._store.load()
+        if self._catalogue.version < version:
+            raise UnavailableError(f"catalogue version {version} is not there")
+        return self._catalogue
