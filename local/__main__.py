@@ -26,7 +26,7 @@ def main() -> int:
         if arguments.command == "serve":
             run(home, arguments.port, arguments.emulator_port)
         elif arguments.command == "status":
-            return stack.status(home)
+            return 0 if stack.status(home) else 1
         else:
             with stack.exclusive(home):
                 if arguments.command == "up":

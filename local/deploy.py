@@ -12,16 +12,19 @@ from local.emulator import ACCOUNT, REGION, Aws, LocalError, aws_environment
 from local.home import REPOSITORY, STACK_NAME, Home, sources_digest
 
 
-def is_deployed(home: Home) -> bool:
+def is_deployed(home: Home, aws: Aws) -> bool:
     """Whether the sources as they are now are what is deployed."""
-    return home.deployed.exists() and home.deployed.read_text() == sources_digest()
+    return (
+        home.deployed.exists()
+        and home.deployed.read_text() == sources_digest()
+        # An emulator that was killed has lost what was deployed to it.
+        and _stack_exists(aws, STACK_NAME)
+    )
 
 
 def deploy(home: Home, aws: Aws) -> None:
-    """Synthesize and deploy unless nothing changed; raises LocalError with the CLI's own words."""
+    """Synthesize and deploy the sources; raises LocalError after showing the CLI's own words."""
     digest = sources_digest()
-    if home.deployed.exists() and home.deployed.read_text() == digest:
-        return
     _cdk(home, aws, "synth", "--quiet", "-c", "stage=local", "--output", str(home.assembly))
     app = ("--app", str(home.assembly))
     if not _stack_exists(aws, "CDKToolkit"):

@@ -7,13 +7,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
+import urllib3
 from botocore.config import Config
 
 REGION = "us-east-1"
@@ -66,7 +66,7 @@ class Aws:
 
     def client(self, service: str, read_timeout_seconds: int = 60, pool: int = 10) -> Any:
         """A boto3 client; it does not retry, so that failures are seen where they happen."""
-        return boto3.client(
+        return boto3.client(  # type: ignore[call-overload]
             service,
             endpoint_url=self.endpoint_url,
             region_name=REGION,
@@ -144,10 +144,11 @@ class Emulator:
             if process.poll() is not None:
                 raise LocalError(f"the AWS emulator ended with status {process.returncode}")
             try:
-                with urllib.request.urlopen(f"{self.endpoint_url}/_ministack/health", timeout=5):
-                    return
-            except OSError:
+                urllib3.request("GET", f"{self.endpoint_url}/_ministack/health", retries=False)
+            except urllib3.exceptions.HTTPError:
                 time.sleep(0.05)
+            else:
+                return
         raise LocalError(f"the AWS emulator did not answer within {READY_TIMEOUT_SECONDS} s")
 
     def remove_temporary_files(self) -> None:

@@ -20,8 +20,18 @@ INTEGRATION_TIMEOUT_SECONDS = 30.0
 CALLS_AT_A_TIME = 8
 # These concern one connection, never what passes over it (RFC 9110, 7.6.1).
 HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding "
-    "upgrade content-length expect".split()
+    (
+        "connection",
+        "content-length",
+        "expect",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
 )
 
 Scope = dict[str, Any]

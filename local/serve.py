@@ -17,7 +17,7 @@ KEEP_ALIVE_SECONDS = 75
 
 
 def run(home: Home, port: int, emulator_port: int) -> None:
-    """Serve until SIGTERM: first the front ends, then the runner keeps what it has not delivered."""
+    """Serve until SIGTERM; then the front ends first, and the runner keeps what is undelivered."""
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
@@ -37,6 +37,7 @@ async def _serve(front: Front, port: int) -> None:
     # The application counts headers itself; the parser only has to let it see them.
     config.h11_max_incomplete_size = 4 * MAXIMUM_HEADER_BYTES
     config.include_server_header = False
+    config.include_date_header = False
     config.loglevel = "WARNING"
     stopping = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import urllib3
 
 from local import processes
+from local.access import describe, open_access, read_stack
 from local.deploy import deploy, is_deployed
 from local.emulator import Emulator, LocalError, port_is_taken
 from local.home import REPOSITORY, Home
@@ -39,14 +41,29 @@ def up(home: Home, wanted_port: int | None) -> None:
     """
     serving = processes.running(home.process("serve"))
     port = wanted_port or (serving.port if serving else DEFAULT_PORT)
-    if serving and serving.port == port and is_deployed(home):
-        return
-    if (serving is None or serving.port != port) and port_is_taken(port):
+    in_place = serving is not None and serving.port == port
+    if not in_place and port_is_taken(port):
         raise taken(port)
     emulator = start_emulator(home, port)
-    stop_serving(home)
-    deploy(home, emulator.aws())
-    start_serving(home, port, emulator)
+    if not is_deployed(home, emulator.aws()):
+        deploy(home, emulator.aws())
+        in_place = False
+    if not in_place:
+        stop_serving(home)
+        start_serving(home, port, emulator)
+    url = f"http://127.0.0.1:{port}"
+    wait_until_answering(home, url)
+    print(describe(open_access(home, emulator.aws(), url)))
+
+
+def status(home: Home) -> bool:
+    """Say where the system runs; whether it does."""
+    serving = processes.running(home.process("serve"))
+    if serving is None or processes.running(home.process("emulator")) is None:
+        print("not running: make up starts it")
+        return False
+    print(describe(read_stack(home)))
+    return True
 
 
 def taken(port: int) -> LocalError:
@@ -72,9 +89,8 @@ def start_emulator(home: Home, port: int) -> Emulator:
 
 
 def start_serving(home: Home, port: int, emulator: Emulator) -> None:
-    """Start the front and the runner, and return when the system answers through them."""
-    log = home.logs / "serve.log"
-    with log.open("ab") as output:
+    """Start the front and the runner, without waiting for them."""
+    with serve_log(home).open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "local", "serve", str(port), str(emulator.port)],
             cwd=REPOSITORY,
@@ -85,20 +101,27 @@ def start_serving(home: Home, port: int, emulator: Emulator) -> None:
             start_new_session=True,
         )
     processes.record(home.process("serve"), child.pid, port)
+
+
+def wait_until_answering(home: Home, url: str) -> None:
+    """Return when the API answers through the front; LocalError says what stands in the way."""
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
-    while time.monotonic() < deadline:
-        if child.poll() is not None:
-            raise LocalError(f"the local stack ended at once: see {log}")
+    while processes.running(home.process("serve")) and time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/openapi.json", timeout=30):
-                return
-        except urllib.error.HTTPError as error:
-            raise LocalError(
-                f"the API answers {error.code} to GET /v1/openapi.json: see {home.logs}"
-            ) from error
-        except OSError:
+            answer = urllib3.request("GET", f"{url}/v1/openapi.json", retries=False)
+        except urllib3.exceptions.HTTPError:
             time.sleep(0.05)
-    raise LocalError(f"the system did not answer within {READY_TIMEOUT_SECONDS} s: see {log}")
+            continue
+        if answer.status != 200:
+            raise LocalError(
+                f"the API answers {answer.status} to GET /v1/openapi.json: see {home.logs}"
+            )
+        return
+    raise LocalError(f"the system does not answer: see {serve_log(home)}")
+
+
+def serve_log(home: Home) -> Path:
+    return home.logs / "serve.log"
 
 
 def stop_serving(home: Home) -> bool:
@@ -114,7 +137,6 @@ def down(home: Home, clean: bool) -> bool:
     served = stop_serving(home)
     emulated = processes.stop(home.process("emulator"), EMULATOR_STOP_SECONDS)
     Emulator(0, home.path).remove_temporary_files()
-    home.stack_json.unlink(missing_ok=True)
     if clean:
         for path in home.path.iterdir():
             if path.is_dir():

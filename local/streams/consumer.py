@@ -17,7 +17,7 @@ from local.streams.events import discarded_batch, returned_state, settled_count,
 from local.streams.model import (
     Event,
     Faults,
-    FunctionFailed,
+    FunctionError,
     Mapping,
     Progress,
     ProgressStore,
@@ -44,7 +44,7 @@ class Step(Enum):
 class ShardConsumer:
     """Drives one shard: call `step` again and again, backing off after `Step.FAILED`.
 
-    `invoke` takes the event, returns the function's answer and raises FunctionFailed; any other
+    `invoke` takes the event, returns the function's answer and raises FunctionError; any other
     exception passes through `step` and leaves the consumer where it was. `discard` takes the
     message that Lambda sends to an on-failure destination. `now` is in seconds since 1970.
     """
@@ -111,11 +111,11 @@ class ShardConsumer:
         if self._planned:
             return self._pending[: self._planned[0]]
         due = self._within_limits()
+        may_grow = len(due) == len(self._pending) < self.mapping.batch_size
         waited = self.now() - self._pending_since
-        if len(due) == len(self._pending) < self.mapping.batch_size:
-            if waited < self.mapping.batching_window_seconds:
-                return []
-        return due[: self.faults.regroup(len(due))] if due else []
+        if not due or (may_grow and waited < self.mapping.batching_window_seconds):
+            return []
+        return due[: self.faults.regroup(len(due))]
 
     def _within_limits(self) -> list[StreamRecord]:
         """The longest run of pending records that one event may carry."""
@@ -151,7 +151,7 @@ class ShardConsumer:
         event = stream_event(self.mapping, self.shard.shard_id, self._window, [], final=True)
         try:
             returned_state(self.invoke(event))
-        except FunctionFailed:
+        except FunctionError:
             return Step.FAILED
         self._window = None
         self._save()
@@ -174,7 +174,7 @@ class ShardConsumer:
             answer = self.invoke(stream_event(self.mapping, self.shard.shard_id, window, batch))
             if window:
                 window = Window(window.start, window.end, returned_state(answer))
-        except FunctionFailed:
+        except FunctionError:
             return self._retry(batch)
         settled = len(batch)
         if self.mapping.reports_item_failures:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from local.streams.model import Event, FunctionFailed, Mapping, StreamRecord, Window
+from local.streams.model import Event, FunctionError, Mapping, StreamRecord, Window
 
 
 def timestamp(seconds: float) -> str:
@@ -36,10 +36,10 @@ def stream_event(
 
 
 def returned_state(answer: Any) -> Event:
-    """The state that a function with tumbling windows hands on; raises FunctionFailed."""
+    """The state that a function with tumbling windows hands on; raises FunctionError."""
     state = answer.get("state") if isinstance(answer, dict) else None
     if not isinstance(state, dict):
-        raise FunctionFailed("a function with tumbling windows must return its state")
+        raise FunctionError("a function with tumbling windows must return its state")
     return state
 
 

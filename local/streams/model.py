@@ -7,7 +7,7 @@ from typing import Any, Protocol
 Event = dict[str, Any]
 
 
-class FunctionFailed(Exception):
+class FunctionError(Exception):
     """The function raised, timed out, or answered something that Lambda does not accept."""
 
 

@@ -1,7 +1,6 @@
 """Where a consumer's progress is kept: in memory for simulations, in a file on one machine."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,4 +50,4 @@ class FileProgress:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_suffix(".new")
         fresh.write_text(json.dumps(asdict(progress)))
-        os.replace(fresh, self._path)
+        fresh.replace(self._path)

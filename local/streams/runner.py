@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.emulator import Aws
 from local.streams.consumer import ShardConsumer, Step
 from local.streams.mappings import stream_mappings
-from local.streams.model import Event, FunctionFailed, Mapping
+from local.streams.model import Event, FunctionError, Mapping
 from local.streams.progress import FileProgress
 from local.streams.shard import DynamoDbShard
 
@@ -92,7 +92,7 @@ class StreamRunner:
         payload = answer["Payload"].read()
         if "FunctionError" in answer:
             logger.warning("%s failed: %s", function, payload.decode(errors="replace"))
-            raise FunctionFailed
+            raise FunctionError
         return json.loads(payload) if payload else None
 
     def _discard(self, queue_arn: str | None, message: Event) -> None:

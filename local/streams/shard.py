@@ -43,10 +43,9 @@ class DynamoDbShard:
             return []
         records = []
         last = after
-        for record in page["Records"]:
-            record = self._as_delivered(record, last)
-            records.append(record)
-            last = record.cursor
+        for change in page["Records"]:
+            records.append(self._as_delivered(change, last))
+            last = records[-1].cursor
         self._iterator, self._iterator_is_after = page.get("NextShardIterator"), last
         return records
 
@@ -68,16 +67,16 @@ class DynamoDbShard:
 
     def _as_delivered(self, record: dict[str, Any], previous: Cursor | None) -> StreamRecord:
         change = wire_format(record["dynamodb"])
-        stream_number = change["SequenceNumber"]
-        number = stream_number
-        if previous is not None and int(stream_number) <= int(previous.number):
-            number = str(int(previous.number) + 1).zfill(len(stream_number))
+        # The emulator pads its numbers with zeros, AWS does not.
+        number = int(change["SequenceNumber"])
+        if previous is not None:
+            number = max(number, int(previous.number) + 1)
         body = {
             **{name: value for name, value in record.items() if name != "dynamodb"},
-            "dynamodb": {**change, "SequenceNumber": number},
+            "dynamodb": {**change, "SequenceNumber": str(number)},
             "eventSourceARN": self._stream_arn,
         }
-        return StreamRecord(Cursor(stream_number, number), body)
+        return StreamRecord(Cursor(change["SequenceNumber"], str(number)), body)
 
 
 def wire_format(value: Any) -> Any:

@@ -13,7 +13,7 @@ from local.streams.model import (
     Cursor,
     Event,
     Faults,
-    FunctionFailed,
+    FunctionError,
     Mapping,
     StreamRecord,
 )
@@ -105,7 +105,7 @@ class Bench:
 def fails_on(*poison: int) -> Callable[[Event], Any]:
     def answer(event: Event) -> Any:
         if set(numbers(event)) & set(poison):
-            raise FunctionFailed
+            raise FunctionError
         return {"state": {}}
 
     return answer
@@ -147,9 +147,7 @@ def test_an_identifier_that_names_no_record_fails_the_whole_batch(identifier: st
 
 
 def test_item_failures_do_not_count_unless_the_mapping_says_so() -> None:
-    bench = Bench(
-        [record(1)], Function(lambda _: {"batchItemFailures": [{"itemIdentifier": "1"}]})
-    )
+    bench = Bench([record(1)], Function(lambda _: {"batchItemFailures": [{"itemIdentifier": "1"}]}))
     assert bench.run() == [Step.SETTLED, Step.IDLE]
 
 
@@ -282,7 +280,7 @@ def test_whatever_goes_wrong_every_record_is_acknowledged_in_order(
 
     def answer(event: Event) -> Any:
         if next(failing, False):
-            raise FunctionFailed
+            raise FunctionError
         return {"state": {}}
 
     faults = Faults(lambda due: min(due, next(sizes, due)), lambda: next(lost, False))

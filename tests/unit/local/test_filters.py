@@ -55,5 +55,5 @@ def test_any_pattern_will_do_and_none_passes_all() -> None:
     "pattern", [[], {}, {"eventName": "INSERT"}, {"eventName": [{"like": "I"}]}, {"a": []}]
 )
 def test_what_lambda_would_not_accept_is_refused(pattern: Any) -> None:
-    with pytest.raises(ValueError, match="filter|rule"):
+    with pytest.raises(ValueError, match=r"filter|rule"):
         filter_records([json.dumps(pattern)])

@@ -1,0 +1,62 @@
+"""`up` and `down`: what they promise to whoever types them."""
+
+import socket
+
+import boto3
+import pytest
+import urllib3
+
+from local import processes
+from local.emulator import CREDENTIALS, REGION
+from tests.e2e.conftest import LocalStack
+
+KEYS = ["admin_key", "aws_endpoint", "console_url", "ingest_key", "portal_url", "read_key", "url"]
+
+
+def process_ids(local_stack: LocalStack) -> list[int]:
+    found = [processes.running(local_stack.home.process(name)) for name in ("emulator", "serve")]
+    return [process.pid for process in found if process]
+
+
+def test_it_says_where_everything_is(stack: dict[str, str], local_stack: LocalStack) -> None:
+    assert sorted(stack) == KEYS
+    assert stack["url"] == f"http://127.0.0.1:{local_stack.port}"
+    assert urllib3.request("GET", f"{stack['url']}/v1/openapi.json").status == 200
+
+
+def test_a_second_up_changes_nothing_and_says_the_same(
+    stack: dict[str, str], local_stack: LocalStack
+) -> None:
+    before = process_ids(local_stack)
+    again = local_stack.command("up")
+    assert (again.returncode, process_ids(local_stack)) == (0, before)
+    assert local_stack.up() == stack
+    assert all(address in again.stdout for address in stack.values())
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_port_that_is_taken_is_named_with_the_way_out(local_stack: LocalStack) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        refused = local_stack.command("up", PORT=str(port))
+    assert refused.returncode == 1
+    assert f"port {port} is taken" in refused.stderr
+    assert "PORT=" in refused.stderr
+    assert len(process_ids(local_stack)) == 2
+
+
+def test_data_survive_down_and_up(stack: dict[str, str], local_stack: LocalStack) -> None:
+    dynamodb = boto3.client(
+        "dynamodb",
+        endpoint_url=stack["aws_endpoint"],
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )
+    before = {name: dynamodb.scan(TableName=name)["Count"] for name in table_names(dynamodb)}
+    assert local_stack.command("down").returncode == 0
+    assert process_ids(local_stack) == []
+    again = local_stack.up()
+    after = {name: dynamodb.scan(TableName=name)["Count"] for name in table_names(dynamodb)}
+    assert after == before
+    assert {name: again[name] for name in KEYS} == stack
