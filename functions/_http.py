@@ -59,7 +59,8 @@ class Request:
     """One request as API Gateway passed it on, its caller already resolved by the authorizer.
 
     `principal` is the id of the caller's key, empty for anonymous callers. `portal_customer` is
-    the one customer that a portal token may see, empty for API keys.
+    the one customer that a portal token may see, empty for API keys. `instance` names the request
+    in problem details and logs.
     """
 
     method: str
@@ -71,7 +72,7 @@ class Request:
     principal: str = ""
     scopes: frozenset[str] = frozenset()
     portal_customer: str = ""
-    id: str = ""
+    instance: str = ""
 
     def require_customer(self, customer: str) -> None:
         """Hide from a portal token everything that is not its own customer's.
@@ -154,7 +155,7 @@ class Router:
 
     def serve(self, event: Mapping[str, Any], runtime: Callable[[], Any]) -> dict[str, Any]:
         """Answer one API Gateway event (HTTP API, payload 2.0); never raises."""
-        instance = f"urn:request:{event.get('requestContext', {}).get('requestId', '')}"
+        instance = _instance(event)
         try:
             return self._answer(event, runtime)
         except MeterlineError as error:
@@ -195,6 +196,10 @@ class Router:
         raise NotFoundError("No such path.")
 
 
+def _instance(event: Mapping[str, Any]) -> str:
+    return f"urn:request:{event.get('requestContext', {}).get('requestId', '')}"
+
+
 def parse_request(event: Mapping[str, Any], parameters: Mapping[str, str]) -> Request:
     """The request in an API Gateway event.
 
@@ -219,7 +224,7 @@ def parse_request(event: Mapping[str, Any], parameters: Mapping[str, str]) -> Re
         principal=caller.get("principal") or "",
         scopes=frozenset(filter(None, (caller.get("scopes") or "").split(","))),
         portal_customer=caller.get("customer") or "",
-        id=context.get("requestId", ""),
+        instance=_instance(event),
     )
 
 

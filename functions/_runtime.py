@@ -4,14 +4,25 @@ Imports stand inside the properties: a function pays at its cold start only for 
 """
 
 import os
+import time
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from shared.adapters.billing_queue import BillingQueue
+    from shared.adapters.dynamodb.usage_events import DynamoEventStore
     from shared.adapters.secrets import SecretKeys
+    from shared.services.aggregate import Aggregator
+    from shared.services.billing_run import BillingRun
+    from shared.services.catalogue import CatalogueService
+    from shared.services.cursors import Cursors
+    from shared.services.ingest import Ingest
+    from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
+    from shared.services.test_clocks import TestClocks
 
 # A call that hangs must not outlast the function: two tries of 3 s, then the service decides.
 CONNECT_TIMEOUT_SECONDS = 2
@@ -66,6 +77,79 @@ class Runtime:
         )
         return boto3.client("dynamodb", config=config)
 
+    @property
+    def grace(self) -> timedelta:
+        return timedelta(seconds=self.settings.grace_seconds)
+
+    @cached_property
+    def clock(self) -> "Clock":
+        from shared.adapters.machine_clock import MachineClock
+
+        return MachineClock()
+
+    @cached_property
+    def catalogue(self) -> "CatalogueSource":
+        from shared.adapters.dynamodb.catalogue import DynamoCatalogueStore
+        from shared.services.catalogue import CachedCatalogue
+
+        store = DynamoCatalogueStore(self.dynamodb, self.settings.billing_table)
+        return CachedCatalogue(store)
+
+    @cached_property
+    def catalogue_service(self) -> "CatalogueService":
+        from shared.adapters.dynamodb.catalogue import DynamoCatalogueStore
+        from shared.services.catalogue import CatalogueService
+
+        return CatalogueService(DynamoCatalogueStore(self.dynamodb, self.settings.billing_table))
+
+    @cached_property
+    def cursors(self) -> "Cursors":
+        from shared.services.cursors import Cursors
+
+        return Cursors(self.secret_keys.key("cursors"))
+
+    @cached_property
+    def store(self) -> "BillingStore":
+        from shared.adapters.dynamodb.billing_store import DynamoBillingStore
+
+        return DynamoBillingStore(self.dynamodb, self.settings.billing_table)
+
+    @cached_property
+    def barriers(self) -> "BarrierStore":
+        from shared.adapters.dynamodb.barriers import DynamoBarrierStore
+
+        tables = (self.settings.events_table, self.settings.billing_table)
+        return DynamoBarrierStore(self.dynamodb, *tables, self.clock)
+
+    @cached_property
+    def aggregator(self) -> "Aggregator":
+        from shared.services.aggregate import Aggregator
+
+        return Aggregator(self.store, self.barriers, self.catalogue, self.clock, self.grace)
+
+    @cached_property
+    def billing_run(self) -> "BillingRun":
+        from shared.services.billing_run import BillingRun
+
+        return BillingRun(self.store, self.barriers, self.catalogue, self.grace, time.sleep)
+
+    @cached_property
+    def test_clocks(self) -> "TestClocks":
+        from shared.adapters.dynamodb.test_clocks import DynamoClockStore
+        from shared.services.test_clocks import TestClocks
+
+        tables = (self.settings.events_table, self.settings.billing_table)
+        clocks = DynamoClockStore(self.dynamodb, *tables, self.catalogue)
+        return TestClocks(self.store, clocks, self.barriers, self.billing_run, time.sleep)
+
+    @cached_property
+    def billing_orders(self) -> "BillingQueue":
+        import boto3
+
+        from shared.adapters.billing_queue import BillingQueue
+
+        return BillingQueue(boto3.client("sqs"), self.settings.billing_queue_url)
+
     @cached_property
     def secret_keys(self) -> "SecretKeys":
         import boto3
@@ -73,6 +157,20 @@ class Runtime:
         from shared.adapters.secrets import SecretKeys
 
         return SecretKeys(boto3.client("secretsmanager"), self.settings.secret_arn)
+
+    @cached_property
+    def event_store(self) -> "DynamoEventStore":
+        from shared.adapters.dynamodb.usage_events import DynamoEventStore
+
+        return DynamoEventStore(self.dynamodb, self.settings.events_table)
+
+    @cached_property
+    def ingest(self) -> "Ingest":
+        from shared.adapters.dynamodb.ingest_context import DynamoIngestContext
+        from shared.services.ingest import Ingest
+
+        context = DynamoIngestContext(self.dynamodb, self.settings.billing_table)
+        return Ingest(self.event_store, context, self.catalogue, self.clock)
 
 
 @cache

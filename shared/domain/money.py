@@ -15,12 +15,11 @@ EXACT = Context(prec=80)
 # ISO 4217 minor units of the currencies that invoices can be issued in.
 MINOR_PLACES = {
     **dict.fromkeys(
-        "AED AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF IDR ILS INR MXN MYR NOK NZD "
-        "PHP PLN RON SAR SEK SGD THB TRY TWD UAH USD ZAR".split(),
+        ["AED", "AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "IDR", "ILS", "INR", "MXN", "MYR", "NOK", "NZD", "PHP", "PLN", "RON", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "UAH", "USD", "ZAR"],
         2,
     ),
-    **dict.fromkeys("CLP ISK JPY KRW VND".split(), 0),
-    **dict.fromkeys("BHD JOD KWD OMR TND".split(), 3),
+    **dict.fromkeys(["CLP", "ISK", "JPY", "KRW", "VND"], 0),
+    **dict.fromkeys(["BHD", "JOD", "KWD", "OMR", "TND"], 3),
 }
 
 
@@ -69,3 +68,11 @@ def format_quantity(value: Decimal) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
+
+
+def bounds_problem(value: Decimal, places: int, lowest: Decimal, highest: Decimal) -> str | None:
+    """Why the decimal is not within [lowest, highest] with at most `places` decimals; or None."""
+    if not lowest <= value <= highest:
+        return "out-of-range"
+    exponent = value.normalize(EXACT).as_tuple().exponent
+    return "too-many-decimals" if isinstance(exponent, str) or -exponent > places else None

@@ -20,9 +20,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from shared.domain.errors import InvalidError, MalformedError, MeterlineError, Problem
+from shared.domain.errors import InvalidError, MeterlineError, Problem
 from shared.domain.events import is_decimal_text, utc_text
-from shared.domain.money import format_quantity
+from shared.domain.money import bounds_problem, format_quantity
 from shared.wire.strict_json import MAX_PROBLEMS, is_unicode, pointer_token
 
 T = TypeVar("T")
@@ -38,12 +38,6 @@ class UnsupportedMediaTypeError(MeterlineError):
     """A content type or encoding that the route does not read (415)."""
 
     code = "unsupported-media-type"
-
-
-class InvalidCursorError(MalformedError):
-    """A cursor that this API did not give out for this list (400)."""
-
-    code = "invalid-cursor"
 
 
 class WireModel(BaseModel):
@@ -128,16 +122,6 @@ def exact_decimal(value: object) -> Decimal:
     return number or Decimal(0)
 
 
-def check_bounds(number: Decimal, places: int, lowest: Decimal, highest: Decimal) -> Decimal:
-    """The number, if it is within [lowest, highest] and has at most `places` decimals."""
-    if not lowest <= number <= highest:
-        raise refuse("out-of-range")
-    exponent = number.normalize().as_tuple().exponent
-    if isinstance(exponent, str) or -exponent > places:
-        raise refuse("too-many-decimals")
-    return number
-
-
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """Annotates a Decimal: it is bounded, and travels as a string."""
@@ -150,11 +134,16 @@ class Bounds:
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            lambda value: check_bounds(
-                exact_decimal(value), self.places, self.lowest, self.highest
-            ),
+            self.read,
             serialization=core_schema.plain_serializer_function_ser_schema(format_quantity),
         )
+
+    def read(self, value: object) -> Decimal:
+        """The number in the value, if it keeps the bounds."""
+        number = exact_decimal(value)
+        if code := bounds_problem(number, self.places, self.lowest, self.highest):
+            raise refuse(code)
+        return number
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler

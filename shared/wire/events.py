@@ -1,0 +1,216 @@
+"""Usage events on the wire: CloudEvents 1.0 in its JSON format, with flat data."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+
+from shared.domain.events import UsageEvent, Value
+from shared.wire.common import (
+    CustomerKey,
+    Identifier,
+    PageQuery,
+    Text,
+    Time,
+    TooLargeError,
+    WireModel,
+    plain_text,
+    refuse,
+)
+
+MAX_EVENTS = 1000
+MAX_PROPERTIES = 50
+MAX_NAME_CHARACTERS = 64
+VALUE_BYTES_LIMIT = 4096  # a text value stays below it
+
+# Card numbers as people write them: never ours to keep. Longer runs of digits are other things.
+_CARD_NUMBER = re.compile(
+    r"(?<![\w.-])(?:[24-6]\d{3}|3[0-9]{3})([ -]?)(?:\d{4}\1\d{4}\1\d{4}|\d{6}\1\d{4,5})(?![\w-])",
+    re.ASCII,
+)
+_CARD_PREFIX = re.compile(
+    r"4\d{15}|5[1-5]\d{14}|2(?:2[2-9]|[3-6]\d|7[01])\d{13}|2720\d{12}"  # Visa, Mastercard
+    r"|3[47]\d{13}|3(?:0[0-5]|[68]\d)\d{11}|35\d{14}"  # American Express, Diners, JCB
+    r"|6(?:011|5\d\d|4[4-9]\d|2\d\d)\d{12}"  # Discover, UnionPay
+)
+_EXTENSION_NAME = re.compile(r"[a-z0-9]{1,20}")
+
+
+def flat_data(data: object) -> dict[str, Value]:
+    """The properties of an event: at most 50, flat, numbers as exact decimals."""
+    if not isinstance(data, dict):
+        raise refuse("not-an-object")
+    if len(data) > MAX_PROPERTIES:
+        raise refuse("too-many-properties")
+    return {property_name(name): value for name, value in data.items()}
+
+
+def property_name(name: str) -> str:
+    """A property's name: 1 to 64 plain characters."""
+    if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
+        raise refuse("name-length")
+    return plain_text(name)
+
+
+def property_value(value: object) -> Value:
+    """A property's value: a text below 4 KiB, a number, a boolean or null; no card number."""
+    if isinstance(value, dict | list):
+        raise refuse("nested")
+    if isinstance(value, str):
+        if len(value) >= VALUE_BYTES_LIMIT or len(value.encode()) >= VALUE_BYTES_LIMIT:
+            raise refuse("value-length")
+        if "\0" in value:
+            raise refuse("control-character")
+        if has_card_number(value):
+            raise refuse("card-number")
+        return value
+    if isinstance(value, bool) or value is None:
+        return value
+    if not isinstance(value, int | Decimal):
+        raise refuse("not-a-value")
+    if isinstance(value, int) and has_card_number(str(value)):
+        raise refuse("card-number")
+    return Decimal(value) or Decimal(0)
+
+
+def has_card_number(text: str) -> bool:
+    """Whether a payment card's number, of an issuer's form, stands in the text."""
+    if len(text) < 14:
+        return False
+    for found in _CARD_NUMBER.finditer(text):
+        digits = re.sub("[ -]", "", found[0])
+        if _CARD_PREFIX.fullmatch(digits) and _luhn_sum(digits) % 10 == 0:
+            return True
+    return False
+
+
+def _luhn_sum(digits: str) -> int:
+    odd = sum(map(int, digits[-1::-2]))
+    return odd + sum(sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
+
+
+Property = Annotated[
+    Any,
+    BeforeValidator(property_value),
+    WithJsonSchema({"type": ["string", "number", "boolean", "null"]}),
+]
+Data = Annotated[dict[str, Property], BeforeValidator(flat_data), Field(max_length=MAX_PROPERTIES)]
+
+
+class Event(WireModel):
+    """One usage event: a CloudEvents 1.0 event whose `subject` is the customer's key.
+
+    Its identity is (`source`, `id`) within the customer, for ever. Further attributes are kept.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    specversion: Literal["1.0"]
+    id: Identifier
+    source: Identifier
+    type: Identifier
+    subject: CustomerKey
+    time: Time | None = None
+    datacontenttype: Literal["application/json"] | None = None
+    data: Data = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_extensions(cls, event: object) -> object:
+        """Attributes of the sender's own: CloudEvents names, short scalar values."""
+        if isinstance(event, dict):
+            for name in event.keys() - cls.model_fields.keys():
+                value = event[name]
+                if not _EXTENSION_NAME.fullmatch(name):
+                    raise refuse("attribute-name")
+                if not isinstance(value, str | bool | int) or len(str(value)) > 256:
+                    raise refuse("attribute-value")
+        return event
+
+    @property
+    def extensions(self) -> dict[str, str]:
+        """The sender's own attributes as text."""
+        return {name: _attribute_text(v) for name, v in (self.model_extra or {}).items()}
+
+
+def _attribute_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _bounded(value: object) -> object:
+    """Too many events are refused before any of them is looked at."""
+    if isinstance(value, list) and len(value) > MAX_EVENTS:
+        raise TooLargeError(f"A request carries at most {MAX_EVENTS} events.")
+    return value
+
+
+Batch = Annotated[list[Event], Field(min_length=1, max_length=MAX_EVENTS)]
+# Told apart by shape, so that complaints are about the one that was sent.
+EventOrBatch = Annotated[
+    Annotated[Event, Tag("<event>")] | Annotated[Batch, Tag("<batch>")],
+    Discriminator(lambda value: "<batch>" if isinstance(value, list) else "<event>"),
+    BeforeValidator(_bounded),
+]
+
+
+class IngestAnswer(WireModel):
+    """How many events were stored now, were stored before, and are read by no meter."""
+
+    accepted: int
+    duplicates: int
+    unmetered: int
+
+
+class EventsQuery(PageQuery):
+    """Which raw events: of one customer, in [from, to), newest first.
+
+    `to` is five minutes from now unless given, `from` 35 days before `to`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+    customer: CustomerKey
+    type: Identifier | None = None
+    source: Identifier | None = None
+    id: Identifier | None = None
+    start: Annotated[Time | None, Field(alias="from")] = None
+    end: Annotated[Time | None, Field(alias="to")] = None
+
+
+class EventView(WireModel):
+    """A stored event, and what became of it."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: Text
+    source: Text
+    type: Text
+    subject: Text
+    time: Time
+    data: Mapping[str, Property]
+    extensions: Mapping[str, str]
+    received_at: Time
+    status: Literal["accepted", "quarantined"]
+
+    @classmethod
+    def of(cls, event: UsageEvent, quarantined: bool) -> "EventView":
+        return cls.model_construct(
+            id=event.id,
+            source=event.source,
+            type=event.type,
+            subject=event.customer,
+            time=event.occurred_at,
+            data=event.data,
+            extensions=event.extensions,
+            received_at=event.received_at,
+            status="quarantined" if quarantined else "accepted",
+        )
