@@ -1,2 +1,64 @@
-def handler(event: dict[str, object], context: object) -> dict[str, object]:
-    raise NotImplementedError
+"""usage-events stream → usage hours and accounts."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from functions._runtime import runtime
+from functions._streams import decode_image, shard_of
+from shared.adapters.dynamodb.barriers import SORT_KEY_PREFIX
+from shared.adapters.dynamodb.usage_events import from_item
+from shared.domain.errors import MeterlineError
+from shared.services.aggregate import Outcome, StreamRecord
+
+logger = Logger()
+metrics = Metrics(namespace="Meterline")
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Applies a batch; answers with the first record to deliver again, if any, and the state.
+
+    A window's final call has no records. The state is not used, but must be passed on.
+    """
+    answer: dict[str, Any] = {"state": event.get("state") or {}, "batchItemFailures": []}
+    records = event.get("Records") or []
+    if not records:
+        return answer
+    outcome = runtime().aggregator.apply(shard_of(event), [read_record(r) for r in records])
+    _report(outcome)
+    if outcome.failed_from is not None:
+        answer["batchItemFailures"].append({"itemIdentifier": str(outcome.failed_from)})
+    return answer
+
+
+def read_record(record: Mapping[str, Any]) -> StreamRecord:
+    """One stream record; what cannot be read as an event carries the reason."""
+    change = record["dynamodb"]
+    image = change["NewImage"]
+    sequence = int(change["SequenceNumber"])
+    customer, key = image["pk"]["S"], image["sk"]["S"]
+    if key.startswith(SORT_KEY_PREFIX):
+        return StreamRecord(sequence, customer, key, barrier=key.removeprefix(SORT_KEY_PREFIX))
+    raw = json.dumps(image, separators=(",", ":"), sort_keys=True)
+    try:
+        stored = from_item(decode_image(image))
+    except (MeterlineError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        unreadable = MeterlineError(f"unreadable record: {type(error).__name__}")
+        return StreamRecord(sequence, customer, key, raw=raw, error=unreadable)
+    return StreamRecord(sequence, customer, key, event=stored, raw=raw)
+
+
+def _report(outcome: Outcome) -> None:
+    metrics.add_metric("EventsApplied", MetricUnit.Count, outcome.applied)
+    metrics.add_metric("RecordsQuarantined", MetricUnit.Count, outcome.quarantined)
+    metrics.add_metric("WriteConflicts", MetricUnit.Count, outcome.conflicts)
+    if outcome.error is not None:
+        metrics.add_metric("BatchesDelayed", MetricUnit.Count, 1)
+        logger.warning(
+            "part of the batch is to be delivered again",
+            extra={"from": outcome.failed_from, "error": outcome.error.detail},
+        )

@@ -1,2 +1,43 @@
-def handler(event: dict[str, object], context: object) -> dict[str, object]:
-    raise NotImplementedError
+"""billing stream → what follows from each version of an account: its ledger entry."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from functions._runtime import runtime
+from functions._streams import decode_image
+from shared.adapters.dynamodb.account_items import read_account
+from shared.domain.errors import MeterlineError
+from shared.services.journal import AccountVersion, journal
+
+logger = Logger()
+metrics = Metrics(namespace="Meterline")
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Journals each version; answers with the first record to deliver again, if any."""
+    written = 0
+    for record in event["Records"]:
+        try:
+            written += journal(runtime().store, read_change(record))
+        except MeterlineError as error:
+            sequence = record["dynamodb"]["SequenceNumber"]
+            logger.warning("journal delayed", extra={"from": sequence, "error": error.detail})
+            return {"batchItemFailures": [{"itemIdentifier": sequence}]}
+    metrics.add_metric("LedgerEntriesJournaled", MetricUnit.Count, written)
+    return {"batchItemFailures": []}
+
+
+def read_change(record: Mapping[str, Any]) -> AccountVersion:
+    """The two versions of the account that the record shows."""
+    change = record["dynamodb"]
+    old = change.get("OldImage")
+    return AccountVersion(
+        before=read_account(decode_image(old)) if old else None,
+        after=read_account(decode_image(change["NewImage"])),
+        at=datetime.fromtimestamp(float(change["ApproximateCreationDateTime"]), UTC),
+    )

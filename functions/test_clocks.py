@@ -1,2 +1,81 @@
-def handler(event: dict[str, object], context: object) -> dict[str, object]:
-    raise NotImplementedError
+"""HTTP: test clocks. Deployed only where the stage allows them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from functions._http import Answer, Request, Router
+from functions._runtime import runtime
+from shared.services.test_clocks import TestClock, TestClocks
+from shared.wire.test_clocks import TestClockAdvance, TestClockCreation, TestClockView
+
+# What an advance keeps for its last drain, before the function's own time limit.
+RESERVED_MILLISECONDS = 45_000
+
+router = Router()
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What one call works with: the service, and how to know that its time is running out."""
+
+    clocks: TestClocks
+    out_of_time: Callable[[], bool]
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Serves one request."""
+
+    def out_of_time() -> bool:
+        return bool(context.get_remaining_time_in_millis() < RESERVED_MILLISECONDS)
+
+    return router.serve(event, lambda: Invocation(runtime().test_clocks, out_of_time))
+
+
+def _view(clock: TestClock) -> TestClockView:
+    return TestClockView(id=clock.id, now=clock.now)
+
+
+@router.route(
+    "POST",
+    "/v1/test-clocks",
+    scope="admin",
+    summary="Make a test clock",
+    body=TestClockCreation,
+    answer=TestClockView,
+    status=201,
+)
+def create(request: Request, invocation: Invocation, body: TestClockCreation) -> TestClockView:
+    return _view(invocation.clocks.create(body.now))
+
+
+@router.route(
+    "GET", "/v1/test-clocks/{clock}", scope="read", summary="Read a clock", answer=TestClockView
+)
+def read(request: Request, invocation: Invocation) -> TestClockView:
+    return _view(invocation.clocks.get(request.parameters["clock"]))
+
+
+@router.route(
+    "POST",
+    "/v1/test-clocks/{clock}/advance",
+    scope="admin",
+    summary="Advance a clock, running all that falls due for its customers",
+    body=TestClockAdvance,
+    answer=TestClockView,
+)
+def advance(request: Request, invocation: Invocation, body: TestClockAdvance) -> TestClockView:
+    clock = request.parameters["clock"]
+    return _view(invocation.clocks.advance(clock, body.to, invocation.out_of_time))
+
+
+@router.route(
+    "DELETE",
+    "/v1/test-clocks/{clock}",
+    scope="admin",
+    summary="Remove a clock with its customers",
+    status=204,
+)
+def delete(request: Request, invocation: Invocation) -> Answer:
+    invocation.clocks.delete(request.parameters["clock"])
+    return Answer(status=204)

@@ -1,6 +1,6 @@
 """Credit grants and the one declared order in which usage draws them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -36,7 +36,8 @@ class Grant:
         """Usage exactly at effective_at draws it, exactly at expiry does not."""
         if instant < self.effective_at:
             return False
-        return not any(end is not None and instant >= end for end in (self.expires_at, self.voided_at))
+        ends = (self.expires_at, self.voided_at)
+        return not any(end is not None and instant >= end for end in ends)
 
     def covers(self, meter: str) -> bool:
         """Whether usage of the meter may draw it."""
@@ -62,18 +63,36 @@ def draw_order(grant: Grant) -> tuple[object, ...]:
     )
 
 
-def draw(
-    amount: int, meter: str, at: datetime, grants: Iterable[Grant], remaining: Mapping[str, int]
-) -> dict[str, int]:
-    """Nanos to take from each grant, in the declared order, for usage of a meter at an instant.
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """The grants that usage may draw from and what is left of each, in nanos.
 
-    `remaining` is grant id -> nanos left. The result may add up to less than `amount`.
+    `remaining` is unit -> grant id -> nanos; grants that are used up leave it.
     """
-    usable = (g for g in grants if remaining.get(g.id) and g.active_at(at) and g.covers(meter))
-    taken: dict[str, int] = {}
-    for grant in sorted(usable, key=draw_order):
-        if amount <= 0:
-            break
-        taken[grant.id] = min(amount, remaining[grant.id])
-        amount -= taken[grant.id]
-    return taken
+
+    grants: Sequence[Grant]
+    remaining: Mapping[str, Mapping[str, int]]
+
+    def draw(self, unit: str, nanos: int, meter: str, at: datetime) -> tuple[int, "Purse"]:
+        """Takes up to `nanos` of the unit, in the declared order, for usage of a meter at a time.
+
+        Returns what was taken, and the purse after it.
+        """
+        left = dict(self.remaining.get(unit, {}))
+        usable = (g for g in self.grants if g.id in left and g.active_at(at) and g.covers(meter))
+        missing = nanos
+        for grant in sorted(usable, key=draw_order) if left else ():
+            if missing <= 0:
+                break
+            taken = min(missing, left[grant.id])
+            missing -= taken
+            left[grant.id] -= taken
+        if missing == nanos:
+            return 0, self
+        return nanos - missing, self.holding(unit, left)
+
+    def holding(self, unit: str, left: Mapping[str, int]) -> "Purse":
+        """The purse with this left of the unit's grants."""
+        others = {key: held for key, held in self.remaining.items() if key != unit}
+        open_grants = {grant: nanos for grant, nanos in left.items() if nanos}
+        return Purse(self.grants, {**others, unit: open_grants} if open_grants else others)

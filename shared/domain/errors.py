@@ -66,12 +66,12 @@ class VersionConflictError(ConflictError):
 
 
 class UnavailableError(MeterlineError):
-    """Storage refused or was out of reach for now (503): nothing is known to be lost, send again."""
+    """Storage refused or was out of reach for now (503): send the request again."""
 
     code = "unavailable"
 
 
 class RatingError(MeterlineError):
-    """A record that cannot be applied; aggregate quarantines it instead of holding up the stream."""
+    """A record that cannot be applied: it is quarantined, and the stream goes on."""
 
     code = "unratable"

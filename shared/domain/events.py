@@ -19,7 +19,7 @@ class UsageEvent:
     """One accepted CloudEvents event of one customer (its `subject`).
 
     `occurred_at` is the event's own time, `received_at` the machine's clock at ingest, and
-    `catalogue_version` what ingest saw. `extensions` are CloudEvents attributes of the sender's own.
+    `catalogue_version` what ingest saw. `extensions` are the sender's own CloudEvents attributes.
     """
 
     customer: str
@@ -79,7 +79,7 @@ def numeric(value: Value) -> Decimal | None:
 
 def is_decimal_text(text: str) -> bool:
     """Whether the text is a plain ASCII decimal number of bounded length, safe to convert."""
-    body = text[1:] if text.startswith("-") else text
+    body = text.removeprefix("-")
     whole, _, places = body.partition(".")
     if len(body) > 40 or not body.isascii() or body.endswith("."):
         return False

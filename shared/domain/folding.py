@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
-from shared.domain.catalogue import Catalogue, Plan
-from shared.domain.credits import Grant
+from shared.domain.catalogue import Catalogue
+from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
 from shared.domain.errors import MeterlineError, RatingError
 from shared.domain.events import Measurement, UsageEvent
@@ -134,13 +134,13 @@ class Fold:
     def _apply(self, record: Record) -> None:
         """Charges the record's measurements to the phase that its own time picks."""
         at = record.event.occurred_at
-        phase, closed = find_phase(self.account, self.terms.closed, at)
-        plan = self.terms.catalogue.plan(phase.plan, phase.plan_version)
+        place = find_phase(self.account, self.terms.closed, at)
         account = self.account
         for measurement in record.measurements:
-            account = _charge(account, phase.number, closed, plan, measurement, at, self.terms)
+            account = _charge(account, place, measurement, at, self.terms)
+        phase, closed = place
         if closed is not None and account is not self.account:
-            period = self.account.current.period
+            period = self.account.phases[0].period
             self._late.append(LateUsage(record.event, phase.number, period))
         self.account = account
 
@@ -172,37 +172,36 @@ def needs_closed_phases(account: Account, at: datetime) -> bool:
 
 def _charge(
     account: Account,
-    number: int,
-    closed: ClosedPhase | None,
-    plan: Plan,
+    place: tuple[Phase, ClosedPhase | None],
     measurement: Measurement,
     at: datetime,
     terms: Terms,
 ) -> Account:
+    """The account with one measurement charged to its open phase, or to a closed one's late."""
+    phase, closed = place
+    plan = terms.catalogue.plan(phase.plan, phase.plan_version)
     index = rate_card_index(plan, measurement)
     if index is None:
         return account
     rate = plan.rate_cards[index]
-    grants = tuple(terms.grants.values())
+    purse = Purse(tuple(terms.grants.values()), account.grants)
     if closed is None:
-        place = next(i for i, p in enumerate(account.phases) if p.number == number)
-        phase = account.phases[place]
-        charge = charge_usage(rate, phase.totals[index], measurement, at, grants, account.grants)
+        at_index = next(i for i, p in enumerate(account.phases) if p.number == phase.number)
+        phase = account.phases[at_index]
+        charge = charge_usage(rate, phase.totals[index], measurement, at, purse)
         phase = replace(phase, totals=_set(phase.totals, index, charge.totals))
-        phases = (*account.phases[:place], phase, *account.phases[place + 1 :])
-        return replace(account, phases=phases, grants=charge.remaining)
-    late = account.late.get(number) or tuple(Totals() for _ in closed.billed)
+        phases = (*account.phases[:at_index], phase, *account.phases[at_index + 1 :])
+        return replace(account, phases=phases, grants=charge.purse.remaining)
+    late = account.late.get(phase.number) or tuple(Totals() for _ in closed.billed)
     before = add_totals(closed.billed[index], late[index])
-    charge = charge_usage(rate, before, measurement, at, grants, account.grants)
+    charge = charge_usage(rate, before, measurement, at, purse)
     added = subtract_totals(charge.totals, closed.billed[index])
     return replace(
         account,
-        late={**account.late, number: _set(late, index, added)},
-        grants=charge.remaining,
+        late={**account.late, phase.number: _set(late, index, added)},
+        grants=charge.purse.remaining,
     )
 
 
 def _set(totals: tuple[Totals, ...], index: int, value: Totals) -> tuple[Totals, ...]:
     return (*totals[:index], value, *totals[index + 1 :])
-
-

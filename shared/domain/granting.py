@@ -6,7 +6,7 @@ from datetime import datetime
 
 from shared.domain.accounts import MAX_OPEN_GRANTS_PER_UNIT, Account
 from shared.domain.catalogue import Catalogue
-from shared.domain.credits import Grant
+from shared.domain.credits import Grant, Purse
 from shared.domain.errors import ConflictError, InvalidError, Problem
 from shared.domain.rating import cover_overage
 
@@ -39,7 +39,7 @@ def add_grant(account: Account, grant: Grant, now: datetime, catalogue: Catalogu
 
 def _cover(account: Account, grant: Grant, catalogue: Catalogue) -> Account:
     """Draws the grant for the overage of the current period, in the order of its rate cards."""
-    remaining = account.grants
+    purse = Purse([grant], account.grants)
     phases = []
     for phase in account.phases:
         totals = list(phase.totals)
@@ -47,10 +47,10 @@ def _cover(account: Account, grant: Grant, catalogue: Catalogue) -> Account:
             plan = catalogue.plan(phase.plan, phase.plan_version)
             for i, rate in enumerate(plan.rate_cards):
                 at = max(phase.start, grant.effective_at)
-                charge = cover_overage(rate, totals[i], at, [grant], remaining)
-                totals[i], remaining = charge.totals, charge.remaining
+                charge = cover_overage(rate, totals[i], at, purse)
+                totals[i], purse = charge.totals, charge.purse
         phases.append(replace(phase, totals=tuple(totals)))
-    return replace(account, phases=tuple(phases), grants=remaining)
+    return replace(account, phases=tuple(phases), grants=purse.remaining)
 
 
 def void_grant(account: Account, grant: Grant, now: datetime) -> tuple[Account, Grant] | None:

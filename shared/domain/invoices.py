@@ -133,7 +133,9 @@ def period_invoice(
     by_number = {c.phase.number: c.phase for c in closed}
     for number, totals in sorted(account.late.items()):
         late = phase_lines(by_number[number], totals, catalogue)
-        lines += [replace(line, late=True, description=f"{line.description} (late)") for line in late]
+        lines += [
+            replace(line, late=True, description=f"{line.description} (late)") for line in late
+        ]
     if next_fee is not None:
         lines.append(next_fee.line())
     return Invoice(
@@ -184,9 +186,7 @@ def _rate_lines(
         checksum=total.checksum,
     )
     yield usage
-    bare = replace(
-        usage, price=None, count=0, quantity=Decimal(0), included=Decimal(0), checksum=0
-    )
+    bare = replace(usage, price=None, count=0, quantity=Decimal(0), included=Decimal(0), checksum=0)
     if total.drawn:
         credit = -round_to_minor(total.drawn, plan.currency) if in_currency else 0
         yield replace(

@@ -13,14 +13,13 @@ NANO_PLACES = 9
 EXACT = Context(prec=80)
 
 # ISO 4217 minor units of the currencies that invoices can be issued in.
-MINOR_PLACES = {
-    **dict.fromkeys(
-        ["AED", "AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "IDR", "ILS", "INR", "MXN", "MYR", "NOK", "NZD", "PHP", "PLN", "RON", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "UAH", "USD", "ZAR"],
-        2,
-    ),
-    **dict.fromkeys(["CLP", "ISK", "JPY", "KRW", "VND"], 0),
-    **dict.fromkeys(["BHD", "JOD", "KWD", "OMR", "TND"], 3),
-}
+_TWO_PLACES = (
+    "AED AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF IDR ILS INR MXN MYR NOK NZD "
+    "PHP PLN RON SAR SEK SGD THB TRY TWD UAH USD ZAR"
+)
+MINOR_PLACES = dict.fromkeys(_TWO_PLACES.split(" "), 2)
+MINOR_PLACES |= dict.fromkeys(("CLP", "ISK", "JPY", "KRW", "VND"), 0)
+MINOR_PLACES |= dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3)
 
 
 def is_currency(unit: str) -> bool:

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 from shared.domain.accounts import MAX_OPEN_PHASES, Account, Phase, Totals, allowance_unit
 from shared.domain.catalogue import Catalogue, Plan
-from shared.domain.credits import Grant, draw_order
+from shared.domain.credits import Grant, Purse, draw_order
 from shared.domain.customers import Customer, Subscription
 from shared.domain.errors import RatingError
 from shared.domain.money import to_nanos
 from shared.domain.periods import parse_days, period_containing, prorate
-from shared.domain.rating import Remaining, charge_opening
+from shared.domain.rating import charge_opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +108,8 @@ def open_next_period(
         next_plan=None,
         next_plan_version=None,
     )
-    return open_phase(
-        replace(account, grants=remaining), plan, span, last.period + 1, terms, grants, rolled
-    )
+    continued = replace(account, grants=remaining)
+    return open_phase(continued, plan, span, last.period + 1, terms, grants=grants, rolled=rolled)
 
 
 def open_phase(
@@ -119,9 +118,9 @@ def open_phase(
     span: Span,
     period: int,
     subscription: Subscription,
+    *,
     grants: Sequence[Grant] = (),
     rolled: Sequence[Grant] = (),
-    *,
     fee_invoiced: bool = False,
 ) -> Opening:
     """Adds a phase with the plan's grants, and charges what each rate costs at zero usage.
@@ -132,19 +131,19 @@ def open_phase(
         raise RatingError("too many open phases")
     number = account.phases[-1].number + 1 if account.phases else 1
     given = (*rolled, *_plan_grants(account.customer, plan, span, number))
-    remaining: Remaining = account.grants
+    purse = Purse((*grants, *given), account.grants)
     for grant in given:
-        unit_left = {**remaining.get(grant.unit, {}), grant.id: grant.amount}
-        remaining = {**remaining, grant.unit: unit_left}
+        left = {**purse.remaining.get(grant.unit, {}), grant.id: grant.amount}
+        purse = purse.holding(grant.unit, left)
     totals: list[Totals] = []
     for rate in plan.rate_cards:
-        charge = charge_opening(rate, span.start, (*grants, *given), remaining)
+        charge = charge_opening(rate, span.start, purse)
         totals.append(charge.totals)
-        remaining = charge.remaining
+        purse = charge.purse
     phase = Phase(
         number, period, span.start, span.end, plan.key, plan.version, tuple(totals), fee_invoiced
     )
-    opened = replace(account, phases=(*account.phases, phase), grants=remaining)
+    opened = replace(account, phases=(*account.phases, phase), grants=purse.remaining)
     return Opening(opened, given, subscription)
 
 
@@ -208,9 +207,7 @@ def _roll_over(
     return tuple(rolled), {unit: left for unit, left in remaining.items() if left}
 
 
-def _rolled_grant(
-    ending: Sequence[Grant], unit: str, nanos: int, span: Span, number: int
-) -> Grant:
+def _rolled_grant(ending: Sequence[Grant], unit: str, nanos: int, span: Span, number: int) -> Grant:
     newest = max(ending, key=lambda g: g.effective_at)
     return replace(
         newest,

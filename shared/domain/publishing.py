@@ -12,6 +12,10 @@ from shared.domain.catalogue import Catalogue, CreditUnit, Meter, Plan
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
 from shared.domain.money import is_currency
 
+# Every rate card has its running totals (some 100 bytes) in each of up to eight open phases of the
+# account item, which every batch of usage writes again: 20 cards keep that within 16 KB.
+MAX_RATE_CARDS = 20
+
 Entry = Meter | Plan | CreditUnit
 
 
@@ -113,6 +117,8 @@ def publish_unit(catalogue: Catalogue, unit: CreditUnit, now: datetime) -> Publi
 
 def plan_problems(catalogue: Catalogue, plan: Plan) -> Iterator[Problem]:
     """What a plan's rates, allowances and credits name that is not there or cannot work."""
+    if len(plan.rate_cards) > MAX_RATE_CARDS:
+        yield Problem("/rates", "too-many-rate-cards")
     yield from _meter_problems(catalogue, "allowances", [a.meter for a in plan.allowances])
     yield from _meter_problems(catalogue, "rates", [rate.meter for rate in plan.rates])
     for index, included in enumerate(plan.credits):

@@ -37,6 +37,7 @@ def schedule_change(subscription: Subscription, plan: Plan) -> Subscription:
 def change_now(
     account: Account,
     subscription: Subscription,
+    *,
     current: Plan,
     wanted: Plan,
     grants: Mapping[str, Grant],
@@ -75,7 +76,7 @@ def change_now(
     ended = replace(account, phases=(*account.phases[:-1], replace(last, end=now)))
     period = last.period if same_period else last.period + 1
     held = tuple(grants.values())
-    opening = open_phase(ended, wanted, span, period, terms, held, fee_invoiced=True)
+    opening = open_phase(ended, wanted, span, period, terms, grants=held, fee_invoiced=True)
     opened = replace(opening.account, version=account.version + 1)
     return PlanChange(replace(opening, account=opened), fees)
 

@@ -1,8 +1,8 @@
 """Aggregation: a batch of one shard's stream records into usage hours and accounts, each once.
 
 Per customer, everything that can fail is computed before the first write. Every write is
-conditional on what was read and carries the shard's position, so a batch may be delivered again, cut
-differently, or stopped between any two writes: the totals come out the same.
+conditional on what was read and carries the shard's position, so a batch may be delivered again,
+cut differently, or stopped between any two writes: the totals come out the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,7 @@ from shared.services.changes import (
 )
 from shared.services.customers import creation
 from shared.services.opening import opening_changes
-from shared.services.ports import CatalogueSource
-from shared.services.store import BarrierStore, BillingStore, Clock
+from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
 
 MAX_ATTEMPTS = 12
 # Closed phases that late usage can still reach: the lateness window of 35 daily periods and change.
@@ -139,9 +138,7 @@ class Aggregator:
         outcome.applied += len(state.records)
         return True
 
-    def _create(
-        self, customer: str, records: Sequence[StreamRecord], catalogue: Catalogue
-    ) -> bool:
+    def _create(self, customer: str, records: Sequence[StreamRecord], catalogue: Catalogue) -> bool:
         """Makes a customer first seen in an event, on the default plan since it was received."""
         received = [r.event.received_at for r in records if r.event]
         started_at = received[0] if received else self.clock.now()

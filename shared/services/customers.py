@@ -1,12 +1,11 @@
 """Creating customers: by people through the API, or on first sight of an event."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from shared.domain.accounts import Account
 from shared.domain.catalogue import Catalogue
 from shared.domain.customers import Customer
-from shared.domain.invoices import Invoice, period_fee
+from shared.domain.invoices import period_fee
 from shared.domain.ledger import entry_between
 from shared.domain.opening import start_subscription
 from shared.domain.subscriptions import fee_invoice
@@ -48,14 +47,10 @@ def creation(
     ]
     fee = period_fee(plan, span)
     invoice = fee_invoice(account, "start", (fee,) if fee else ())
-    return changes + _invoiced(store, customer, invoice, started_at)
+    if invoice is not None:
+        changes.append(finalize(store, customer, invoice, started_at))
+    return changes
 
 
 def _first_version(account: Account) -> Account:
     return Account(account.customer, 1, account.phases, grants=account.grants)
-
-
-def _invoiced(
-    store: BillingStore, customer: Customer, invoice: Invoice | None, now: datetime
-) -> Sequence[Change]:
-    return [finalize(store, customer, invoice, now)] if invoice else []

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from shared.domain.accounts import Account, ClosedPhase
+from shared.domain.catalogue import Catalogue
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.ledger import LedgerEntry
@@ -91,9 +92,7 @@ class BillingStore(Protocol):
     def invoice(self, invoice_id: str) -> Mapping[str, object] | None:
         """A finalized invoice's document."""
 
-    def invoices(
-        self, customer: str, limit: int, cursor: str | None
-    ) -> Page[Mapping[str, object]]:
+    def invoices(self, customer: str, limit: int, cursor: str | None) -> Page[Mapping[str, object]]:
         """A customer's finalized invoices, newest first."""
 
     def last_invoice_number(self, series: str) -> int:
@@ -129,6 +128,19 @@ class BarrierStore(Protocol):
 
     def has_passed(self, customer: str, token: str) -> bool:
         """Whether the barrier has come through."""
+
+
+class CatalogueSource(Protocol):
+    """The catalogue, kept at hand."""
+
+    def fresh(self) -> Catalogue:
+        """The newest catalogue."""
+
+    def at_least(self, version: int) -> Catalogue:
+        """The catalogue at this version or a newer one.
+
+        Raises: UnavailableError if there is no such version to be read.
+        """
 
 
 class Clock(Protocol):

@@ -87,7 +87,7 @@ def read_usage_hour(item: Mapping[str, Any]) -> UsageHour:
     """The usage hour of an item."""
     stored = from_item(item)
     meter, _, customer = stored["pk"].removeprefix("U#").partition("#")
-    hour = datetime.strptime(stored["sk"].partition("#")[0] + "+0000", HOUR_FORMAT + "%z")
+    hour = datetime.fromisoformat(stored["sk"].partition("#")[0] + ":00+00:00")
     dimensions = tuple(sorted(stored.get("dimensions", {}).items()))
     quarters = [Quarter(int(c), value, int(checksum)) for c, value, checksum in stored["quarters"]]
     first, second, third, fourth = quarters

@@ -36,11 +36,11 @@ from shared.adapters.dynamodb.commits import (
     number_key,
     single_write,
 )
-from shared.adapters.dynamodb.errors import storage_errors
+from shared.adapters.dynamodb.errors import retrying
+from shared.adapters.dynamodb.reads import batch_get
 from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
-from shared.domain.errors import UnavailableError
 from shared.domain.events import utc_text, utc_time
 from shared.domain.ledger import LedgerEntry
 from shared.domain.usage_hours import HourKey, UsageHour
@@ -49,9 +49,6 @@ from shared.services.store import Page, QuarantinedRecord, StoredAnswer
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-KEYS_A_READ = 100
-UNPROCESSED_ATTEMPTS = 8
 
 
 class DynamoBillingStore:
@@ -108,7 +105,8 @@ class DynamoBillingStore:
         values = {
             ":pk": usage_partition(meter, customer),
             ":start": start.strftime(HOUR_FORMAT),
-            ":end": end.strftime(HOUR_FORMAT),
+            # "~" sorts after the "#" that follows the hour: the last one counts as well.
+            ":end": f"{end.strftime(HOUR_FORMAT)}~",
         }
         condition = "pk = :pk AND sk BETWEEN :start AND :end"
         hours = map(read_usage_hour, self._query(condition, values))
@@ -133,9 +131,7 @@ class DynamoBillingStore:
         item = self._get(f"INVOICE#{invoice_id}", "INVOICE")
         return _document(item) if item else None
 
-    def invoices(
-        self, customer: str, limit: int, cursor: str | None
-    ) -> Page[Mapping[str, object]]:
+    def invoices(self, customer: str, limit: int, cursor: str | None) -> Page[Mapping[str, object]]:
         items, after = self._page(
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
             ExpressionAttributeValues=to_item(
@@ -182,37 +178,21 @@ class DynamoBillingStore:
 
     def commit(self, changes: Sequence[Change]) -> None:
         writes = all_writes(changes, self._table)
-        with storage_errors():
-            if len(writes) == 1:
-                single_write(self._client, writes[0])
-            else:
-                self._client.transact_write_items(TransactItems=writes)
+        if len(writes) == 1:
+            retrying(lambda: single_write(self._client, writes[0]))
+        else:
+            retrying(lambda: self._client.transact_write_items(TransactItems=writes))
 
     def _get(self, pk: str, sk: str) -> Item | None:
-        with storage_errors():
-            answer = self._client.get_item(
-                TableName=self._table, Key=to_item({"pk": pk, "sk": sk}), ConsistentRead=True
-            )
+        key = to_item({"pk": pk, "sk": sk})
+        answer: dict[str, Any] = retrying(
+            lambda: self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        )
         return answer.get("Item")
 
     def _batch_get(self, keys: Sequence[Mapping[str, str]]) -> list[Item]:
-        found: list[Item] = []
-        for at in range(0, len(keys), KEYS_A_READ):
-            found += self._batch_get_part(keys[at : at + KEYS_A_READ])
-        return found
-
-    def _batch_get_part(self, keys: Sequence[Mapping[str, str]]) -> list[Item]:
-        wanted = {"Keys": [to_item(key) for key in keys], "ConsistentRead": True}
-        request = {self._table: wanted}
-        found: list[Item] = []
-        for _ in range(UNPROCESSED_ATTEMPTS):
-            with storage_errors():
-                answer = self._client.batch_get_item(RequestItems=request)
-            found += answer["Responses"].get(self._table, [])
-            request = answer.get("UnprocessedKeys") or {}
-            if not request:
-                return found
-        raise UnavailableError("storage did not answer for every key")
+        pairs = [(key["pk"], key["sk"]) for key in keys]
+        return [dict(item) for item in batch_get(self._client, self._table, pairs).values()]
 
     def _prefixed(
         self, customer: str, prefix: str, *, newest_first: bool = False
@@ -233,8 +213,7 @@ class DynamoBillingStore:
             **options,
         }
         while True:
-            with storage_errors():
-                answer = self._client.query(**request)
+            answer = retrying(lambda: self._client.query(**request))
             yield from answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return
@@ -258,8 +237,7 @@ class DynamoBillingStore:
         """Up to `limit` items after the cursor, which is the last item's key as JSON text."""
         if cursor is not None:
             request["ExclusiveStartKey"] = json.loads(cursor)
-        with storage_errors():
-            answer = self._client.query(TableName=self._table, Limit=limit, **request)
+        answer = retrying(lambda: self._client.query(TableName=self._table, Limit=limit, **request))
         last = answer.get("LastEvaluatedKey")
         return answer["Items"], json.dumps(last, separators=(",", ":")) if last else None
 

@@ -20,6 +20,7 @@ from shared.adapters.dynamodb.billing_items import (
     usage_hour_item,
 )
 from shared.domain.customers import Customer, Subscription
+from shared.domain.folding import LateUsage
 from shared.services import changes
 
 ABSENT = "attribute_not_exists(pk)"
@@ -34,7 +35,7 @@ OPTIONAL = {
 Write = dict[str, Any]
 
 
-def writes_of(change: changes.Change, table: str) -> Iterator[Write]:
+def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C901, PLR0912
     """The entries of TransactItems that make the change, each with its condition."""
     match change:
         case changes.SaveAccount(account, read_version):
@@ -61,11 +62,8 @@ def writes_of(change: changes.Change, table: str) -> Iterator[Write]:
             yield _put(table, quarantine_item(change), ABSENT)
         case changes.PutIdempotencyKey():
             yield _put(table, _idempotency_item(change), ABSENT)
-        case changes.PutAudit(at, actor, action, subject, before, after):
-            entry = audit_item(
-                at=at, actor=actor, action=action, subject=subject, before=before, after=after
-            )
-            yield _put(table, entry)
+        case changes.PutAudit():
+            yield _put(table, audit_item(change))
         case changes.SaveUsageHour(hour_before, hour_after):
             packed = hour_before.checkpoints.pack()
             values = {":read": {"B": packed}} if packed else {}
@@ -130,7 +128,7 @@ def _join_clock(table: str, customer: Customer) -> Iterator[Write]:
     }
 
 
-def _late_item(late: changes.LateUsage) -> Item:
+def _late_item(late: LateUsage) -> Item:
     return to_item(
         {
             "pk": customer_partition(late.event.customer),

@@ -1,0 +1,42 @@
+"""The ledger journal: every account version that passes down the stream gets its entry."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.domain.accounts import Account
+from shared.domain.errors import VersionConflictError
+from shared.domain.ledger import LedgerEntry, entry_between
+from shared.services.changes import PutLedgerEntry
+from shared.services.store import BillingStore
+
+
+@dataclass(frozen=True, slots=True)
+class AccountVersion:
+    """Two neighbouring versions of an account, as one stream record shows them."""
+
+    before: Account | None
+    after: Account
+    at: datetime
+
+
+def journal_entry(change: AccountVersion) -> LedgerEntry:
+    """The entry of a version that aggregation wrote; people's operations write their own."""
+    before, after = change.before, change.after
+    counts = {p.number: sum(t.count for t in p.totals) for p in (before.phases if before else ())}
+    now = {p.number: sum(t.count for t in p.totals) for p in after.phases}
+    late_before = sum(t.count for late in (before.late if before else {}).values() for t in late)
+    late_now = sum(t.count for late in after.late.values() for t in late)
+    events = sum(count - counts.get(number, 0) for number, count in now.items())
+    cause = {"usages": str(events)}
+    if late_now != late_before:
+        cause["late_usages"] = str(late_now - late_before)
+    return entry_between(before, after, change.at, "usage", cause)
+
+
+def journal(store: BillingStore, change: AccountVersion) -> bool:
+    """Puts the version's entry; False if it has one already, whoever wrote it."""
+    try:
+        store.commit([PutLedgerEntry(journal_entry(change))])
+    except VersionConflictError:
+        return False
+    return True
