@@ -4,9 +4,9 @@ from typing import Any
 
 from functions._http import Router
 from functions._runtime import runtime
-from functions.routes import openapi
+from functions.routes import catalogue, openapi
 
-router = Router((openapi.router,))
+router = Router((openapi.router, catalogue.router))
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

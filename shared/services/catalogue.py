@@ -128,10 +128,15 @@ class CachedCatalogue:
 
     def fresh(self) -> Catalogue:
         """The catalogue as it was at most a second ago."""
+        age_seconds = self._monotonic_seconds() - self._checked_at_seconds
+        if self._catalogue is not None and age_seconds < FRESH_SECONDS:
+            return self._catalogue
+        return self.newest()
+
+    def newest(self) -> Catalogue:
+        """The catalogue with everything that was published before the call."""
         now = self._monotonic_seconds()
         held = self._catalogue
-        if held is not None and now - self._checked_at_seconds < FRESH_SECONDS:
-            return held
         if held is None or self._store.head_version() > held.version:
             held = self._store.load()
         self._catalogue, self._checked_at_seconds = held, now

@@ -1,0 +1,211 @@
+"""Plans on the wire, exactly as the API page has them."""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from shared.domain.catalogue import (
+    Allowance,
+    IncludedCredits,
+    Interval,
+    OnExhausted,
+    PeriodMode,
+    Plan,
+    Rate,
+)
+from shared.domain.money import MINOR_PLACES, from_nanos, to_nanos
+from shared.domain.periods import parse_days
+from shared.domain.publishing import MAX_RATE_CARDS
+from shared.wire.catalogue import MAX_DIMENSIONS, PropertyName
+from shared.wire.common import (
+    Bounds,
+    Identifier,
+    Items,
+    Quantity,
+    QueryModel,
+    Slug,
+    Text,
+    WireModel,
+    refuse,
+)
+from shared.wire.prices import Currency, PriceBody, Unsupported, of_price, once, to_price
+
+MAX_MINOR_UNITS = 99_999_999
+MAX_FEATURES = 50
+
+
+def money(amount: Decimal, currency: str) -> Decimal:
+    """The amount, if it is a number of the currency's minor units, and not an absurd one."""
+    places = MINOR_PLACES[currency]
+    return Bounds(places, highest=Decimal(MAX_MINOR_UNITS).scaleb(-places)).read(amount)
+
+
+class AllowanceBody(WireModel):
+    """Units of a meter included in each period."""
+
+    meter: Slug
+    quantity: Quantity
+
+
+class IncludedCreditsBody(WireModel):
+    """Credits granted at each period's start; `rollover_max` of what is left may pass on."""
+
+    unit: Identifier
+    amount: Quantity
+    expires: str = "period_end"
+    rollover_max: Quantity | None = None
+
+    @field_validator("expires")
+    @classmethod
+    def _a_known_expiry(cls, expires: str) -> str:
+        if expires not in ("period_end", "never"):
+            try:
+                parse_days(expires)
+            except ValueError:
+                raise refuse("not-an-expiry") from None
+        return expires
+
+    @field_validator("rollover_max")
+    @classmethod
+    def _only_what_expires_rolls_over(
+        cls, rollover_max: Decimal | None, info: ValidationInfo
+    ) -> Decimal | None:
+        if rollover_max is not None and info.data.get("expires") != "period_end":
+            raise refuse("rollover-without-period-end")
+        return rollover_max
+
+
+class RateBody(WireModel):
+    """The price of a meter's usage where its dimensions match; `unit` defaults to the currency."""
+
+    meter: Slug
+    where: dict[PropertyName, Text] = Field(default_factory=dict, max_length=MAX_DIMENSIONS)
+    price: PriceBody
+    unit: Identifier | None = None
+
+
+Feature = Literal[True] | Annotated[int, Field(ge=0, le=10**12)]
+
+
+class PlanBody(WireModel):
+    """A priced offer. Its fee is charged at each period's start."""
+
+    name: Identifier
+    currency: Currency
+    interval: Interval = "month"
+    fee: Annotated[Decimal, Bounds(places=3)] = Decimal(0)
+    trial_days: Unsupported = None
+    allowances: Annotated[Items[AllowanceBody], Field(max_length=MAX_RATE_CARDS)] = ()
+    credits: Annotated[Items[IncludedCreditsBody], Field(max_length=MAX_RATE_CARDS)] = ()
+    rates: Annotated[Items[RateBody], Field(max_length=MAX_RATE_CARDS)] = ()
+    features: dict[Slug, Feature] = Field(default_factory=dict, max_length=MAX_FEATURES)
+    default: bool = False
+    period: PeriodMode = "calendar"
+    on_exhausted: OnExhausted = "bill"
+    minimum: Unsupported = None
+    converts_to: Unsupported = None
+
+    @field_validator("fee")
+    @classmethod
+    def _fee_in_minor_units(cls, fee: Decimal, info: ValidationInfo) -> Decimal:
+        currency = info.data.get("currency")
+        return fee if currency is None else money(fee, currency)
+
+    @field_validator("allowances")
+    @classmethod
+    def _one_allowance_a_meter(cls, found: tuple[AllowanceBody, ...]) -> tuple[AllowanceBody, ...]:
+        return once(found, lambda allowance: allowance.meter, "duplicate-meter")
+
+    @field_validator("credits")
+    @classmethod
+    def _one_grant_a_unit(
+        cls, found: tuple[IncludedCreditsBody, ...], info: ValidationInfo
+    ) -> tuple[IncludedCreditsBody, ...]:
+        currency = info.data.get("currency")
+        for credit in found:
+            if credit.unit == currency:
+                money(credit.amount, currency)
+        return once(found, lambda credit: credit.unit, "duplicate-unit")
+
+    def to_plan(self, key: str) -> Plan:
+        """The plan; its version is not known yet."""
+        return Plan(
+            key=key,
+            version=0,
+            name=self.name,
+            currency=self.currency,
+            interval=self.interval,
+            period=self.period,
+            fee_nanos=to_nanos(self.fee),
+            allowances=tuple(Allowance(a.meter, a.quantity) for a in self.allowances),
+            credits=tuple(_included_credits(body) for body in self.credits),
+            rates=tuple(
+                Rate(rate.meter, to_price(rate.price), rate.unit or self.currency, rate.where)
+                for rate in self.rates
+            ),
+            features=self.features,
+            default=self.default,
+            on_exhausted=self.on_exhausted,
+        )
+
+
+class PlanAnswer(PlanBody):
+    """One published version of a plan."""
+
+    key: str
+    version: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> "PlanAnswer":
+        """The plan as the wire has it."""
+        return cls(
+            key=plan.key,
+            version=plan.version,
+            name=plan.name,
+            currency=plan.currency,
+            interval=plan.interval,
+            period=plan.period,
+            fee=from_nanos(plan.fee_nanos),
+            allowances=tuple(
+                AllowanceBody(meter=a.meter, quantity=a.quantity) for a in plan.allowances
+            ),
+            credits=tuple(_included_credits_body(credit) for credit in plan.credits),
+            rates=tuple(_rate_body(rate) for rate in plan.rates),
+            features=dict(plan.features),
+            default=plan.default,
+            on_exhausted=plan.on_exhausted,
+        )
+
+
+def _included_credits(body: IncludedCreditsBody) -> IncludedCredits:
+    return IncludedCredits(
+        unit=body.unit,
+        amount_nanos=to_nanos(body.amount),
+        expires=body.expires,
+        rollover_max_nanos=to_nanos(body.rollover_max or Decimal(0)),
+    )
+
+
+def _included_credits_body(credit: IncludedCredits) -> IncludedCreditsBody:
+    rolls_over = credit.expires == "period_end"
+    return IncludedCreditsBody(
+        unit=credit.unit,
+        amount=from_nanos(credit.amount_nanos),
+        expires=credit.expires,
+        rollover_max=from_nanos(credit.rollover_max_nanos) if rolls_over else None,
+    )
+
+
+def _rate_body(rate: Rate) -> RateBody:
+    if rate.price is None:
+        raise ValueError("published rates have prices")
+    return RateBody(
+        meter=rate.meter, where=dict(rate.where), price=of_price(rate.price), unit=rate.unit
+    )
+
+
+class PlanQuery(QueryModel):
+    """Which version of a plan; the newest if none is named."""
+
+    version: Annotated[int, Field(ge=1)] | None = None
