@@ -6,10 +6,10 @@ from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.function import AppFunction, Runtime
+from infra.permissions import queue_statement
 from infra.queues import dead_letter_queue, work_queue
 
 
@@ -34,12 +34,12 @@ class BillingRun(Construct):
             timeout=Duration.seconds(120),
             environment={"BILLING_QUEUE_URL": self.queue.queue_url},
         )
-        self.start.add_to_role_policy(_queue_statement(self.queue, "SendMessage"))
+        self.start.add_to_role_policy(queue_statement(self.queue, "SendMessage"))
         self.bill = AppFunction(
             self, "BillCustomer", runtime=runtime, module="bill_customer", timeout=bill_timeout
         )
         self.bill.add_to_role_policy(
-            _queue_statement(self.queue, "ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+            queue_statement(self.queue, "ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
         )
         lambda_.CfnEventSourceMapping(
             self,
@@ -61,7 +61,7 @@ class BillingRun(Construct):
                 actions=["lambda:InvokeFunction"], resources=[self.start.function_arn]
             )
         )
-        role.add_to_policy(_queue_statement(self.schedule_failures, "SendMessage"))
+        role.add_to_policy(queue_statement(self.schedule_failures, "SendMessage"))
         return scheduler.CfnSchedule(
             self,
             "Schedule",
@@ -81,9 +81,3 @@ class BillingRun(Construct):
                 ),
             ),
         )
-
-
-def _queue_statement(queue: sqs.Queue, *actions: str) -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        actions=[f"sqs:{action}" for action in actions], resources=[queue.queue_arn]
-    )

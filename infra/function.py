@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.acknowledgements import acknowledge
 from infra.bundle import Bundle
-from infra.permissions import needs_local_partiql, table_statements
+from infra.permissions import allow_local_partiql, table_statements
 from infra.stage import Stage
 from infra.tables import Tables
 
@@ -70,10 +70,10 @@ class AppFunction(lambda_.Function):
         # A role of its own rather than Lambda's managed policy, which writes to every log group.
         role = iam.Role(scope, f"{id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         log_group.grant_write(role)
-        for statement in table_statements(module, runtime.tables, runtime.stage):
+        for statement in table_statements(module, runtime.tables):
             role.add_to_policy(statement)
-        if needs_local_partiql(module, runtime.stage):
-            acknowledge(role, "IAM5[Resource::*]", "Asked for by the local AWS only.")
+        if not runtime.stage.protected:
+            allow_local_partiql(role, module)
         super().__init__(
             scope,
             id,

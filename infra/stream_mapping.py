@@ -8,7 +8,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.permissions import stream_statements
+from infra.permissions import queue_statement, stream_statements
 
 
 class StreamMapping(Construct):
@@ -34,7 +34,7 @@ class StreamMapping(Construct):
         super().__init__(scope, id)
         for statement in stream_statements(table):
             function.add_to_role_policy(statement)
-        failures.grant_send_messages(function)
+        function.add_to_role_policy(queue_statement(failures, "SendMessage"))
         self.resource = lambda_.CfnEventSourceMapping(
             self,
             "Resource",
