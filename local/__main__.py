@@ -1,10 +1,12 @@
-"""`python -m local up|down|status|serve`; the Makefile's targets call it."""
+"""`python -m local up|down|demo|status|serve`; the Makefile's targets call it."""
 
 import argparse
 import os
 import sys
 
-from local import stack
+from cli.client import ClientError
+from local import demo, stack
+from local.access import read_stack
 from local.emulator import LocalError
 from local.home import default_home
 from local.serve import run
@@ -16,6 +18,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start the system (PORT= moves it)")
     commands.add_parser("down", help="stop it (CLEAN=1 removes its data)")
+    demo.add_arguments(commands.add_parser("demo", help="start it and drive a month through it"))
     commands.add_parser("status", help="say where it runs")
     serving = commands.add_parser("serve")
     serving.add_argument("port", type=int)
@@ -29,11 +32,13 @@ def main() -> int:
             return 0 if stack.status(home) else 1
         else:
             with stack.exclusive(home):
-                if arguments.command == "up":
+                if arguments.command in ("up", "demo"):
                     stack.up(home, int(os.environ.get("PORT") or 0) or None)
                 else:
                     stack.down(home, clean=os.environ.get("CLEAN", "") not in ("", "0"))
-    except LocalError as error:
+            if arguments.command == "demo":
+                return demo.run(read_stack(home), arguments.seed)
+    except (ClientError, LocalError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -24,12 +24,12 @@ GRACE = timedelta(hours=1)
 JOIN_LATER_AFTER = timedelta(days=14, hours=9, minutes=30, seconds=17)
 
 NAMES = (
-    "Acorn Robotics,Birchwood Legal,Cobalt Studios,Driftwood Travel,Ember Analytics,Fernhill Clinic,"
-    "Granite Insurance,Harbor Freight Lines,Indigo Learning,Juniper Retail,Kestrel Aviation,"
-    "Lantern Media,Meadow Foods,Northlight Energy,Opal Finance,Pinecrest Homes,Quarry Tools,"
-    "Riverbend Bank,Saffron Kitchens,Tidewater Marine,Umbra Security,Vela Space,Willow Health,"
-    "Yarrow Gardens,Zephyr Mobility"
-).split(",")
+    *("Acorn Robotics", "Birchwood Legal", "Cobalt Studios", "Driftwood Travel", "Ember Analytics"),
+    *("Fernhill Clinic", "Granite Insurance", "Harbor Lines", "Indigo Learning", "Juniper Retail"),
+    *("Kestrel Aviation", "Lantern Media", "Meadow Foods", "Northlight Energy", "Opal Finance"),
+    *("Pinecrest Homes", "Quarry Tools", "Riverbend Bank", "Saffron Kitchens", "Tidewater Marine"),
+    *("Umbra Security", "Vela Space", "Willow Health", "Yarrow Gardens", "Zephyr Mobility"),
+)
 FREE_CUSTOMERS = 11
 LATE_JOINERS = 4
 
@@ -119,7 +119,7 @@ class Scenario:
 
 def build(seed: int, month: datetime, run: str) -> Scenario:
     """The scenario of a month (the UTC instant it starts at); `run` makes customer keys unique."""
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311  (repeatable on purpose)
     end = (month + timedelta(days=32)).replace(day=1)
     bounds = [
         month,
@@ -247,18 +247,21 @@ def _resend(rng: random.Random, stages: Sequence[Stage]) -> None:
     first = [(i, event) for i, stage in enumerate(stages) for event in stage.events]
     picked = rng.sample(first[: -NEXT_PERIOD_EVENTS - LATE_EVENTS], RESENDS)
     same_batch = {e.id for _, e in picked[:RESENDS_IN_SAME_BATCH]}
-    for stage in stages:
-        for batch in stage.rounds[0]:
+    for each in stages:
+        for batch in each.rounds[0]:
             batch += [event for event in batch if event.id in same_batch]
     again: list[list[Event]] = [[] for _ in stages]
+    last = len(stages) - 1
     for n, (stage, event) in enumerate(picked[RESENDS_IN_SAME_BATCH:]):
         if n < RESENDS_AFTER_CLOSE:
-            stage = len(stages) - 1
+            when = last
         elif n < RESENDS_AFTER_CLOSE + RESENDS_IN_LATER_STAGES:
-            stage = rng.randint(stage, len(stages) - 1)
-        again[stage].append(_with_other_time(rng, event) if n % 3 == 0 else event)
-    for stage, events in zip(stages, again, strict=True):
-        stage.rounds.append(_batches(events))
+            when = rng.randint(stage, last)
+        else:
+            when = stage
+        again[when].append(_with_other_time(rng, event) if n % 3 == 0 else event)
+    for each, events in zip(stages, again, strict=True):
+        each.rounds.append(_batches(events))
 
 
 def _with_other_time(rng: random.Random, event: Event) -> Event:
