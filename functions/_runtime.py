@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from shared.adapters.dynamodb.usage_events import DynamoEventStore
     from shared.adapters.secrets import SecretKeys
     from shared.services.aggregate import Aggregator
+    from shared.services.api_keys import ApiKeys
     from shared.services.billing_run import BillingRun
     from shared.services.catalogue import CatalogueService
     from shared.services.cursors import Cursors
+    from shared.services.event_list import EventList
     from shared.services.ingest import Ingest
+    from shared.services.portal_tokens import PortalTokens
+    from shared.services.standing import Books
     from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
     from shared.services.test_clocks import TestClocks
 
@@ -115,6 +119,12 @@ class Runtime:
         return DynamoBillingStore(self.dynamodb, self.settings.billing_table)
 
     @cached_property
+    def books(self) -> "Books":
+        from shared.services.standing import Books
+
+        return Books(self.store, self.catalogue, self.clock, self.grace)
+
+    @cached_property
     def barriers(self) -> "BarrierStore":
         from shared.adapters.dynamodb.barriers import DynamoBarrierStore
 
@@ -157,6 +167,31 @@ class Runtime:
         from shared.adapters.secrets import SecretKeys
 
         return SecretKeys(boto3.client("secretsmanager"), self.settings.secret_arn)
+
+    @cached_property
+    def api_keys(self) -> "ApiKeys":
+        from shared.adapters.dynamodb.api_keys import DynamoApiKeyStore
+        from shared.services.api_keys import ApiKeys
+
+        store = DynamoApiKeyStore(self.dynamodb, self.settings.billing_table)
+        hash_key = self.secret_keys.key("api-keys")
+        return ApiKeys(store, hash_key, self.settings.stage, self.clock)
+
+    @cached_property
+    def portal_tokens(self) -> "PortalTokens":
+        from shared.services.portal_tokens import PortalTokens
+
+        return PortalTokens(self.secret_keys.key("portal-tokens"), self.clock)
+
+    @cached_property
+    def event_list(self) -> "EventList":
+        from shared.adapters.dynamodb.events_by_time import DynamoEventIndex
+        from shared.adapters.dynamodb.ingest_context import DynamoIngestContext
+        from shared.services.event_list import EventList
+
+        index = DynamoEventIndex(self.dynamodb, self.settings.events_table)
+        context = DynamoIngestContext(self.dynamodb, self.settings.billing_table)
+        return EventList(index, context, self.store, self.clock)
 
     @cached_property
     def event_store(self) -> "DynamoEventStore":

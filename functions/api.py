@@ -4,9 +4,29 @@ from typing import Any
 
 from functions._http import Router
 from functions._runtime import runtime
-from functions.routes import catalogue, openapi
+from functions.routes import (, events, portal
+    catalogue,
+    customers,
+    invoices,
+    openapi,
+    quarantine,
+    subscriptions,
+    usage,
+)
+from functions.routes import credits as credit_routes
 
-router = Router((openapi.router, catalogue.router))
+router = Router(
+    (
+        openapi.router,
+        catalogue.router,
+        customers.router,
+        subscriptions.router,
+        credit_routes.router,
+        usage.router,
+        invoices.router,
+        quarantine.router,
+    )
+)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

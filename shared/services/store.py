@@ -134,7 +134,10 @@ class CatalogueSource(Protocol):
     """The catalogue, kept at hand."""
 
     def fresh(self) -> Catalogue:
-        """The newest catalogue."""
+        """The catalogue as it was at most a second ago."""
+
+    def newest(self) -> Catalogue:
+        """The catalogue with everything that was published before the call."""
 
     def at_least(self, version: int) -> Catalogue:
         """The catalogue at this version or a newer one.

@@ -1,0 +1,72 @@
+"""What several routes need of a request: its pages, its idempotency key, what it accepts."""
+
+import hashlib
+
+from pydantic import BaseModel
+
+from functions._http import Request, validate
+from functions._runtime import Runtime
+from shared.domain.errors import NotFoundError
+from shared.domain.events import canonical_json
+from shared.services.idempotency import IdempotencyKeyRequiredError, MoneyWrite
+from shared.wire.common import Identifier
+
+
+def open_cursor(runtime: Runtime, request: Request, cursor: str | None) -> str | None:
+    """The position that `seal_cursor` gave out for the same list.
+
+    Raises: InvalidCursorError.
+    """
+    return None if cursor is None else runtime.cursors.open(_list(request), cursor)["after"]
+
+
+def seal_cursor(runtime: Runtime, request: Request, position: str | None) -> str | None:
+    """The position as a cursor that only this list, with the same filters, takes back."""
+    return None if position is None else runtime.cursors.sign(_list(request), {"after": position})
+
+
+def _list(request: Request) -> str:
+    filters = {name: text for name, text in request.query if name not in ("cursor", "limit")}
+    return canonical_json([request.path, filters])
+
+
+def money_write(request: Request, body: BaseModel | None = None) -> MoneyWrite:
+    """The request as a write that happens once under its Idempotency-Key.
+
+    Raises: IdempotencyKeyRequiredError, InvalidError for a key that is no plain text.
+    """
+    key = request.headers.get("idempotency-key")
+    if not key:
+        raise IdempotencyKeyRequiredError("A money write needs an Idempotency-Key header.")
+    content = body.model_dump(mode="json") if body is not None else None
+    asked = canonical_json([request.method, request.path, content])
+    return MoneyWrite(
+        customer=request.parameters["customer"],
+        actor=request.principal,
+        key=validate(Identifier, key),
+        request_hash=hashlib.sha256(asked.encode()).hexdigest(),
+    )
+
+
+def hide_from_portal(request: Request) -> None:
+    """Keep what operators wrote about a customer from the customer.
+
+    Raises: NotFoundError.
+    """
+    if request.portal_customer:
+        raise NotFoundError("No such resource.")
+
+
+def accepts(request: Request, media_type: str) -> bool:
+    """Whether the caller names the type in `Accept` without preferring JSON to it."""
+    qualities = dict(map(_media_range, request.headers.get("accept", "").split(",")))
+    return qualities.get(media_type, 0.0) > qualities.get("application/json", 0.0)
+
+
+def _media_range(text: str) -> tuple[str, float]:
+    name, *parameters = (part.strip().lower() for part in text.split(";"))
+    given = [p.removeprefix("q=") for p in parameters if p.startswith("q=")]
+    try:
+        return name, float(given[0]) if given else 1.0
+    except ValueError:
+        return name, 0.0

@@ -1,0 +1,57 @@
+"""Customers: profiles, kept by operators."""
+
+from functions._http import Request, Router, validate
+from functions._runtime import Runtime
+from functions.routes._common import hide_from_portal, open_cursor, seal_cursor
+from shared.services.managing_customers import put_customer
+from shared.wire.common import CustomerKey, Page, PageQuery
+from shared.wire.customers import CustomerBody, CustomerView
+
+router = Router()
+
+
+@router.route(
+    "PUT",
+    "/v1/customers/{customer}",
+    scope="admin",
+    summary="Make a customer, or replace its profile",
+    body=CustomerBody,
+    answer=CustomerView,
+)
+def save_customer(request: Request, runtime: Runtime, body: CustomerBody) -> CustomerView:
+    customer = put_customer(
+        runtime.books,
+        validate(CustomerKey, request.parameters["customer"]),
+        body.to_profile(),
+        request.principal,
+        test_clocks=runtime.settings.test_clocks,
+    )
+    return CustomerView.of(customer)
+
+
+@router.route(
+    "GET",
+    "/v1/customers/{customer}",
+    scope="read",
+    summary="A customer",
+    answer=CustomerView,
+)
+def read_customer(request: Request, runtime: Runtime) -> CustomerView:
+    hide_from_portal(request)
+    return CustomerView.of(runtime.books.customer(request.parameters["customer"]))
+
+
+@router.route(
+    "GET",
+    "/v1/customers",
+    scope="read",
+    summary="All customers by key",
+    query=PageQuery,
+    answer=Page[CustomerView],
+)
+def read_customers(request: Request, runtime: Runtime, query: PageQuery) -> Page[CustomerView]:
+    page = runtime.store.customers(query.limit, open_cursor(runtime, request, query.cursor))
+    return Page[CustomerView](
+        data=[CustomerView.of(customer) for customer in page.items],
+        next_cursor=seal_cursor(runtime, request, page.cursor),
+    )

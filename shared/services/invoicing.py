@@ -1,0 +1,52 @@
+"""Reading invoices: the real-time one of the open period, and the finalized ones."""
+
+from collections.abc import Mapping, Sequence
+
+from shared.domain.accounts import Account, ClosedPhase
+from shared.domain.closing import draft_invoice
+from shared.domain.errors import NotFoundError
+from shared.domain.invoice_document import invoice_document
+from shared.services.standing import Books
+from shared.services.store import BillingStore, Page
+
+# Closed phases that late usage can still reach: the lateness window of 35 daily periods and change.
+CLOSED_PHASES_READ = 64
+
+Document = Mapping[str, object]
+
+
+def upcoming_invoice(books: Books, key: str) -> Document:
+    """The invoice that closing the oldest open period now would make.
+
+    Raises: NotFoundError.
+    """
+    standing = books.standing(key)
+    account = standing.account
+    closed = _late_phases(books.store, account)
+    draft = draft_invoice(account, standing.subscription, standing.catalogue, closed)
+    return invoice_document(draft)
+
+
+def list_invoices(books: Books, key: str, limit: int, cursor: str | None) -> Page[Document]:
+    """The customer's finalized invoices, newest first.
+
+    Raises: NotFoundError.
+    """
+    books.customer(key)
+    return books.store.invoices(key, limit, cursor)
+
+
+def read_invoice(books: Books, invoice_id: str) -> Document:
+    """A finalized invoice.
+
+    Raises: NotFoundError.
+    """
+    document = books.store.invoice(invoice_id)
+    if document is None:
+        raise NotFoundError("No such invoice.")
+    return document
+
+
+def _late_phases(store: BillingStore, account: Account) -> Sequence[ClosedPhase]:
+    """The closed phases that late usage is billed for; most accounts have none."""
+    return store.closed_phases(account.customer, CLOSED_PHASES_READ) if account.late else ()

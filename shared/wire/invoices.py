@@ -1,0 +1,66 @@
+"""Invoices on the wire.
+
+An invoice is answered as the very document that was stored and hashed; the models here describe it.
+"""
+
+from typing import Any
+
+from shared.domain.invoices import InvoiceKind, InvoiceStatus, LineKind
+from shared.wire.common import DecimalText, Time, WireModel
+from shared.wire.subscriptions import SpanView
+
+
+class LineEventsView(WireModel):
+    """The events behind a usage line, frozen: how many, their sum, and their checksum."""
+
+    count: int
+    sum: DecimalText
+    checksum: str
+
+
+class InvoiceLineView(WireModel):
+    """One line. `amount` is in the invoice's currency, `unit_amount` exact in `unit`.
+
+    Of a usage line, `quantity` is all usage and `included` the part that allowances took;
+    `price` is the price that it was billed at, in the catalogue's shape.
+    """
+
+    n: int
+    type: LineKind
+    description: str
+    amount: DecimalText
+    unit: str
+    unit_amount: DecimalText
+    service_period: SpanView
+    plan: str
+    plan_version: int
+    late: bool
+    phase: int | None = None
+    meter: str | None = None
+    where: dict[str, str] | None = None
+    quantity: DecimalText | None = None
+    included: DecimalText | None = None
+    price: dict[str, Any] | None = None
+    events: LineEventsView | None = None
+    unit_value: DecimalText | None = None
+
+
+class InvoiceView(WireModel):
+    """A draft, or a finalized invoice, which has a number and never changes.
+
+    `total` is the sum of the lines; a negative sum bills as zero. `hash` is the SHA-256 of the
+    canonical document without it.
+    """
+
+    id: str
+    number: str | None
+    customer: str
+    kind: InvoiceKind
+    status: InvoiceStatus
+    period: SpanView
+    period_number: int
+    currency: str
+    lines: list[InvoiceLineView]
+    total: DecimalText
+    finalized_at: Time | None
+    hash: str | None = None
