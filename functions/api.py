@@ -4,7 +4,7 @@ from typing import Any
 
 from functions._http import Router
 from functions._runtime import runtime
-from functions.routes import (, events, portal
+from functions.routes import (
     catalogue,
     customers,
     invoices,
