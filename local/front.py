@@ -6,6 +6,7 @@ limits, commas between repeated headers, and a plain 500 when an integration fai
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +18,7 @@ MAXIMUM_BODY_BYTES = 10 * 1024 * 1024
 MAXIMUM_HEADER_BYTES = 10_240
 INTEGRATION_TIMEOUT_SECONDS = 30.0
 # More calls at a time would only start more function processes than a machine has use for.
-CALLS_AT_A_TIME = 8
+CALLS_AT_A_TIME = 2 * (os.cpu_count() or 2)
 # These concern one connection, never what passes over it (RFC 9110, 7.6.1).
 HOP_BY_HOP = frozenset(
     (

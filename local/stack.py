@@ -41,8 +41,13 @@ def up(home: Home, wanted_port: int | None) -> None:
     """
     serving = processes.running(home.process("serve"))
     port = wanted_port or (serving.port if serving else DEFAULT_PORT)
-    in_place = serving is not None and serving.port == port
-    if not in_place and port_is_taken(port):
+    # What serves an emulator that has ended knows nothing of the next one.
+    in_place = (
+        serving is not None
+        and serving.port == port
+        and processes.running(home.process("emulator")) is not None
+    )
+    if (serving is None or serving.port != port) and port_is_taken(port):
         raise taken(port)
     emulator = start_emulator(home, port)
     if not is_deployed(home, emulator.aws()):

@@ -9,8 +9,6 @@ from collections.abc import Mapping as Table
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from local.emulator import Aws
 from local.streams.consumer import ShardConsumer, Step
 from local.streams.mappings import stream_mappings
@@ -110,8 +108,8 @@ class StreamRunner:
         while not self._stopping.is_set():
             try:
                 outcome = consumer.step()
-            except (BotoCoreError, ClientError):
-                # Throttled, or the emulator is busy: nothing was settled, so try again.
+            except Exception:
+                # Throttled, or the emulator is away: nothing was settled, so try again.
                 logger.exception("cannot drive %s", consumer.mapping.function)
                 outcome = Step.FAILED
             if outcome is Step.FAILED:

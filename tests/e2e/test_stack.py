@@ -1,13 +1,15 @@
 """`up` and `down`: what they promise to whoever types them."""
 
+import os
+import signal
 import socket
 
-import boto3
 import pytest
 import urllib3
 
 from local import processes
-from local.emulator import CREDENTIALS, REGION
+from local.deploy import outputs
+from local.emulator import Aws
 from tests.e2e.conftest import LocalStack
 
 KEYS = ["admin_key", "aws_endpoint", "console_url", "ingest_key", "portal_url", "read_key", "url"]
@@ -46,17 +48,21 @@ def test_a_port_that_is_taken_is_named_with_the_way_out(local_stack: LocalStack)
 
 
 def test_data_survive_down_and_up(stack: dict[str, str], local_stack: LocalStack) -> None:
-    dynamodb = boto3.client(
-        "dynamodb",
-        endpoint_url=stack["aws_endpoint"],
-        region_name=REGION,
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-    )
-    before = {name: dynamodb.scan(TableName=name)["Count"] for name in table_names(dynamodb)}
+    aws = Aws(stack["aws_endpoint"])
+    item = {"pk": {"S": "probe"}, "sk": {"S": "probe"}}
+    table = outputs(aws)["BillingTableName"]
+    aws.client("dynamodb").put_item(TableName=table, Item=item)
     assert local_stack.command("down").returncode == 0
     assert process_ids(local_stack) == []
-    again = local_stack.up()
-    after = {name: dynamodb.scan(TableName=name)["Count"] for name in table_names(dynamodb)}
-    assert after == before
-    assert {name: again[name] for name in KEYS} == stack
+    assert local_stack.up() == stack
+    assert aws.client("dynamodb").get_item(TableName=table, Key=item)["Item"] == item
+    assert outputs(aws)["BillingTableName"] == table
+
+
+def test_up_mends_what_was_killed(stack: dict[str, str], local_stack: LocalStack) -> None:
+    [emulator, served] = process_ids(local_stack)
+    os.kill(emulator, signal.SIGKILL)
+    assert local_stack.up() == stack
+    [new_emulator, new_served] = process_ids(local_stack)
+    assert new_emulator != emulator
+    assert new_served != served
