@@ -7,8 +7,10 @@ from functions._runtime import runtime
 from functions.routes import (
     catalogue,
     customers,
+    events,
     invoices,
     openapi,
+    portal,
     quarantine,
     subscriptions,
     usage,
@@ -25,6 +27,8 @@ router = Router(
         usage.router,
         invoices.router,
         quarantine.router,
+        events.router,
+        portal.router,
     )
 )
 

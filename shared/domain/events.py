@@ -34,8 +34,8 @@ class UsageEvent:
 
     @property
     def key(self) -> str:
-        """The identity within the customer, for ever: SHA-256 (hex) of the JSON array."""
-        return hashlib.sha256(canonical_json([self.source, self.id]).encode()).hexdigest()
+        """The identity within the customer, for ever."""
+        return event_key(self.source, self.id)
 
     @property
     def fingerprint(self) -> bytes:
@@ -51,6 +51,11 @@ class Measurement:
     quantity: Decimal
     dimensions: Mapping[str, str]
     checksum: int
+
+
+def event_key(source: str, event_id: str) -> str:
+    """SHA-256 (hex) of the JSON array [source, id]."""
+    return hashlib.sha256(canonical_json([source, event_id]).encode()).hexdigest()
 
 
 def measure(event: UsageEvent, meter: Meter) -> Measurement | None:

@@ -1,6 +1,7 @@
 """Consistent reads of many items."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,12 +41,9 @@ def batch_get(
     for chunk in chunks(dict.fromkeys(keys), MAX_KEYS_PER_REQUEST):
         left: Any = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in chunk]
         while left:
-            request = {
-                "Keys": left,
-                "ConsistentRead": True,
-                **(projection if attributes else {}),
-            }
-            answer = retrying(lambda r=request: client.batch_get_item(RequestItems={table: r}))
+            wanted = {"Keys": left, "ConsistentRead": True, **(projection if attributes else {})}
+            request: Any = {"RequestItems": {table: wanted}}
+            answer = retrying(partial(client.batch_get_item, **request))
             for item in answer["Responses"].get(table, []):
                 found[item["pk"]["S"], item["sk"]["S"]] = item
             left = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])

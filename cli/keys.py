@@ -1,0 +1,71 @@
+"""`meterline keys`: API keys, made on the tables themselves with AWS credentials.
+
+STAGE, BILLING_TABLE and SECRET_ARN say where; the stack's outputs name them.
+"""
+
+import argparse
+import os
+from typing import Any
+
+from cli.client import ClientError
+from cli.text import table
+from shared.domain.errors import MeterlineError
+from shared.services.api_keys import SCOPES, ApiKeys
+
+VARIABLES = ("STAGE", "BILLING_TABLE", "SECRET_ARN")
+
+
+def register(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Adds the commands."""
+    parser = commands.add_parser("keys", help="API keys", description=__doc__)
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    creating = actions.add_parser("create", help="make a key and print it, this once")
+    creating.add_argument("--scope", choices=SCOPES, action="append", required=True)
+    creating.add_argument("--name", default="", help="what the key is for")
+    creating.set_defaults(run=create)
+    revoking = actions.add_parser("revoke", help="refuse a key from now on")
+    revoking.add_argument("id", help="the key's third part: ml_<stage>_<id>_…")
+    revoking.set_defaults(run=revoke)
+    listing = actions.add_parser("list", help="every key, without its secret")
+    listing.set_defaults(run=list_keys)
+
+
+def create(arguments: argparse.Namespace) -> int:
+    """Prints the new key and nothing else."""
+    print(_api_keys().create(arguments.scope, arguments.name))
+    return 0
+
+
+def revoke(arguments: argparse.Namespace) -> int:
+    """Revokes the key."""
+    try:
+        _api_keys().revoke(arguments.id)
+    except MeterlineError as error:
+        raise ClientError(error.detail) from error
+    return 0
+
+
+def list_keys(_arguments: argparse.Namespace) -> int:
+    """Prints the keys."""
+    rows = [
+        [
+            key.id,
+            ",".join(sorted(key.scopes)),
+            key.name,
+            f"{key.created_at:%Y-%m-%d %H:%M}",
+            "revoked" if key.revoked_at else "",
+        ]
+        for key in _api_keys().all()
+    ]
+    print(table(["id", "scopes", "name", "created", ""], rows))
+    return 0
+
+
+def _api_keys() -> ApiKeys:
+    missing = [name for name in VARIABLES if not os.environ.get(name)]
+    if missing:
+        raise ClientError(f"set {', '.join(missing)}: the stack's outputs say to what")
+    # Only this command works on AWS: the others start without its SDK.
+    from functions._runtime import runtime  # noqa: PLC0415
+
+    return runtime().api_keys

@@ -1,0 +1,50 @@
+"""The raw events, as they are stored."""
+
+from collections.abc import Mapping
+
+from functions._http import Answer, Request, Router
+from functions._runtime import Runtime
+from shared.domain.events import canonical_json, utc_text
+from shared.services.event_list import EventFilter, EventPage, Position
+from shared.wire.common import Page, rfc3339
+from shared.wire.events import EventsQuery, EventView
+
+router = Router()
+
+
+@router.route(
+    "GET",
+    "/v1/events",
+    scope="read",
+    summary="The raw events of a customer, newest first",
+    query=EventsQuery,
+    answer=Page[EventView],
+)
+def list_events(request: Request, runtime: Runtime, query: EventsQuery) -> Answer:
+    filters = query.model_dump(exclude={"limit", "cursor"}, mode="json")
+    purpose = canonical_json({"list": "events", **filters})
+    start, end, position = query.start, query.end, None
+    if query.cursor is not None:
+        # The default range moves with the clock, so a cursor carries the range of its first page.
+        opened = runtime.cursors.open(purpose, query.cursor)
+        start, end = rfc3339(opened["from"]), rfc3339(opened["to"])
+        position = Position(rfc3339(opened["occurred_at"]), opened["key"])
+    wanted = EventFilter(query.customer, start, end, query.type, query.source, query.id)
+    page = runtime.event_list.page(wanted, query.limit, position)
+    following = _place(page)
+    cursor = runtime.cursors.sign(purpose, following) if following else None
+    views = tuple(EventView.of(event, event.key in page.quarantined) for event in page.events)
+    answer = Page[EventView](data=views, next_cursor=cursor)
+    # Written as canonical JSON, which keeps the numbers in events' data exact.
+    return Answer(canonical_json(answer.model_dump()))
+
+
+def _place(page: EventPage) -> Mapping[str, str] | None:
+    if page.position is None:
+        return None
+    return {
+        "from": utc_text(page.start),
+        "to": utc_text(page.end),
+        "occurred_at": utc_text(page.position.occurred_at),
+        "key": page.position.key,
+    }

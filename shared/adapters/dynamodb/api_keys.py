@@ -1,0 +1,90 @@
+"""API keys as items of the billing table, listed by id through the index by kind."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from shared.adapters.dynamodb.attributes import from_item, to_item
+from shared.adapters.dynamodb.errors import ConditionFailedError, retrying
+from shared.domain.errors import NotFoundError
+from shared.domain.events import utc_text, utc_time
+from shared.services.api_keys import ApiKey
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+SORT_KEY = "KEY"
+KIND = "API_KEY"
+
+
+class DynamoApiKeyStore:
+    """See ApiKeyStore."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client: Any = client
+        self._table = table
+
+    def get(self, key_id: str) -> ApiKey | None:
+        read = {"TableName": self._table, "Key": _key(key_id), "ConsistentRead": True}
+        item = retrying(lambda: self._client.get_item(**read)).get("Item")
+        return _read(item) if item else None
+
+    def put_new(self, key: ApiKey) -> None:
+        # Unconditional: the id is 64 random bits, and a repeat of a lost write is the same item.
+        item = to_item(
+            {
+                "kind": KIND,
+                "kind_sort": key.id,
+                "name": key.name,
+                "scopes": sorted(key.scopes),
+                "digest": key.digest,
+                "created_at": key.created_at,
+            }
+        )
+        put = {"TableName": self._table, "Item": {**_key(key.id), **item}}
+        retrying(lambda: self._client.put_item(**put))
+
+    def revoke(self, key_id: str, at: datetime) -> None:
+        update = {
+            "TableName": self._table,
+            "Key": _key(key_id),
+            "UpdateExpression": "SET revoked_at = if_not_exists(revoked_at, :at)",
+            "ConditionExpression": "attribute_exists(pk)",
+            "ExpressionAttributeValues": {":at": {"S": utc_text(at)}},
+        }
+        try:
+            retrying(lambda: self._client.update_item(**update))
+        except ConditionFailedError as error:
+            raise NotFoundError(f"There is no key {key_id}.") from error
+
+    def all(self) -> Sequence[ApiKey]:
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": "by_kind",
+            "KeyConditionExpression": "kind = :kind",
+            "ExpressionAttributeValues": {":kind": {"S": KIND}},
+        }
+        keys: list[ApiKey] = []
+        while True:
+            page = retrying(lambda: self._client.query(**query))
+            keys += map(_read, page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return keys
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def _key(key_id: str) -> dict[str, dict[str, str]]:
+    return {"pk": {"S": f"KEY#{key_id}"}, "sk": {"S": SORT_KEY}}
+
+
+def _read(item: Mapping[str, Any]) -> ApiKey:
+    stored = from_item(item)
+    revoked_at = stored.get("revoked_at")
+    return ApiKey(
+        id=stored["pk"].removeprefix("KEY#"),
+        name=stored["name"],
+        scopes=frozenset(stored["scopes"]),
+        digest=bytes(stored["digest"]),
+        created_at=utc_time(stored["created_at"]),
+        revoked_at=utc_time(revoked_at) if revoked_at else None,
+    )

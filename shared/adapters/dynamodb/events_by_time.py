@@ -1,0 +1,64 @@
+"""Raw events through the index by time."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.adapters.dynamodb.attributes import to_item
+from shared.adapters.dynamodb.errors import retrying
+from shared.adapters.dynamodb.usage_events import from_item, lane
+from shared.domain.events import UsageEvent, utc_text, utc_time
+from shared.services.event_list import EventFilter, Position
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+# How many events a filtered read looks at: what it lets through is not known beforehand.
+FILTERED_READ_LIMIT = 1000
+
+
+class DynamoEventIndex:
+    """See EventIndex."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client: Any = client
+        self._table = table
+
+    def get(self, customer: str, key: str) -> UsageEvent | None:
+        identity = to_item({"pk": customer, "sk": key})
+        read = {"TableName": self._table, "Key": identity, "ConsistentRead": True}
+        item = retrying(lambda: self._client.get_item(**read)).get("Item")
+        return from_item(item) if item else None
+
+    def newest(
+        self,
+        wanted: EventFilter,
+        start: datetime,
+        end: datetime,
+        after: Position | None,
+        limit: int,
+    ) -> tuple[list[UsageEvent], Position | None]:
+        month = lane(wanted.customer, utc_text(start)[:7])
+        last = end - timedelta(microseconds=1)
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": "by_time",
+            "KeyConditionExpression": "lane = :lane AND occurred_at BETWEEN :start AND :last",
+            "ExpressionAttributeValues": {":lane": month, ":start": start, ":last": last},
+            "ScanIndexForward": False,
+            "Limit": limit,
+        }
+        filters = {"type": wanted.type, "source": wanted.source, "id": wanted.id}
+        asked = {name: value for name, value in filters.items() if value is not None}
+        if asked:
+            query["Limit"] = FILTERED_READ_LIMIT
+            query["FilterExpression"] = " AND ".join(f"#{name} = :{name}" for name in asked)
+            query["ExpressionAttributeNames"] = {f"#{name}": name for name in asked}
+            query["ExpressionAttributeValues"] |= {f":{name}": v for name, v in asked.items()}
+        query["ExpressionAttributeValues"] = to_item(query["ExpressionAttributeValues"])
+        if after is not None:
+            key = {"pk": wanted.customer, "sk": after.key, "lane": month}
+            query["ExclusiveStartKey"] = to_item({**key, "occurred_at": after.occurred_at})
+        page = retrying(lambda: self._client.query(**query))
+        more = page.get("LastEvaluatedKey")
+        position = Position(utc_time(more["occurred_at"]["S"]), more["sk"]["S"]) if more else None
+        return [from_item(item) for item in page["Items"]], position

@@ -1,0 +1,153 @@
+"""The raw events of one customer, newest first."""
+
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from shared.domain.errors import InvalidError, Problem
+from shared.domain.events import UsageEvent, event_key
+from shared.services.ingest import MAX_AHEAD, MAX_LATENESS, IngestContext
+from shared.services.store import BillingStore, Clock
+
+MAX_RANGE = timedelta(days=400)
+# A rare type may need many reads for few events: a page ends here, full or not.
+MAX_READS_PER_PAGE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events: one customer's in [start, end), and of one type, source or id if given."""
+
+    customer: str
+    start: datetime | None = None
+    end: datetime | None = None
+    type: str | None = None
+    source: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the order by time; what is listed after it is older."""
+
+    occurred_at: datetime
+    key: str
+
+
+class EventIndex(Protocol):
+    """The raw events by identity, and by time."""
+
+    def get(self, customer: str, key: str) -> UsageEvent | None:
+        """The stored event, read consistently."""
+
+    def newest(
+        self,
+        wanted: EventFilter,
+        start: datetime,
+        end: datetime,
+        after: Position | None,
+        limit: int,
+    ) -> tuple[list[UsageEvent], Position | None]:
+        """Wanted events of [start, end), within one month (UTC), newest first; where to go on.
+
+        About `limit` of them, or none at all although more follow. Events that were stored a
+        moment ago may not be there yet.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A page of events, the keys of those in quarantine, and where the next page starts.
+
+    [start, end) is the range listed; the following pages are asked for with the same.
+    """
+
+    events: Sequence[UsageEvent]
+    quarantined: AbstractSet[str]
+    start: datetime
+    end: datetime
+    position: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventList:
+    """Lists raw events."""
+
+    index: EventIndex
+    context: IngestContext
+    store: BillingStore
+    clock: Clock
+
+    def page(self, wanted: EventFilter, limit: int, position: Position | None = None) -> EventPage:
+        """The page after the position, or the first one.
+
+        Raises: InvalidError for a range that is empty or longer than 400 days.
+        """
+        start, end = self._range(wanted)
+        if wanted.source is not None and wanted.id is not None:
+            events, following = self._identified(wanted, start, end), None
+        else:
+            events, following = self._listed(wanted, start, end, limit, position)
+        quarantined = self.store.quarantined(wanted.customer, [event.key for event in events])
+        return EventPage(events, quarantined, start, end, following)
+
+    def _range(self, wanted: EventFilter) -> tuple[datetime, datetime]:
+        end = wanted.end or self._now(wanted.customer) + MAX_AHEAD
+        start = wanted.start or end - MAX_LATENESS
+        if start >= end:
+            raise InvalidError("The range is empty.", [Problem("/from", "empty-range")])
+        if end - start > MAX_RANGE:
+            raise InvalidError("The range is too long.", [Problem("/from", "range-too-long")])
+        return start, end
+
+    def _now(self, customer: str) -> datetime:
+        _, states = self.context.read([customer])
+        state = states.get(customer)
+        return (state and state.clock_now) or self.clock.now()
+
+    def _identified(self, wanted: EventFilter, start: datetime, end: datetime) -> list[UsageEvent]:
+        """The one event of this identity, whenever it was unless a range is asked for."""
+        event = self.index.get(wanted.customer, event_key(wanted.source or "", wanted.id or ""))
+        if event is None or wanted.type not in (None, event.type):
+            return []
+        if wanted.start is not None and event.occurred_at < start:
+            return []
+        return [] if wanted.end is not None and event.occurred_at >= end else [event]
+
+    def _listed(
+        self,
+        wanted: EventFilter,
+        start: datetime,
+        end: datetime,
+        limit: int,
+        position: Position | None,
+    ) -> tuple[list[UsageEvent], Position | None]:
+        events: list[UsageEvent] = []
+        reads = 0
+        newest = position.occurred_at + timedelta(microseconds=1) if position else end
+        for month_start, month_end in months_descending(start, newest):
+            while True:
+                found, position = self.index.newest(
+                    wanted, month_start, month_end, position, limit - len(events)
+                )
+                events += found
+                reads += 1
+                if len(events) >= limit:
+                    last = events[limit - 1]
+                    return events[:limit], Position(last.occurred_at, last.key)
+                if position is None:
+                    break
+                if reads >= MAX_READS_PER_PAGE:
+                    return events, position
+        return events, None
+
+
+def months_descending(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """[start, end) cut where months (UTC) begin, the latest part first."""
+    while start < end:
+        last = end - timedelta(microseconds=1)
+        first = max(start, last.replace(day=1, hour=0, minute=0, second=0, microsecond=0))
+        yield first, end
+        end = first
