@@ -4,11 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cli import balance, invoice, keys, send, usage
+from cli import balance, catalog, invoice, keys, send, usage
 from cli.client import ApiError, ClientError
 
 # Each module registers its own commands.
-MODULES = (send, usage, balance, invoice, keys)
+MODULES = (catalog, send, usage, balance, invoice, keys)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

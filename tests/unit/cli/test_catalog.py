@@ -1,0 +1,149 @@
+"""`meterline catalog`: the file's lines, what would change, and the order of publishing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import catalog
+from cli.__main__ import main
+from cli.client import ApiError
+from functions.routes.catalogue import router
+from tests.unit.catalogue.fakes import MemoryCatalogueStore, fake_runtime
+from tests.unit.http.events import api_event
+
+FILE = """\
+# Prices of our AI app.
+plans:
+  free: {name: Free, currency: USD, default: true}
+  pro:
+    name: Pro
+    currency: USD
+    fee: 20.00
+    credits: [{unit: sparks, amount: 500}]
+    rates:
+      - meter: tokens
+        price: {model: per_unit, unit_price: 0.000002}
+credit_units:
+  sparks:
+    name: Sparks
+    values: [{effective_at: 2026-01-01T00:00:00Z, currency: USD, value: 0.01}]
+meters:
+  tokens:
+    event_type: completion
+    aggregation: sum
+    value: tokens
+    filter: {tier: [paid, "1"]}
+"""
+
+
+class RouterClient:
+    """A client whose requests go straight to the routes, over a store in memory."""
+
+    def __init__(self) -> None:
+        self.store = MemoryCatalogueStore()
+        self.puts: list[str] = []
+
+    def call(self, method: str, path: str, *, body: object = None, query: str = "") -> Any:
+        runtime = fake_runtime(self.store)
+        event = api_event(method, path, body, query=query)
+        answer = router.serve(event, lambda: runtime)
+        document = json.loads(answer["body"])
+        if answer["statusCode"] >= 400:
+            raise ApiError(answer["statusCode"], document)
+        if method == "PUT":
+            self.puts.append(path.removeprefix("/v1/"))
+        return document
+
+    def pages(self, path: str) -> Any:
+        return self.call("GET", path)["data"]
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> RouterClient:
+    client = RouterClient()
+    monkeypatch.setattr(catalog.Client, "from_environment", lambda: client)
+    return client
+
+
+def run(action: str, directory: Path, text: str, name: str = "catalogue.yaml") -> int:
+    file = directory / name
+    file.write_text(text)
+    return main(["catalog", action, str(file)])
+
+
+def test_apply_publishes_in_the_order_of_dependence_and_once(
+    client: RouterClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("apply", tmp_path, FILE) == 0
+    assert client.puts == ["meters/tokens", "credit-units/sparks", "plans/pro", "plans/free"]
+    assert capsys.readouterr().out.endswith("4 of 4 entries published\n")
+    assert run("apply", tmp_path, FILE) == 0
+    assert capsys.readouterr().out == "0 of 4 entries published\n"
+    assert client.store.catalogue.version == 4
+
+
+def test_diff_shows_what_would_change_and_changes_nothing(
+    client: RouterClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("diff", tmp_path, FILE) == 0
+    assert (
+        capsys.readouterr().out == "+ meter tokens\n+ credit unit sparks\n+ plan pro\n+ plan free\n"
+    )
+    assert client.store.catalogue.version == 0
+    run("apply", tmp_path, FILE)
+    capsys.readouterr()
+    run("diff", tmp_path, FILE.replace("20.00", "25"))
+    assert capsys.readouterr().out == '~ plan pro\n    fee: "20" -> "25"\n'
+    run("diff", tmp_path, FILE)
+    assert capsys.readouterr().out == "nothing to change\n"
+
+
+def test_the_default_moves_in_one_go(client: RouterClient, tmp_path: Path) -> None:
+    run("apply", tmp_path, FILE)
+    moved = FILE.replace(", default: true", "").replace(
+        "    fee: 20", "    default: true\n    fee: 20"
+    )
+    assert run("apply", tmp_path, moved) == 0
+    assert client.store.catalogue.default_plan().key == "pro"
+
+
+def test_json_is_read_too(client: RouterClient, tmp_path: Path) -> None:
+    body = {"event_type": "call", "aggregation": "count", "value": None, "dimensions": ["1"]}
+    text = json.dumps({"meters": {"calls": body}}, indent="\t")
+    assert run("apply", tmp_path, text, "catalogue.json") == 0
+    assert client.store.catalogue.meters["calls"].dimensions == ("1",)
+
+
+@pytest.mark.parametrize(
+    ("edit", "complaint"),
+    [
+        (("fee: 20.00", "fee: 20.001"), "7: plans/pro/fee: too-many-decimals"),
+        (("per_unit", "volume"), "11: plans/pro/rates/0/price: unsupported"),
+        (("name: Pro\n", "nam: Pro\n"), "5: plans/pro/nam: unknown-member"),
+        (("    name: Pro\n", ""), "4: plans/pro/name: required"),
+        (("sum", "count"), "20: meters/tokens/value: not-for-count"),
+        (("meters:", "metres:"), "16: metres: unknown-section"),
+        (("value: tokens", "aggregation: sum"), "20: meters/tokens/aggregation: repeated"),
+        (("  free: {", "  free: "), "3: "),
+        (("unit: sparks", "unit: stars"), "8: plans/pro/credits/0/unit: unknown-unit"),
+    ],
+)
+def test_mistakes_are_named_by_line(
+    client: RouterClient,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    edit: tuple[str, str],
+    complaint: str,
+) -> None:
+    assert run("apply", tmp_path, FILE.replace(*edit)) == 1
+    assert f"catalogue.yaml:{complaint}" in capsys.readouterr().err
+
+
+def test_a_changed_meter_is_refused_at_its_line(
+    client: RouterClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("apply", tmp_path, FILE)
+    assert run("apply", tmp_path, FILE.replace("value: tokens", "value: words")) == 1
+    assert "catalogue.yaml:17: meters/tokens: meter-immutable" in capsys.readouterr().err
