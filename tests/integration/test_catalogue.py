@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from cli.catalogue_file import CatalogueFile
 from local.emulator import Aws
+from local.home import REPOSITORY
 from shared.adapters.dynamodb.attributes import from_item, to_item
 from shared.adapters.dynamodb.catalogue import HEAD, DynamoCatalogueStore
 from shared.domain.catalogue import (
@@ -28,6 +30,7 @@ from shared.domain.errors import UnavailableError, VersionConflictError
 from shared.domain.publishing import Publication
 from shared.services.catalogue import CachedCatalogue, CatalogueService
 from shared.services.changes import PutAudit
+from tests.integration.api import Api
 from tests.integration.conftest import Tables
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -206,3 +209,16 @@ def test_a_cached_catalogue_reads_again_only_for_a_newer_version(
     assert cached.at_least(4).version == 4
     with pytest.raises(UnavailableError):
         cached.at_least(5)
+
+
+def test_the_demo_catalogue_is_published_over_http_once(
+    store: DynamoCatalogueStore, aws: Aws, tables: Tables
+) -> None:
+    api = Api(aws, tables)
+    file = CatalogueFile(REPOSITORY / "local" / "demo_catalogue.yaml")
+    for _ in range(2):
+        for entry in file.entries:
+            api.put(f"{entry.kind.path}/{entry.key}", entry.body)
+    assert store.head_version() == len(file.entries)
+    assert api.get("/v1/plans/free")["version"] == 1
+    assert store.load().default_plan().key == "free"
