@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from cli.client import Client, path
@@ -12,14 +13,14 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the command."""
     parser = commands.add_parser("balance", help="credits of a customer", description=__doc__)
     parser.add_argument("customer")
-    parser.add_argument("unit", help="a credit unit or currency")
+    parser.add_argument("unit", nargs="?", help="a credit unit or currency; default: all of them")
     parser.add_argument("--at", help="at another instant than now")
     parser.add_argument("--json", action="store_true", help="the answer as it is")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the balance and its grants, in the order in which usage draws them."""
+    """Prints each balance and its grants, in the order in which usage draws them."""
     answer = Client.from_environment().call(
         "GET",
         path("/v1/customers/{customer}/balance", customer=arguments.customer),
@@ -28,15 +29,20 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(answer, indent=2))
         return 0
-    print(
-        f"{answer['available']} {answer['unit']} available "
-        f"({answer['settled']} settled, {answer['reserved']} reserved), "
-        f"{answer['overage']} overage, as of {answer['as_of']}"
+    for balance in [answer] if arguments.unit else answer["data"]:
+        print(_balance_text(balance))
+    return 0
+
+
+def _balance_text(balance: Mapping[str, Any]) -> str:
+    head = (
+        f"{balance['available']} {balance['unit']} available "
+        f"({balance['settled']} settled, {balance['reserved']} reserved), "
+        f"{balance['overage']} overage, as of {balance['as_of']}"
     )
     rows = [
-        [g["id"], g.get("source") or "", g.get("expires_at") or "never", g["remaining"]]
-        for g in answer["grants"]
+        [grant["id"], grant["source"], grant["expires_at"] or "never", grant["remaining"]]
+        for grant in balance["grants"]
     ]
-    if rows:
-        print(table(["grant", "source", "expires", "remaining"], rows))
-    return 0
+    headings = ["grant", "source", "expires", "remaining"]
+    return "\n".join([head, table(headings, rows)]) if rows else head

@@ -10,6 +10,7 @@ from functions.routes import (
     events,
     invoices,
     openapi,
+    pages,
     portal,
     quarantine,
     subscriptions,
@@ -29,6 +30,7 @@ router = Router(
         quarantine.router,
         events.router,
         portal.router,
+        pages.router,
     )
 )
 

@@ -20,7 +20,7 @@ GET = apigateway.HttpMethod.GET
 POST = apigateway.HttpMethod.POST
 ANY = apigateway.HttpMethod.ANY
 # Pages and the API's description are served to anyone; the data they show is not.
-PUBLIC_PATHS = ("/", "/console", "/portal", "/v1/openapi.json")
+PUBLIC_PATHS = ("/", "/console", "/portal", "/web/{file}", "/v1/openapi.json")
 
 # No addresses, credentials or bodies: who asked is in the functions' own logs, by key id.
 ACCESS_LOG_FIELDS = (

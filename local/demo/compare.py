@@ -97,8 +97,8 @@ class Comparison:
         for entry in self.client.pages(where, {"limit": "1000"}):
             if entry["from_version"] != version:
                 yield f"ledger: a gap between versions {version} and {entry['from_version']}"
-            version = entry["to_version"]
-            moved = sum((Fraction(n) for n in entry["changes"].get(CREDIT, {}).values()), ZERO)
+            version = entry["version"]
+            moved = credits_moved(entry)
             balance += moved
             drawn -= moved if entry["kind"] == "usage" else 0
         yield from _differs("ledger: what its changes add up to", account.balance, balance)
@@ -178,6 +178,12 @@ def _credits_differ(
 def _key(line: Mapping[str, Any]) -> LineKey:
     where = ", ".join(f"{name} {value}" for name, value in sorted(line.get("where", {}).items()))
     return line["plan"], line.get("meter") or "", where, line["late"]
+
+
+def credits_moved(entry: Mapping[str, Any]) -> Fraction:
+    """What a ledger entry changed in all grants of the credit unit together."""
+    changes = (c for c in entry["changes"] if c["unit"] == CREDIT)
+    return sum((Fraction(change["amount"]) for change in changes), ZERO)
 
 
 def _differs(

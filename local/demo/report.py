@@ -7,7 +7,7 @@ from typing import Any
 from cli.client import Client, path
 from cli.text import invoice_text, table
 from local.demo.arithmetic import ZERO
-from local.demo.compare import decimal_text
+from local.demo.compare import credits_moved, decimal_text
 from local.demo.drive import Counts
 from local.demo.tally import CREDIT, Account, Tally
 
@@ -69,9 +69,9 @@ def show_ledger(client: Client, customer: str) -> None:
 
 
 def _ledger_row(entry: Mapping[str, Any]) -> list[str]:
-    change = sum((Fraction(n) for n in entry["changes"].get(CREDIT, {}).values()), ZERO)
+    change = decimal_text(credits_moved(entry))
     after = entry["balance_after"].get(CREDIT, "0")
-    return [str(entry["to_version"]), entry["at"][:19], entry["kind"], decimal_text(change), after]
+    return [str(entry["version"]), entry["at"][:19], entry["kind"], change, after]
 
 
 def show_invoice(client: Client, account: Account) -> str:

@@ -4,7 +4,7 @@ import json
 
 from tests.infra.assembly import Assembly, reference
 
-PUBLIC = {"GET /", "GET /console", "GET /portal", "GET /v1/openapi.json"}
+PUBLIC = {"GET /", "GET /console", "GET /portal", "GET /web/{file}", "GET /v1/openapi.json"}
 AUTHORIZED = {"POST /v1/events", "ANY /v1/{proxy+}"}
 TEST_CLOCKS = {"ANY /v1/test-clocks", "ANY /v1/test-clocks/{proxy+}"}
 

@@ -1,0 +1,86 @@
+// The operator's page: usage of every meter, quarantine, and the customers.
+
+import { customerSections } from "./customer.js";
+import {
+  askFor, button, card, decimal, element, fromFragment, keepFresh, minute, readAll, reader, section,
+  table,
+} from "./page.js";
+
+const STORED = "meterline-key";
+const HOUR_MS = 3_600_000;
+const QUARTER_MS = HOUR_MS / 4;
+
+/** The last 24 hours, to the quarter hour, and the calendar month in UTC. */
+function spans() {
+  const now = new Date();
+  const end = new Date(Math.ceil(now / QUARTER_MS) * QUARTER_MS);
+  const month = (offset) => new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + offset, 1));
+  return { day: [new Date(end - 24 * HOUR_MS), end], month: [month(0), month(1)] };
+}
+
+async function total(read, meter, [from, to]) {
+  const query = new URLSearchParams({ meter, from: from.toISOString(), to: to.toISOString(), window: "total" });
+  const { data } = await read(`/v1/usage?${query}`);
+  return data.length ? data[0].value : "0";
+}
+
+async function meterRow(read, meter) {
+  const { day, month } = spans();
+  const values = await Promise.all([total(read, meter.key, day), total(read, meter.key, month)]);
+  return [meter.key, meter.aggregation, meter.event_type, ...values.map(decimal)];
+}
+
+async function overview(read, select) {
+  const [customers, meters, quarantine] = await Promise.all([
+    readAll(read, "/v1/customers"),
+    readAll(read, "/v1/meters"),
+    readAll(read, "/v1/quarantine"),
+  ]);
+  const rows = await Promise.all(meters.map((meter) => meterRow(read, meter)));
+  const listed = customers.map((customer) => [
+    button(customer.key, () => select(customer.key)),
+    customer.name,
+    minute(customer.created_at),
+    customer.test_clock ?? "",
+  ]);
+  return [
+    element(
+      "div",
+      "cards",
+      card("Customers", decimal(customers.length), ""),
+      card("Meters", decimal(meters.length), ""),
+      card("In quarantine", decimal(quarantine.length), "records that could not be applied"),
+    ),
+    section("Usage, all customers", table(["Meter", "Aggregation", "Event type", "#Last 24 hours", "#This month"], rows)),
+    section("Customers", table(["Key", "Name", "Since", "Test clock"], listed)),
+  ];
+}
+
+function start(key) {
+  sessionStorage.setItem(STORED, key);
+  const read = reader(key);
+  let selected = "";
+  let invoice = "";
+  const select = (customer) => {
+    [selected, invoice] = [customer, ""];
+    refresh();
+  };
+  const show = (id) => {
+    invoice = id === invoice ? "" : id;
+    refresh();
+  };
+  const render = async () => {
+    if (!selected) return overview(read, select);
+    const back = button("← all customers", () => select(""));
+    const sections = await customerSections(read, selected, invoice, show);
+    return [element("p", "", back), element("h2", "", selected), ...sections];
+  };
+  const refresh = keepFresh(render, () => {
+    sessionStorage.removeItem(STORED);
+    askFor("API key with the scope read", start);
+  });
+}
+
+const key = fromFragment("key") || sessionStorage.getItem(STORED);
+if (key) start(key);
+else askFor("API key with the scope read", start);

@@ -1,0 +1,97 @@
+// One customer's usage, balance and invoices; the console and the portal show the same.
+
+import { button, card, day, decimal, element, section, table } from "./page.js";
+
+/** The sections about a customer. `shown` is the id of the past invoice that is unfolded. */
+export async function customerSections(read, customer, shown, show) {
+  const base = `/v1/customers/${encodeURIComponent(customer)}`;
+  const [subscription, balances, upcoming, invoices] = await Promise.all([
+    read(`${base}/subscription`),
+    read(`${base}/balance`),
+    read(`${base}/invoices/upcoming`),
+    read(`${base}/invoices?limit=100`),
+  ]);
+  const unfolded = invoices.data.find((invoice) => invoice.id === shown);
+  return [
+    element("div", "cards", ...cards(subscription, balances.data, upcoming)),
+    section("Usage this period", usage(upcoming)),
+    section("Credits", grants(balances.data)),
+    section("Upcoming invoice", invoiceTable(upcoming)),
+    section("Invoices", pastInvoices(invoices.data, show)),
+    ...(unfolded ? [section(`Invoice ${unfolded.number}`, invoiceTable(unfolded))] : []),
+  ];
+}
+
+function cards(subscription, balances, upcoming) {
+  const period = `${day(subscription.period.start)} to ${day(subscription.period.end)}`;
+  const held = balances.filter((balance) => !balance.unit.startsWith("meter:"));
+  return [
+    card("Plan", subscription.plan, period),
+    ...held.map((balance) =>
+      card(`${balance.unit} available`, decimal(balance.available), `overage ${decimal(balance.overage)}`),
+    ),
+    card("Upcoming invoice", `${decimal(upcoming.total)} ${upcoming.currency}`, "if the period closed now"),
+  ];
+}
+
+function usage(invoice) {
+  const lines = invoice.lines.filter((line) => line.type === "usage");
+  if (!lines.length) return element("p", "", "No usage yet.");
+  return table(
+    ["Meter", "#Quantity", "#Included", "#Events", "#Cost"],
+    lines.map((line) => [
+      line.description,
+      decimal(line.quantity),
+      decimal(line.included),
+      decimal(line.events.count),
+      `${decimal(line.unit_amount)} ${line.unit}`,
+    ]),
+  );
+}
+
+function grants(balances) {
+  const rows = balances.flatMap((balance) =>
+    balance.grants.map((grant) => [
+      balance.unit.replace("meter:", "included "),
+      grant.source,
+      grant.expires_at ? day(grant.expires_at) : "never",
+      bar(grant),
+      `${decimal(grant.remaining)} of ${decimal(grant.amount)}`,
+    ]),
+  );
+  return rows.length
+    ? table(["Unit", "Source", "Expires", "", "#Remaining"], rows)
+    : element("p", "", "Nothing left.");
+}
+
+function bar(grant) {
+  const made = element("progress");
+  made.max = Number(grant.amount);
+  made.value = Number(grant.remaining);
+  return made;
+}
+
+function pastInvoices(invoices, show) {
+  if (!invoices.length) return element("p", "", "None yet.");
+  return table(
+    ["Number", "Period", "Status", "#Total"],
+    invoices.map((invoice) => [
+      button(invoice.number, () => show(invoice.id)),
+      `${day(invoice.period.start)} to ${day(invoice.period.end)}`,
+      invoice.status,
+      `${decimal(invoice.total)} ${invoice.currency}`,
+    ]),
+  );
+}
+
+function invoiceTable(invoice) {
+  const rows = invoice.lines.map((line) => [
+    line.description,
+    `${day(line.service_period.start)} to ${day(line.service_period.end)}`,
+    line.type === "usage" ? decimal(line.quantity) : "",
+    `${decimal(line.unit_amount)} ${line.unit}`,
+    decimal(line.amount),
+  ]);
+  rows.push(["Total", "", "", invoice.currency, decimal(invoice.total)]);
+  return table(["Description", "Service period", "#Quantity", "#Exact", "#Amount"], rows);
+}
