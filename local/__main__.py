@@ -30,12 +30,14 @@ def main() -> int:
             run(home, arguments.port, arguments.emulator_port)
         elif arguments.command == "status":
             return 0 if stack.status(home) else 1
+        elif arguments.command == "down":
+            clean = os.environ.get("CLEAN", "") not in ("", "0")
+            with stack.exclusive(home):
+                stopped = stack.down(home, clean)
+            print("stopped" if stopped else "nothing was running")
         else:
             with stack.exclusive(home):
-                if arguments.command in ("up", "demo"):
-                    stack.up(home, int(os.environ.get("PORT") or 0) or None)
-                else:
-                    stack.down(home, clean=os.environ.get("CLEAN", "") not in ("", "0"))
+                stack.up(home, int(os.environ.get("PORT") or 0) or None)
             if arguments.command == "demo":
                 return demo.run(read_stack(home), arguments.seed)
     except (ClientError, LocalError) as error:
