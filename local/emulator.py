@@ -22,6 +22,7 @@ ACCOUNT = "000000000000"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 READY_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 30
+ENGINE = Path(__file__).with_name("engine.py")
 
 
 class LocalError(Exception):
@@ -128,7 +129,7 @@ class Emulator:
             folder.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "ministack"],
+                [sys.executable, "-P", str(ENGINE)],
                 cwd=self.home,
                 env=self.environment(os.environ),
                 stdin=subprocess.DEVNULL,
