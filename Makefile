@@ -1,13 +1,12 @@
 # Every target makes the environment it needs first, so each is the only command to type.
 # Needed beforehand: git, make, and Python >= 3.11 with venv. `make help` lists the targets.
-SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
+CDK := node_modules/.bin/cdk
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
 .PHONY: env up down demo test lint types synth bench conformance deploy lock clean help
@@ -18,41 +17,42 @@ help:  ## list the targets
 env: $(VENV)/.synced node_modules/.installed  ## make the Python and Node environment
 
 up: env  ## start the system on this machine (PORT=8787 moves it)
-	@python -m local up
+	@$(BIN)/python -m local up
 
 down: env  ## stop it and keep its data (CLEAN=1 removes them)
-	@python -m local down
+	@$(BIN)/python -m local down
 
 demo: env  ## start it, drive traffic through it and report
-	@python -m local demo
+	@$(BIN)/python -m local demo
 
 test: lint types synth  ## lint, types, synth checks and every test
-	@python -m pytest tests
+	@$(BIN)/python -m pytest tests --ignore tests/e2e --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m pytest tests/e2e
 
 lint: env  ## style
-	@ruff check .
-	@ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 
 types: env  ## static types
-	@mypy
+	@$(BIN)/mypy
 
 synth: env  ## synthesize both stages, offline, with every check
-	@cdk synth --quiet -c stage=local --output cdk.out
-	@cdk synth --quiet -c stage=prod --output cdk.out.prod
-	@cfn-lint cdk.out/*.template.json cdk.out.prod/*.template.json
+	@$(CDK) synth --quiet -c stage=local --output cdk.out
+	@$(CDK) synth --quiet -c stage=prod --output cdk.out.prod
+	@$(BIN)/cfn-lint cdk.out/*.template.json cdk.out.prod/*.template.json
 
 bench: env  ## measure throughput, latency and write units
-	@python -m bench
+	@$(BIN)/python -m bench
 
 conformance: env  ## run the adapters' contract on a second DynamoDB engine
-	@python -m pytest tests -m conformance
+	@$(BIN)/python -m pytest tests -m conformance
 
 deploy: env  ## deploy stage prod to the AWS account of the current credentials
-	@cdk deploy -c stage=prod --output cdk.out.prod
+	@$(CDK) deploy -c stage=prod --output cdk.out.prod
 
 lock: $(BIN)/uv  ## resolve the dependencies again, into requirements/*.lock
-	@uv pip compile --quiet --upgrade $(COMPILE) requirements/dev.in --output-file requirements/dev.lock
-	@uv pip compile --quiet --upgrade $(COMPILE) --constraints requirements/dev.lock \
+	@$(BIN)/uv pip compile --quiet --upgrade $(COMPILE) requirements/dev.in --output-file requirements/dev.lock
+	@$(BIN)/uv pip compile --quiet --upgrade $(COMPILE) --constraints requirements/dev.lock \
 		requirements/runtime.in --output-file requirements/runtime.lock
 
 clean:  ## remove everything that was made here, except local data
@@ -76,9 +76,9 @@ $(BIN)/uv:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 $(VENV)/.synced: requirements/dev.lock | $(BIN)/uv
-	@uv pip sync --quiet --require-hashes requirements/dev.lock
+	@$(BIN)/uv pip sync --quiet --require-hashes requirements/dev.lock
 	@touch $@
 
 node_modules/.installed: package-lock.json $(VENV)/.synced
-	@npm ci --silent
+	@$(BIN)/npm ci --silent
 	@touch $@

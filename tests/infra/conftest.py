@@ -42,7 +42,7 @@ def synthesize(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Asse
         if stage not in made:
             output = tmp_path_factory.mktemp(stage)
             result = run_app(output, stage=stage)
-            assert result.returncode == 0, result.stderr
+            assert result.returncode == 0, result.stderr + result.stdout
             made[stage] = Assembly(stage, output)
         return made[stage]
 
