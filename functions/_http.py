@@ -172,7 +172,9 @@ class Router:
         parameters = parse_query(request.query, route.query)
         if route.query is not None:
             arguments["query"] = parameters
-            _hide_other_customers(request, getattr(parameters, "customer", None))
+            if "customer" in route.query.model_fields:
+                # Left out it would mean every customer's: for a portal token there are no others.
+                request.require_customer(parameters.customer or "")
         if route.body is not None:
             arguments["body"] = validate(route.body, read_json(request, route.content_types))
         result = route.call(request, runtime(), **arguments)
@@ -240,17 +242,13 @@ def authorize(request: Request, route: Route) -> None:
         raise UnauthenticatedError("A valid credential is required.")
     if request.portal_customer:
         named = request.parameters.get("customer")
-        _hide_other_customers(request, named)
+        if named is not None:
+            request.require_customer(named)
         asks = route.query is not None and "customer" in route.query.model_fields
         if route.method != "GET" or route.scope != "read" or not (named or asks or route.portal):
             raise ForbiddenError("A portal token only reads what is its customer's.")
     elif not request.scopes & {route.scope, "admin"}:
         raise ForbiddenError(f"The credential lacks the scope {route.scope}.")
-
-
-def _hide_other_customers(request: Request, customer: str | None) -> None:
-    if customer is not None:
-        request.require_customer(customer)
 
 
 def parse_query(pairs: Sequence[tuple[str, str]], model: type[BaseModel] | None) -> Any:

@@ -1,10 +1,11 @@
 """The OpenAPI 3.1 document, made from the table of routes and the models that validate requests."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 
 from functions._http import JSON, PROBLEM_JSON, Route
 
@@ -35,9 +36,9 @@ _PROBLEM = {
 }
 
 
-def document(routes: Iterable[Route]) -> dict[str, Any]:
+def document(routes: Sequence[Route]) -> dict[str, Any]:
     """The whole document for these routes."""
-    schemas: dict[str, Any] = {"Problem": _PROBLEM}
+    schemas = _Schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
@@ -50,7 +51,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         },
         "paths": dict(sorted(paths.items())),
         "components": {
-            "schemas": dict(sorted(schemas.items())),
+            "schemas": {"Problem": _PROBLEM, **schemas.definitions},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
@@ -59,7 +60,40 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+class _Schemas:
+    """The schemas of all bodies and answers, generated together.
+
+    One model may look different when it is read and when it is written; pydantic then gives each
+    form a name of its own, and it tells apart models of the same name.
+    """
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        read = [model for route in routes for model in (route.body, route.query) if model]
+        written = [route.answer for route in routes if route.answer]
+        modes: list[tuple[JsonSchemaMode, list[Any]]] = [
+            ("validation", read),
+            ("serialization", written),
+        ]
+        adapters = [
+            (repr(model), mode, TypeAdapter(model)) for mode, models in modes for model in models
+        ]
+        self._schemas, shared = TypeAdapter.json_schemas(adapters, ref_template=_REFERENCES)
+        self.definitions: dict[str, Any] = shared.get("$defs", {})
+
+    def body(self, model: Any) -> dict[str, Any]:
+        return self._schemas[repr(model), "validation"]
+
+    def answer(self, model: Any) -> dict[str, Any]:
+        return self._schemas[repr(model), "serialization"]
+
+    def query(self, model: Any) -> dict[str, Any]:
+        """The object whose properties are the parameters."""
+        schema = self.body(model)
+        name = schema.get("$ref", "").rpartition("/")[2]
+        return self.definitions[name] if name else schema
+
+
+def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.call.__name__,
         "summary": route.summary,
@@ -76,19 +110,18 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     if route.scope:
         operation["x-scope"] = route.scope
     if route.body is not None:
-        schema = _schema(route.body, "validation", schemas)
+        schema = schemas.body(route.body)
         content = {kind: {"schema": schema} for kind in route.content_types}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
-def _content(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
-    if route.answer is None and route.content_type == JSON:
-        return {}
-    schema = {"type": "string"}
+def _content(route: Route, schemas: _Schemas) -> dict[str, Any]:
     if route.answer is not None:
-        schema = _schema(route.answer, "serialization", schemas)
-    return {"content": {route.content_type: {"schema": schema}}}
+        return {"content": {route.content_type: {"schema": schemas.answer(route.answer)}}}
+    if route.content_type == JSON:
+        return {}
+    return {"content": {route.content_type: {"schema": {"type": "string"}}}}
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
@@ -97,25 +130,12 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
     return [{"name": n, "in": "path", "required": True, "schema": schema} for n in names]
 
 
-def _query_parameters(route: Route, schemas: dict[str, Any]) -> list[dict[str, Any]]:
+def _query_parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
     if route.query is None:
         return []
-    schema = route.query.model_json_schema(ref_template=_REFERENCES)
-    schemas.update(schema.pop("$defs", {}))
+    schema = schemas.query(route.query)
     required = schema.get("required", [])
     return [
         {"name": name, "in": "query", "required": name in required, "schema": definition}
         for name, definition in schema.get("properties", {}).items()
     ]
-
-
-def _schema(model: Any, mode: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    """The model's schema with its definitions moved to the components."""
-    schema = TypeAdapter(model).json_schema(mode=mode, ref_template=_REFERENCES)
-    schemas.update(schema.pop("$defs", {}))
-    title = schema.get("title")
-    if not title or schema.get("type") != "object":
-        return schema
-    name = re.sub(r"\W+", "_", title)
-    schemas[name] = schema
-    return {"$ref": f"#/components/schemas/{name}"}

@@ -43,7 +43,7 @@ def batch_get(
         while left:
             wanted = {"Keys": left, "ConsistentRead": True, **(projection if attributes else {})}
             request: Any = {"RequestItems": {table: wanted}}
-            answer = retrying(partial(client.batch_get_item, **request))
+            answer: Any = retrying(partial(client.batch_get_item, **request))
             for item in answer["Responses"].get(table, []):
                 found[item["pk"]["S"], item["sk"]["S"]] = item
             left = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])

@@ -1,7 +1,23 @@
-"""API Gateway events (HTTP API, payload 2.0) for tests."""
+"""API Gateway's events (HTTP API, payload 2.0) for tests, made from recorded ones."""
 
+import base64
+import copy
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+EVENTS = Path(__file__).parents[3] / "events"
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """One of the recorded payloads."""
+    event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return event
+
+
+HTTP_REQUEST = recorded("http_request")
+AUTHORIZER_REQUEST = recorded("authorizer_request")
 
 
 def api_event(
@@ -12,25 +28,27 @@ def api_event(
     query: str = "",
     scopes: str = "admin",
     customer: str = "",
-    headers: dict[str, str] | None = None,
-    base64: bool = False,
+    headers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """A request whose caller the authorizer resolved; `body` is text as it is, or JSON-able."""
-    text = body if isinstance(body, str) or body is None else json.dumps(body)
-    sent = {"content-type": "application/json"} if text is not None else {}
-    caller = {"principal": "key1" if scopes else "", "scopes": scopes, "customer": customer}
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": query,
-        "headers": {**sent, "host": "api.example", **(headers or {})},
-        "requestContext": {
-            "http": {"method": method, "path": path, "protocol": "HTTP/1.1"},
-            "requestId": "request-1",
-            "stage": "$default",
-            "authorizer": {"lambda": caller},
-        },
-        "body": text,
-        "isBase64Encoded": base64,
-    }
+    """A request whose caller the authorizer resolved (nobody if `scopes` is empty).
+
+    `body` is text as it is, bytes (sent as base64, as the gateway does), or else made JSON.
+    `headers` replace the recorded ones; an empty value takes a header away.
+    """
+    event = copy.deepcopy(HTTP_REQUEST)
+    event["rawPath"], event["rawQueryString"] = path, query
+    event["headers"] = {k: v for k, v in {**event["headers"], **(headers or {})}.items() if v}
+    event["requestContext"]["http"] |= {"method": method, "path": path}
+    principal = "9f86d081884c7d65" if scopes else ""
+    caller = {"principal": principal, "scopes": scopes, "customer": customer}
+    event["requestContext"]["authorizer"]["lambda"] = caller
+    event["isBase64Encoded"] = isinstance(body, bytes)
+    if isinstance(body, bytes):
+        event["body"] = base64.b64encode(body).decode()
+    elif isinstance(body, str):
+        event["body"] = body
+    elif body is None:
+        del event["body"]
+    else:
+        event["body"] = json.dumps(body)
+    return event

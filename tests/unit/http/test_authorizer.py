@@ -1,0 +1,153 @@
+"""Who is calling: every doubtful credential makes a caller nobody, never an error."""
+
+import base64
+import copy
+import json
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+
+from functions import authorizer
+from shared.domain.errors import NotFoundError
+from shared.services.api_keys import ApiKey, ApiKeys
+from shared.services.portal_tokens import PortalTokens
+from tests.unit.http.events import AUTHORIZER_REQUEST
+
+SIGNING_KEY = b"s" * 64
+
+
+class FakeClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class MemoryKeys:
+    """An ApiKeyStore in memory."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, ApiKey] = {}
+
+    def get(self, key_id: str) -> ApiKey | None:
+        return self.keys.get(key_id)
+
+    def put_new(self, key: ApiKey) -> None:
+        self.keys[key.id] = key
+
+    def revoke(self, key_id: str, at: datetime) -> None:
+        if key_id not in self.keys:
+            raise NotFoundError(key_id)
+        fields = {name: getattr(self.keys[key_id], name) for name in ApiKey.__slots__}
+        self.keys[key_id] = ApiKey(**{**fields, "revoked_at": at})
+
+    def all(self) -> list[ApiKey]:
+        return sorted(self.keys.values(), key=lambda key: key.id)
+
+
+class FakeRuntime:
+    """The services that resolve credentials."""
+
+    def __init__(self) -> None:
+        self.store = MemoryKeys()
+        self.api_keys = ApiKeys(self.store, b"h" * 32, "prod", FakeClock())
+        self.portal_tokens = PortalTokens(SIGNING_KEY, FakeClock())
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> FakeRuntime:
+    fake = FakeRuntime()
+    monkeypatch.setattr(authorizer, "runtime", lambda: fake)
+    return fake
+
+
+def caller(**headers: str) -> dict[str, str]:
+    """The context for a request with these headers in place of the recorded credential."""
+    event = copy.deepcopy(AUTHORIZER_REQUEST)
+    del event["headers"]["authorization"]
+    event["headers"] |= {name.replace("_", "-"): value for name, value in headers.items()}
+    answer = authorizer.handler(event, None)
+    assert answer["isAuthorized"] is True
+    context: dict[str, str] = answer["context"]
+    return context
+
+
+def test_a_key_in_either_header(runtime: FakeRuntime) -> None:
+    text = runtime.api_keys.create(["read", "ingest"], "a name")
+    expected = {"principal": text.split("_")[2], "scopes": "ingest,read", "customer": ""}
+    assert caller(authorization=f"Bearer {text}") == expected
+    assert caller(authorization=f"bearer  {text}") == expected
+    assert caller(x_api_key=text) == expected
+    assert caller(authorization=f"Bearer {text}", x_api_key=text) == expected
+
+
+def test_only_a_hash_is_kept(runtime: FakeRuntime) -> None:
+    text = runtime.api_keys.create(["admin"])
+    [kept] = runtime.store.all()
+    assert text.split("_")[3] not in repr(kept)
+
+
+def test_doubtful_credentials_are_nobodys(runtime: FakeRuntime) -> None:
+    text = runtime.api_keys.create(["admin"])
+    other = runtime.api_keys.create(["admin"])
+    altered = text[:-1] + ("0" if text[-1] != "0" else "1")
+    for headers in [
+        {},
+        {"authorization": text},
+        {"authorization": "Bearer"},
+        {"authorization": f"Basic {text}"},
+        {"authorization": f"Bearer {text},Bearer {text}"},
+        {"authorization": f"Bearer {text}, Bearer {other}"},
+        {"authorization": f"Bearer {text}", "x_api_key": other},
+        {"authorization": "Basic eDp5", "x_api_key": text},
+        {"x_api_key": ""},
+        {"x_api_key": altered},
+        {"x_api_key": text.replace("ml_prod", "ml_local")},
+        {"x_api_key": "ml_prod_" + "0" * 16 + "_" + "0" * 48},
+        {"x_api_key": "ml_"},
+        {"x_api_key": "\u00e9" * 50},
+        {"authorization": "Bearer a.b.c"},
+        {"authorization": "Bearer " + "x" * 8000},
+    ]:
+        assert caller(**headers) == authorizer.ANONYMOUS, headers
+
+
+def test_a_revoked_key_is_nobodys(runtime: FakeRuntime) -> None:
+    text = runtime.api_keys.create(["admin"])
+    runtime.api_keys.revoke(text.split("_")[2])
+    assert caller(x_api_key=text) == authorizer.ANONYMOUS
+
+
+def test_a_portal_token_is_one_customers(runtime: FakeRuntime) -> None:
+    token, expires_at = runtime.portal_tokens.issue("acme", timedelta(hours=1))
+    expected = {"principal": "portal", "scopes": "portal", "customer": "acme"}
+    assert caller(authorization=f"Bearer {token}") == expected
+    assert expires_at > datetime.now(UTC)
+
+
+def signed(claims: dict[str, object], key: bytes = SIGNING_KEY, algorithm: str = "HS256") -> str:
+    return jwt.encode(claims, key, algorithm=algorithm)
+
+
+def unsigned(header: dict[str, str], claims: dict[str, object]) -> str:
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()) for part in (header, claims)]
+    return ".".join(part.decode().rstrip("=") for part in parts) + "."
+
+
+def test_forged_tokens_are_nobodys(runtime: FakeRuntime) -> None:
+    later = int(datetime.now(UTC).timestamp()) + 3600
+    good: dict[str, object] = {"aud": "portal", "customer": "acme", "exp": later}
+    assert caller(authorization=f"Bearer {signed(good)}")["customer"] == "acme"
+    for token in [
+        unsigned({"alg": "none", "typ": "JWT"}, good),
+        unsigned({"alg": "none"}, good) + "x",
+        unsigned({"alg": "HS256"}, good),
+        signed(good, b"x" * 64),
+        signed(good, SIGNING_KEY, "HS384"),
+        signed({**good, "exp": later - 7200}),
+        signed({**good, "aud": "cursor"}),
+        signed({"aud": "portal", "customer": "acme"}),
+        signed({"aud": "portal", "exp": later}),
+        signed({**good, "customer": ""}),
+        signed({**good, "customer": ["acme"]}),
+    ]:
+        assert caller(authorization=f"Bearer {token}") == authorizer.ANONYMOUS, token

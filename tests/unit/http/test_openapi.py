@@ -1,0 +1,69 @@
+"""The API's description of itself is a valid OpenAPI 3.1 document that covers every route."""
+
+import json
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from functions import api, ingest, test_clocks
+from functions._http import Router
+from tests.unit.http.events import api_event
+
+
+class FakeRuntime:
+    """Settings only."""
+
+    class settings:  # noqa: N801
+        test_clocks = True
+
+
+@pytest.fixture(scope="module")
+def served() -> dict[str, Any]:
+    event = api_event("GET", "/v1/openapi.json", scopes="")
+    answer = api.router.serve(event, lambda: FakeRuntime)
+    assert answer["statusCode"] == 200
+    found: dict[str, Any] = json.loads(answer["body"])
+    return found
+
+
+def test_it_is_valid(served: dict[str, Any]) -> None:
+    OpenAPIV31SpecValidator(served).validate()
+
+
+def test_it_covers_every_route(served: dict[str, Any]) -> None:
+    routes = Router((ingest.router, api.router, test_clocks.router)).routes
+    described = {(m.upper(), path) for path, item in served["paths"].items() for m in item}
+    assert described == {(route.method, route.path) for route in routes}
+
+
+def test_operations_have_names_of_their_own(served: dict[str, Any]) -> None:
+    names = [o["operationId"] for item in served["paths"].values() for o in item.values()]
+    assert len(names) == len(set(names))
+
+
+def test_events_are_described_as_they_are_validated(served: dict[str, Any]) -> None:
+    operation = served["paths"]["/v1/events"]["post"]
+    content = operation["requestBody"]["content"]
+    assert set(content) == {
+        "application/json",
+        "application/cloudevents+json",
+        "application/cloudevents-batch+json",
+    }
+    event = served["components"]["schemas"]["Event"]
+    assert set(event["required"]) == {"specversion", "id", "source", "type", "subject"}
+    assert operation["x-scope"] == "ingest"
+
+
+def test_public_routes_ask_for_no_credential(served: dict[str, Any]) -> None:
+    assert served["paths"]["/v1/openapi.json"]["get"]["security"] == []
+
+
+def test_a_model_may_look_different_when_it_is_written(served: dict[str, Any]) -> None:
+    plan = served["paths"]["/v1/plans/{plan}"]["put"]
+    text = json.dumps(served["components"]["schemas"])
+    body = plan["requestBody"]["content"]["application/json"]["schema"]
+    answer = plan["responses"]["200"]["content"]["application/json"]["schema"]
+    assert body != answer
+    assert "AllowanceBody-Input" in text
+    assert "AllowanceBody-Output" in text
