@@ -20,8 +20,7 @@ router = Router()
     answer=UsageView,
 )
 def read_usage(request: Request, runtime: Runtime, query: UsageQuery) -> UsageView | Answer:
-    # A portal token sees its own customer's usage, whether it names the customer or not.
-    question = query.to_question(query.customer or request.portal_customer or None)
+    question = query.to_question()
     found = usage(runtime.books, question)
     if not accepts(request, CSV):
         return UsageView.of(question, found)

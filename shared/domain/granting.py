@@ -34,7 +34,8 @@ def add_grant(account: Account, grant: Grant, now: datetime, catalogue: Catalogu
         version=account.version + 1,
         grants={**account.grants, grant.unit: held},
     )
-    return _cover(granted, grant, catalogue) if grant.effective_at < now else granted
+    reaches_back = grant.effective_at == period_start(account)
+    return _cover(granted, grant, catalogue) if reaches_back else granted
 
 
 def _cover(account: Account, grant: Grant, catalogue: Catalogue) -> Account:

@@ -138,6 +138,8 @@ def period_invoice(
         ]
     if next_fee is not None:
         lines.append(next_fee.line())
+    # Metering alone bills nothing, so the first fee decides the currency.
+    billed_on = plan if plan.version or next_fee is None else next_fee.plan
     return Invoice(
         id=invoice_id(account.customer, "period", str(period)),
         customer=account.customer,
@@ -145,7 +147,7 @@ def period_invoice(
         period=period,
         start=phases[0].start,
         end=phases[-1].end,
-        currency=plan.currency,
+        currency=billed_on.currency,
         lines=tuple(lines),
     )
 

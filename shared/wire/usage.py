@@ -45,11 +45,11 @@ class UsageQuery(QueryModel):
     timezone: Timezone = "UTC"
     group_by: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
 
-    def to_question(self, customer: str | None) -> UsageQuestion:
-        """What is asked, about this customer."""
+    def to_question(self) -> UsageQuestion:
+        """What is asked."""
         return UsageQuestion(
             self.meter,
-            customer,
+            self.customer,
             self.start,
             self.end,
             self.window,

@@ -8,8 +8,8 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
-from functions.api import router
 from functions._runtime import Runtime, Settings
+from functions.api import router
 from local.emulator import Aws
 from shared.domain.events import UsageEvent
 from shared.services.aggregate import StreamRecord
@@ -19,6 +19,7 @@ from tests.unit.http.events import api_event
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 SHARD = "shardId-000000000000"
 _SEQUENCE = itertools.count(1)
+_CUSTOMERS = itertools.count(1)
 
 
 @dataclass
@@ -85,6 +86,12 @@ class Api:
         reply = self.call("POST", path, body, key=key)
         assert reply.status in (200, 201), reply.text
         return reply.json
+
+    def new_customer(self) -> str:
+        """The path of a customer that nobody else uses, made now."""
+        path = f"/v1/customers/customer-{next(_CUSTOMERS)}"
+        self.put(path, {})
+        return path
 
     def use(self, customer: str, kind: str, at: datetime, **data: str | int) -> None:
         """One usage event, taken all the way through aggregation."""

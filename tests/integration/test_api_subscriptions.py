@@ -1,0 +1,167 @@
+"""Subscriptions over HTTP."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from local.emulator import Aws
+from tests.integration.api import NOON, Api, publish_catalogue
+from tests.integration.conftest import Tables
+
+PRO = {"action": "change", "plan": "pro"}
+
+
+@pytest.fixture(scope="module")
+def api(aws: Aws, tables: Tables) -> Api:
+    made = Api(aws, tables)
+    publish_catalogue(made)
+    weekly = {"name": "Weekly", "currency": "USD", "interval": "week", "fee": "7.00"}
+    made.put("/v1/plans/weekly", weekly)
+    made.put("/v1/plans/euro", {**weekly, "currency": "EUR"})
+    return made
+
+
+@pytest.fixture
+def customer(api: Api) -> str:
+    """A customer of the test's own, since the month began."""
+    api.clock.at = datetime(2026, 3, 1, tzinfo=UTC)
+    path = api.new_customer()
+    api.clock.at = NOON
+    return path
+
+
+def invoices(api: Api, customer: str) -> Any:
+    return api.get(f"{customer}/invoices")["data"]
+
+
+def test_an_upgrade_is_made_at_once_and_its_fee_invoiced(api: Api, customer: str) -> None:
+    after = api.post(f"{customer}/subscription", PRO, "k1")
+    assert after == api.get(f"{customer}/subscription")
+    assert after["plan"] == "pro"
+    assert after["phase"] == {
+        "number": 2,
+        "start": "2026-03-10T12:00:00Z",
+        "end": "2026-04-01T00:00:00Z",
+    }
+    assert after["period"] == {"start": "2026-03-01T00:00:00Z", "end": "2026-04-01T00:00:00Z"}
+    assert after["next_change"] is None
+    [invoice] = invoices(api, customer)
+    assert (invoice["kind"], invoice["status"], invoice["total"]) == (
+        "change",
+        "finalized",
+        "21.50",
+    )
+    newest = api.get(f"{customer}/ledger", query="order=desc&limit=1")["data"][0]
+    assert (newest["kind"], newest["cause"]["plan"]) == ("subscription", "pro")
+
+
+def test_a_second_upgrade_credits_the_unused_fee(api: Api, customer: str) -> None:
+    api.post(f"{customer}/subscription", PRO, "k1")
+    api.clock.at = datetime(2026, 3, 22, tzinfo=UTC)
+    api.post(f"{customer}/subscription", {"action": "change", "plan": "max"}, "k2")
+    newest = invoices(api, customer)[0]
+    amounts = [(line["type"], line["amount"]) for line in newest["lines"]]
+    assert amounts == [("proration", "-10.00"), ("fee", "20.00")]
+    assert newest["total"] == "10.00"
+
+
+def test_a_repeat_changes_once(api: Api, customer: str) -> None:
+    first = api.call("POST", f"{customer}/subscription", PRO, key="k1")
+    api.clock.at += timedelta(hours=1)
+    again = api.call("POST", f"{customer}/subscription", PRO, key="k1")
+    assert (first.status, first.text) == (again.status, again.text) == (200, first.text)
+    assert len(invoices(api, customer)) == 1
+
+
+def test_a_downgrade_and_a_cancellation_wait_for_the_period_end(api: Api, customer: str) -> None:
+    api.post(f"{customer}/subscription", {"action": "change", "plan": "max"}, "k1")
+    after = api.post(f"{customer}/subscription", PRO, "k2")
+    assert (after["plan"], after["next_change"]) == (
+        "max",
+        {"plan": "pro", "plan_version": 1, "at": "2026-04-01T00:00:00Z"},
+    )
+    after = api.post(f"{customer}/subscription", {"action": "cancel"}, "k3")
+    assert after["next_change"]["plan"] == "free"
+    api.clock.at = datetime(2026, 4, 2, tzinfo=UTC)
+    renewed = api.get(f"{customer}/subscription")
+    assert (renewed["plan"], renewed["period_number"], renewed["next_change"]) == ("free", 2, None)
+
+
+def test_asking_for_the_plan_in_force_drops_what_was_scheduled(api: Api, customer: str) -> None:
+    api.post(f"{customer}/subscription", PRO, "k1")
+    api.post(f"{customer}/subscription", {"action": "cancel"}, "k2")
+    kept = api.post(f"{customer}/subscription", PRO, "k3")
+    assert (kept["plan"], kept["next_change"]) == ("pro", None)
+    assert api.post(f"{customer}/subscription", PRO, "k4") == kept
+    assert len(invoices(api, customer)) == 1
+
+
+def test_a_lower_fee_never_takes_effect_at_once(api: Api, customer: str) -> None:
+    api.post(f"{customer}/subscription", PRO, "k1")
+    refused = api.call(
+        "POST", f"{customer}/subscription", {"action": "cancel", "at": "now"}, key="k2"
+    )
+    assert (refused.status, refused.json["code"]) == (409, "conflict")
+    assert api.get(f"{customer}/subscription")["next_change"] is None
+
+
+@pytest.mark.parametrize("at", ["now", "period_end"])
+def test_a_plan_in_another_currency_is_refused(api: Api, customer: str, at: str) -> None:
+    order = {"action": "change", "plan": "euro", "at": at}
+    assert api.call("POST", f"{customer}/subscription", order, key="k1").status == 409
+
+
+def test_an_upgrade_can_wait(api: Api, customer: str) -> None:
+    order = {**PRO, "at": "period_end"}
+    assert api.post(f"{customer}/subscription", order, "k1")["next_change"]["plan"] == "pro"
+    upcoming = api.get(f"{customer}/invoices/upcoming")
+    assert [(line["type"], line["amount"]) for line in upcoming["lines"]] == [("fee", "31.00")]
+
+
+def test_a_plan_with_another_rhythm_starts_a_period_of_its_own(api: Api, customer: str) -> None:
+    order = {"action": "change", "plan": "weekly"}
+    after = api.post(f"{customer}/subscription", order, "k1")
+    assert (after["period_number"], after["period"]) == (
+        2,
+        {"start": "2026-03-10T12:00:00Z", "end": "2026-03-16T00:00:00Z"},
+    )
+    assert invoices(api, customer)[0]["total"] == "5.50"
+
+
+def test_changes_leave_room_for_the_periods_to_come(api: Api, customer: str) -> None:
+    plans = ["pro", "max"]
+    statuses = []
+    for number in range(8):
+        order = {"action": "change", "plan": plans[number % 2], "at": "now"}
+        api.put(f"/v1/plans/{plans[number % 2]}", _dearer(number))
+        statuses.append(api.call("POST", f"{customer}/subscription", order, key=str(number)).status)
+    assert statuses == [200] * 5 + [409] * 3
+
+
+def _dearer(number: int) -> dict[str, object]:
+    fee = f"{100 + number}.00"
+    return {"name": "P", "currency": "USD", "interval": "month", "fee": fee}
+
+
+@pytest.mark.parametrize(
+    ("order", "pointer", "code"),
+    [
+        ({"action": "change"}, "/plan", "required"),
+        ({"action": "change", "plan": "none"}, "/plan", "unknown-plan"),
+        ({"action": "cancel", "plan": "pro"}, "/plan", "not-for-cancel"),
+        ({"action": "pause"}, "/action", "unsupported"),
+        ({"action": "resume"}, "/action", "unsupported"),
+        ({"action": "explode"}, "/action", "literal-error"),
+        ({**PRO, "quantity": 2}, "/quantity", "unsupported"),
+        ({**PRO, "at": "2026-04-01T00:00:00Z"}, "/at", "unsupported"),
+        ({**PRO, "at": "tomorrow"}, "/at", "not-rfc3339"),
+        ({**PRO, "price": "0"}, "/price", "unknown-member"),
+    ],
+)
+def test_an_order_that_breaks_a_rule_changes_nothing(
+    api: Api, customer: str, order: dict[str, object], pointer: str, code: str
+) -> None:
+    refused = api.call("POST", f"{customer}/subscription", order, key="k1")
+    assert (refused.status, refused.json["errors"]) == (422, [{"pointer": pointer, "code": code}])
+    assert api.get(f"{customer}/subscription")["plan"] == "free"

@@ -1,0 +1,80 @@
+"""What routes make of a request's headers, and of text that spreadsheets and browsers run."""
+
+from typing import Any
+
+import pytest
+
+from functions._http import Request
+from functions.routes._common import accepts, money_write
+from functions.routes._invoice_page import invoice_page
+from shared.domain.errors import InvalidError
+from shared.services.idempotency import IdempotencyKeyRequiredError
+from shared.wire.credits import GrantBody
+from shared.wire.usage import _cell
+
+GRANT = {"unit": "sparks", "source": "reward"}
+
+
+def request(**headers: str) -> Request:
+    sent = {name.replace("_", "-"): text for name, text in headers.items()}
+    return Request("POST", "/v1/customers/ada/grants", headers=sent, parameters={"customer": "ada"})
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("text/csv", True),
+        ("text/csv, application/json;q=0.5", True),
+        ("TEXT/CSV; q=0.9, application/json; q=0.1", True),
+        ("application/json, text/csv;q=0.9", False),
+        ("text/csv;q=0", False),
+        ("text/csv;q=much", False),
+        ("*/*", False),
+        ("", False),
+    ],
+)
+def test_another_form_is_given_where_it_is_preferred_to_json(accept: str, wanted: bool) -> None:
+    assert accepts(request(accept=accept), "text/csv") is wanted
+
+
+def test_the_same_meaning_is_the_same_request_however_it_is_written() -> None:
+    def hashed(amount: Any) -> str:
+        body = GrantBody.model_validate({**GRANT, "amount": amount})
+        return money_write(request(idempotency_key="k"), body).request_hash
+
+    assert hashed("1.50") == hashed("1.5")
+    assert hashed("1.5") != hashed("1.6")
+
+
+def test_a_key_is_required_and_plain_text() -> None:
+    with pytest.raises(IdempotencyKeyRequiredError):
+        money_write(request())
+    with pytest.raises(IdempotencyKeyRequiredError):
+        money_write(request(idempotency_key=""))
+    with pytest.raises(InvalidError):
+        money_write(request(idempotency_key="k" * 257))
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1"])
+def test_no_cell_is_a_formula(text: str) -> None:
+    assert _cell(text) == f"'{text}"
+
+
+def test_a_page_shows_markup_as_text() -> None:
+    span = {"start": "a", "end": "b"}
+    line = {"description": "<script>", "service_period": span, "amount": "1.00"}
+    page = invoice_page(
+        {
+            "number": None,
+            "customer": '"><img src=x>',
+            "status": "draft",
+            "finalized_at": None,
+            "currency": "USD",
+            "total": "1.00",
+            "period": span,
+            "lines": [line],
+        }
+    )
+    assert "<script>" not in page
+    assert "<img" not in page
+    assert "&lt;script&gt;" in page
