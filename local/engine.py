@@ -1,17 +1,21 @@
-"""The AWS emulator with what it lacks: an INSERT in PartiQL reaches the table's stream.
+"""The AWS emulator with what it lacks, so that functions meet what they meet on AWS.
 
-The emulator stores such an item without a stream record, where DynamoDB makes the same one as for
-PutItem. Run by path, so that nothing of this repository is on the emulator's own module path.
+Run by path, so that nothing of this repository is on the emulator's own module path.
 """
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from ministack import app
-from ministack.services import dynamodb
+from ministack.services import apigateway, dynamodb
 
 OK = 200
+
+# An INSERT in PartiQL makes the same stream record as PutItem; the emulator makes none.
+
 insert_item = dynamodb._partiql_insert  # noqa: SLF001
+invoke_function = apigateway._invoke_lambda_proxy  # noqa: SLF001
 
 
 def insert_and_emit(table: Mapping[str, Any], parsed: Mapping[str, Any]) -> tuple[int, Any, Any]:
@@ -24,7 +28,87 @@ def insert_and_emit(table: Mapping[str, Any], parsed: Mapping[str, Any]) -> tupl
     return answer
 
 
+class CompressedHeaders(dict[str, str]):
+    """Headers that claim no content type when asked: only such a body is passed on in base64."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The header; the function's event holds all of them, as it copies the dictionary."""
+        return default if name == "content-type" else super().get(name, default)
+
+
+async def invoke_with_bytes(
+    integration: Any,
+    api_id: Any,
+    stage: Any,
+    path: Any,
+    method: Any,
+    headers: Any,
+    *more: Any,
+    **named: Any,
+) -> Any:
+    """Invokes the function of a route."""
+    if "content-encoding" in headers:
+        headers = CompressedHeaders(headers)
+    return await invoke_function(integration, api_id, stage, path, method, headers, *more, **named)
+
+
 dynamodb._partiql_insert = insert_and_emit  # noqa: SLF001
+apigateway._invoke_lambda_proxy = invoke_with_bytes  # noqa: SLF001
+
+# API Gateway passes bytes that are not text, such as gzip, in base64 whatever their content type
+# says; the emulator goes by the type alone and replaces what it cannot decode.
+
+invoke_function = apigateway._invoke_lambda_proxy  # noqa: SLF001
+has_text_type = apigateway._v2_request_body_is_text  # noqa: SLF001
+body_is_text: ContextVar[bool] = ContextVar("body_is_text", default=True)
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+async def invoke_with_body(*arguments: Any, **named: Any) -> Any:
+    """Notes whether the body (the seventh argument) is text before the event is made of it."""
+    body_is_text.set(_is_utf8(arguments[6] or b""))
+    return await invoke_function(*arguments, **named)
+
+
+def may_pass_as_text(content_type: str | None) -> bool:
+    """Whether the event carries the body as it is."""
+    return bool(has_text_type(content_type)) and body_is_text.get()
+
+
+apigateway._invoke_lambda_proxy = invoke_with_body  # noqa: SLF001
+apigateway._v2_request_body_is_text = may_pass_as_text  # noqa: SLF001
+
+invoke_function = apigateway._invoke_lambda_proxy  # noqa: SLF001
+declared_as_text = apigateway._v2_request_body_is_text  # noqa: SLF001
+body_is_utf8: ContextVar[bool] = ContextVar("body_is_utf8", default=True)
+
+
+async def invoke_with_exact_body(*arguments: Any, **options: Any) -> Any:
+    """Calls the function behind a route, noting whether the body can be passed as text."""
+    body = arguments[6]
+    try:
+        (body or b"").decode()
+    except UnicodeDecodeError:
+        body_is_utf8.set(False)
+    else:
+        body_is_utf8.set(True)
+    return await invoke_function(*arguments, **options)
+
+
+def is_text(content_type: str | None) -> bool:
+    """Whether the request's body goes to the function as text."""
+    return body_is_utf8.get() and bool(declared_as_text(content_type))
+
+
+apigateway._invoke_lambda_proxy = invoke_with_exact_body  # noqa: SLF001
+apigateway._v2_request_body_is_text = is_text  # noqa: SLF001
 
 if __name__ == "__main__":
     app.main()
