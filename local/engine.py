@@ -14,8 +14,7 @@ OK = 200
 
 # An INSERT in PartiQL makes the same stream record as PutItem; the emulator makes none.
 
-insert_item = dynamodb._partiql_insert  # noqa: SLF001
-invoke_function = apigateway._invoke_lambda_proxy  # noqa: SLF001
+insert_item = dynamodb._partiql_insert
 
 
 def insert_and_emit(table: Mapping[str, Any], parsed: Mapping[str, Any]) -> tuple[int, Any, Any]:
@@ -24,42 +23,17 @@ def insert_and_emit(table: Mapping[str, Any], parsed: Mapping[str, Any]) -> tupl
     if answer[0] == OK:
         item = parsed["item"]
         item = item["M"] if set(item) == {"M"} else item
-        dynamodb._emit_stream_event(parsed["table"], "INSERT", None, item)  # noqa: SLF001
+        dynamodb._emit_stream_event(parsed["table"], "INSERT", None, item)
     return answer
 
 
-class CompressedHeaders(dict[str, str]):
-    """Headers that claim no content type when asked: only such a body is passed on in base64."""
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The header; the function's event holds all of them, as it copies the dictionary."""
-        return default if name == "content-type" else super().get(name, default)
-
-
-async def invoke_with_bytes(
-    integration: Any,
-    api_id: Any,
-    stage: Any,
-    path: Any,
-    method: Any,
-    headers: Any,
-    *more: Any,
-    **named: Any,
-) -> Any:
-    """Invokes the function of a route."""
-    if "content-encoding" in headers:
-        headers = CompressedHeaders(headers)
-    return await invoke_function(integration, api_id, stage, path, method, headers, *more, **named)
-
-
-dynamodb._partiql_insert = insert_and_emit  # noqa: SLF001
-apigateway._invoke_lambda_proxy = invoke_with_bytes  # noqa: SLF001
+dynamodb._partiql_insert = insert_and_emit
 
 # API Gateway passes bytes that are not text, such as gzip, in base64 whatever their content type
 # says; the emulator goes by the type alone and replaces what it cannot decode.
 
-invoke_function = apigateway._invoke_lambda_proxy  # noqa: SLF001
-has_text_type = apigateway._v2_request_body_is_text  # noqa: SLF001
+invoke_function = apigateway._invoke_lambda_proxy
+has_text_type = apigateway._v2_request_body_is_text
 body_is_text: ContextVar[bool] = ContextVar("body_is_text", default=True)
 
 
@@ -82,11 +56,11 @@ def may_pass_as_text(content_type: str | None) -> bool:
     return bool(has_text_type(content_type)) and body_is_text.get()
 
 
-apigateway._invoke_lambda_proxy = invoke_with_body  # noqa: SLF001
-apigateway._v2_request_body_is_text = may_pass_as_text  # noqa: SLF001
+apigateway._invoke_lambda_proxy = invoke_with_body
+apigateway._v2_request_body_is_text = may_pass_as_text
 
-invoke_function = apigateway._invoke_lambda_proxy  # noqa: SLF001
-declared_as_text = apigateway._v2_request_body_is_text  # noqa: SLF001
+invoke_function = apigateway._invoke_lambda_proxy
+declared_as_text = apigateway._v2_request_body_is_text
 body_is_utf8: ContextVar[bool] = ContextVar("body_is_utf8", default=True)
 
 
@@ -107,8 +81,8 @@ def is_text(content_type: str | None) -> bool:
     return body_is_utf8.get() and bool(declared_as_text(content_type))
 
 
-apigateway._invoke_lambda_proxy = invoke_with_exact_body  # noqa: SLF001
-apigateway._v2_request_body_is_text = is_text  # noqa: SLF001
+apigateway._invoke_lambda_proxy = invoke_with_exact_body
+apigateway._v2_request_body_is_text = is_text
 
 if __name__ == "__main__":
     app.main()
