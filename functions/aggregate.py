@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from functions._runtime import runtime
-from functions._streams import decode_image, shard_of
+from functions._streams import UnreadableRecordError, decode_image, shard_of
 from shared.adapters.dynamodb.barriers import SORT_KEY_PREFIX
 from shared.adapters.dynamodb.usage_events import from_item
 from shared.domain.errors import MeterlineError
@@ -30,8 +30,11 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         return answer
     outcome = runtime().aggregator.apply(shard_of(event), [read_record(r) for r in records])
     _report(outcome)
-    if outcome.failed_from is not None:
-        answer["batchItemFailures"].append({"itemIdentifier": str(outcome.failed_from)})
+    answer["batchItemFailures"] = [
+        {"itemIdentifier": number}
+        for number in (record["dynamodb"]["SequenceNumber"] for record in records)
+        if int(number) == outcome.failed_from
+    ]
     return answer
 
 
@@ -47,7 +50,7 @@ def read_record(record: Mapping[str, Any]) -> StreamRecord:
     try:
         stored = from_item(decode_image(image))
     except (MeterlineError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        unreadable = MeterlineError(f"unreadable record: {type(error).__name__}")
+        unreadable = UnreadableRecordError(f"unreadable record: {type(error).__name__}")
         return StreamRecord(sequence, customer, key, raw=raw, error=unreadable)
     return StreamRecord(sequence, customer, key, event=stored, raw=raw)
 

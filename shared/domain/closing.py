@@ -33,10 +33,13 @@ def upcoming_fee(
         return None
     if after:
         plan = catalogue.plan(after[0].plan, after[0].plan_version)
-        anchor = subscription.anchor
+        # A later change of rhythm moved the anchor; a period that it ended began at a boundary.
+        running = after[0].period == account.current.period
+        anchor = subscription.anchor if running else after[0].start
         return period_fee(plan, period_span(plan, anchor, subscription.timezone, after[0].start))
+    current = catalogue.plan(subscription.plan, subscription.plan_version)
     plan = next_plan(subscription, catalogue)
-    span, _ = next_span(plan, subscription, account.current.end)
+    span, _ = next_span(plan, current, subscription, account.current.end)
     return period_fee(plan, span)
 
 

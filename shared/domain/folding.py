@@ -177,8 +177,12 @@ def _charge(
     at: datetime,
     terms: Terms,
 ) -> Account:
-    """The account with one measurement charged to its open phase, or to a closed one's late."""
+    """The account with one measurement charged to its open phase, or to a closed one's late.
+
+    Usage from before the first phase draws what that phase was given: it counts as at its start.
+    """
     phase, closed = place
+    at = max(at, phase.start)
     plan = terms.catalogue.plan(phase.plan, phase.plan_version)
     index = rate_card_index(plan, measurement)
     if index is None:

@@ -127,6 +127,8 @@ def period_invoice(
     """The invoice of a billing period: its usage, late usage of closed ones, the next fee."""
     phases = [p for p in account.phases if p.period == period]
     plan = catalogue.plan(phases[-1].plan, phases[-1].plan_version)
+    if plan.version == 0 and next_fee is not None:
+        plan = next_fee.plan  # Metering alone bills nothing in a currency of its own.
     lines: list[Line] = []
     for phase in phases:
         lines += phase_lines(phase, phase.totals, catalogue)

@@ -76,12 +76,14 @@ def next_plan(subscription: Subscription, catalogue: Catalogue) -> Plan:
     return catalogue.default_plan() if current.version == 0 else current
 
 
-def next_span(plan: Plan, subscription: Subscription, boundary: datetime) -> tuple[Span, datetime]:
+def next_span(
+    plan: Plan, current: Plan, subscription: Subscription, boundary: datetime
+) -> tuple[Span, datetime]:
     """The period that starts at the boundary, and the anchor it is computed from.
 
-    A plan with another rhythm takes the boundary as its own anchor.
+    A plan with another rhythm than the current one takes the boundary as its own anchor.
     """
-    same = (plan.key, plan.version) == (subscription.plan, subscription.plan_version)
+    same = (plan.interval, plan.period) == (current.interval, current.period)
     anchor = subscription.anchor if same else boundary
     return period_span(plan, anchor, subscription.timezone, boundary), anchor
 
@@ -97,8 +99,9 @@ def open_next_period(
     Raises: RatingError when too many phases are open; NotFoundError for an unknown plan version.
     """
     last = account.current
+    current = catalogue.plan(subscription.plan, subscription.plan_version)
     plan = next_plan(subscription, catalogue)
-    span, anchor = next_span(plan, subscription, last.end)
+    span, anchor = next_span(plan, current, subscription, last.end)
     rolled, remaining = _roll_over(account, grants, span, last.number + 1)
     terms = replace(
         subscription,
@@ -190,17 +193,14 @@ def _roll_over(
     remaining = {unit: dict(left) for unit, left in account.grants.items()}
     rolled = []
     for unit in sorted(remaining):
-        ending = [
-            g
-            for g in grants
-            if g.unit == unit and g.rollover_max > 0 and g.expires_at == span.start
-        ]
+        held = [g for g in grants if g.id in remaining[unit]]
+        ending = [g for g in held if g.rollover_max > 0 and g.expires_at == span.start]
         budget = max((g.rollover_max for g in ending), default=0)
         moved = 0
         for grant in sorted(ending, key=draw_order, reverse=True):
-            part = min(remaining[unit].get(grant.id, 0), budget - moved)
+            part = min(remaining[unit][grant.id], budget - moved)
             moved += part
-            remaining[unit][grant.id] = remaining[unit].get(grant.id, 0) - part
+            remaining[unit][grant.id] -= part
         if moved:
             rolled.append(_rolled_grant(ending, unit, moved, span, number))
         remaining[unit] = {key: nanos for key, nanos in remaining[unit].items() if nanos}

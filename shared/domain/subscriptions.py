@@ -53,6 +53,8 @@ def change_now(
     if current.version and wanted.currency != current.currency:
         raise ConflictError("the plan is in another currency")
     last = account.current
+    # Usage a little ahead of the clock may have opened the next period already.
+    now = max(now, last.start)
     rhythm = (wanted.interval, wanted.period)
     same_period = rhythm == (current.interval, current.period) and current.version > 0
     whole = period_span(current, subscription.anchor, subscription.timezone, last.start)

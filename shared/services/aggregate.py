@@ -13,9 +13,15 @@ from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.catalogue import Catalogue
 from shared.domain.checkpoints import LIFETIME_SECONDS
 from shared.domain.customers import Customer
-from shared.domain.errors import MeterlineError, UnavailableError, VersionConflictError
+from shared.domain.errors import (
+    MeterlineError,
+    RatingError,
+    UnavailableError,
+    VersionConflictError,
+)
 from shared.domain.events import UsageEvent, measure
 from shared.domain.folding import Fold, Record, Step, Terms, needs_closed_phases
+from shared.domain.rating import MAX_TOTAL_QUANTITY
 from shared.domain.usage_hours import HourKey, UsageHour, add_to_hours, hours_touched
 from shared.services.changes import (
     Change,
@@ -117,8 +123,7 @@ class Aggregator:
         self, shard: str, customer: str, records: Sequence[StreamRecord], outcome: Outcome
     ) -> bool:
         """One attempt; False asks for another, after a customer was made or records set aside."""
-        stamps = [r.event.catalogue_version for r in records if r.event]
-        catalogue = self.catalogue.at_least(max(stamps, default=0))
+        catalogue = self._catalogue(records)
         account = self.store.account(customer)
         if account is None:
             return not self._create(customer, records, catalogue)
@@ -129,7 +134,9 @@ class Aggregator:
         by_key = {record.key: record for record in records}
         state.rejected += [(by_key[r.event.key], error) for r, error in fold.rejected]
         if state.rejected:
-            self._set_aside(shard, state, outcome)
+            # Only the newest catalogue may say that something does not exist.
+            if self.catalogue.newest().version == catalogue.version:
+                self._set_aside(shard, state, outcome)
             return False
         for before, after in add_to_hours(state.records, state.hours, shard, now_seconds):
             self.store.commit([SaveUsageHour(before, after)])
@@ -137,6 +144,14 @@ class Aggregator:
             self.store.commit(self._changes(step, state.terms))
         outcome.applied += len(state.records)
         return True
+
+    def _catalogue(self, records: Sequence[StreamRecord]) -> Catalogue:
+        """One that knows what ingest knew when it took the records in."""
+        catalogue = self.catalogue.fresh()
+        stamps = (r.event.catalogue_version for r in records if r.event)
+        if max(stamps, default=0) > catalogue.version:
+            return self.catalogue.newest()
+        return catalogue
 
     def _create(self, customer: str, records: Sequence[StreamRecord], catalogue: Catalogue) -> bool:
         """Makes a customer first seen in an event, on the default plan since it was received."""
@@ -161,12 +176,11 @@ class Aggregator:
         readable: list[Record] = []
         rejected: list[tuple[StreamRecord, MeterlineError]] = []
         for record in records:
-            if record.event is None:
-                if account.checkpoints.applied(shard, record.sequence):
-                    continue
-                rejected.append((record, record.error or MeterlineError("unreadable record")))
-                continue
-            readable.append(_measured(record.event, record.sequence, catalogue))
+            try:
+                readable.append(_measured(record, catalogue))
+            except MeterlineError as error:
+                if not account.checkpoints.applied(shard, record.sequence):
+                    rejected.append((record, error))
         subscription = self.store.subscription(customer)
         if subscription is None:
             raise UnavailableError("the account has no subscription")
@@ -224,7 +238,18 @@ def _not_applied(shard: str, record: StreamRecord, state: _State) -> tuple[str, 
     return tuple(missing)
 
 
-def _measured(event: UsageEvent, sequence: int, catalogue: Catalogue) -> Record:
+def _measured(record: StreamRecord, catalogue: Catalogue) -> Record:
+    """The record with what its meters read.
+
+    Raises: MeterlineError for one that cannot be what ingest stored.
+    """
+    event = record.event
+    if event is None:
+        raise record.error or RatingError("the record is no event")
+    if event.catalogue_version > catalogue.version:
+        raise RatingError("the event names a catalogue version that does not exist")
     meters = catalogue.meters_of(event.type, event.catalogue_version)
-    measurements = (measure(event, meter) for meter in meters)
-    return Record(event, tuple(m for m in measurements if m is not None), sequence)
+    measurements = tuple(m for m in (measure(event, meter) for meter in meters) if m is not None)
+    if any(abs(m.quantity) >= MAX_TOTAL_QUANTITY for m in measurements):
+        raise RatingError("a quantity is out of bounds")
+    return Record(event, measurements, record.sequence)

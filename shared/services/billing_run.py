@@ -112,7 +112,7 @@ class BillingRun:
 
     def _open(self, due: _Due) -> None:
         grants = tuple(due.grants.values())
-        catalogue = self.catalogue.fresh()
+        catalogue = self.catalogue.newest()
         opening = open_next_period(due.account, due.subscription, catalogue, grants)
         self.store.commit(opening_changes(due.account, opening, grants, self.grace))
 
@@ -125,7 +125,7 @@ class BillingRun:
 
     def _close(self, due: _Due, moment: datetime) -> None:
         """Freezes the oldest open period and finalizes its invoice, in one transaction."""
-        catalogue = self.catalogue.fresh()
+        catalogue = self.catalogue.newest()
         account = due.account
         closed = self.store.closed_phases(account.customer, CLOSED_PHASES_READ)
         closing = close_period(account, due.subscription, catalogue, closed, moment)

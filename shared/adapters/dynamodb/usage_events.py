@@ -52,7 +52,13 @@ def to_item(event: UsageEvent) -> dict[str, dict[str, Any]]:
 
 
 def from_item(item: Mapping[str, Mapping[str, Any]]) -> UsageEvent:
-    """The event of attribute values: of an item that was read, or of a stream record's image."""
+    """The event of attribute values: of an item that was read, or of a stream record's image.
+
+    Raises: KeyError, ValueError for an item that is no event.
+    """
+    data = json.loads(item["data"]["S"], parse_int=Decimal, parse_float=Decimal)
+    if not isinstance(data, dict) or not all(map(_is_flat, data.values())):
+        raise ValueError("data is not a flat object")
     return UsageEvent(
         customer=item["pk"]["S"],
         source=item["source"]["S"],
@@ -61,9 +67,13 @@ def from_item(item: Mapping[str, Mapping[str, Any]]) -> UsageEvent:
         occurred_at=utc_time(item["occurred_at"]["S"]),
         received_at=utc_time(item["received_at"]["S"]),
         catalogue_version=int(item["catalogue"]["N"]),
-        data=json.loads(item["data"]["S"], parse_int=Decimal, parse_float=Decimal),
+        data=data,
         extensions=json.loads(item["extensions"]["S"]) if "extensions" in item else {},
     )
+
+
+def _is_flat(value: object) -> bool:
+    return value is None or isinstance(value, str | bool | Decimal)
 
 
 class DynamoEventStore:
