@@ -1,6 +1,9 @@
-"""The AWS emulator with what it lacks, so that functions meet what they meet on AWS.
+"""The AWS emulator with what it lacks. Run by path, so that nothing of ours is on its module path.
 
-Run by path, so that nothing of this repository is on the emulator's own module path.
+An INSERT in PartiQL reaches the table's stream: the emulator stores such an item without a stream
+record, where DynamoDB makes the same one as for PutItem. And a request body that is no UTF-8 text,
+such as a compressed one, reaches the function in base64 whatever its content type says: the
+emulator would replace the bytes that it cannot read.
 """
 
 from collections.abc import Mapping
@@ -11,10 +14,11 @@ from ministack import app
 from ministack.services import apigateway, dynamodb
 
 OK = 200
-
-# An INSERT in PartiQL makes the same stream record as PutItem; the emulator makes none.
-
+BODY = 6  # the place of the request's body among the arguments
 insert_item = dynamodb._partiql_insert
+invoke_function = apigateway._invoke_lambda_proxy
+has_text_type = apigateway._v2_request_body_is_text
+body_is_utf8: ContextVar[bool] = ContextVar("body_is_utf8", default=True)
 
 
 def insert_and_emit(table: Mapping[str, Any], parsed: Mapping[str, Any]) -> tuple[int, Any, Any]:
@@ -27,48 +31,10 @@ def insert_and_emit(table: Mapping[str, Any], parsed: Mapping[str, Any]) -> tupl
     return answer
 
 
-dynamodb._partiql_insert = insert_and_emit
-
-# API Gateway passes bytes that are not text, such as gzip, in base64 whatever their content type
-# says; the emulator goes by the type alone and replaces what it cannot decode.
-
-invoke_function = apigateway._invoke_lambda_proxy
-has_text_type = apigateway._v2_request_body_is_text
-body_is_text: ContextVar[bool] = ContextVar("body_is_text", default=True)
-
-
-def _is_utf8(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-async def invoke_with_body(*arguments: Any, **named: Any) -> Any:
-    """Notes whether the body (the seventh argument) is text before the event is made of it."""
-    body_is_text.set(_is_utf8(arguments[6] or b""))
-    return await invoke_function(*arguments, **named)
-
-
-def may_pass_as_text(content_type: str | None) -> bool:
-    """Whether the event carries the body as it is."""
-    return bool(has_text_type(content_type)) and body_is_text.get()
-
-
-apigateway._invoke_lambda_proxy = invoke_with_body
-apigateway._v2_request_body_is_text = may_pass_as_text
-
-invoke_function = apigateway._invoke_lambda_proxy
-declared_as_text = apigateway._v2_request_body_is_text
-body_is_utf8: ContextVar[bool] = ContextVar("body_is_utf8", default=True)
-
-
 async def invoke_with_exact_body(*arguments: Any, **options: Any) -> Any:
     """Calls the function behind a route, noting whether the body can be passed as text."""
-    body = arguments[6]
     try:
-        (body or b"").decode()
+        (arguments[BODY] or b"").decode()
     except UnicodeDecodeError:
         body_is_utf8.set(False)
     else:
@@ -76,13 +42,14 @@ async def invoke_with_exact_body(*arguments: Any, **options: Any) -> Any:
     return await invoke_function(*arguments, **options)
 
 
-def is_text(content_type: str | None) -> bool:
+def passes_as_text(content_type: str | None) -> bool:
     """Whether the request's body goes to the function as text."""
-    return body_is_utf8.get() and bool(declared_as_text(content_type))
+    return body_is_utf8.get() and bool(has_text_type(content_type))
 
 
+dynamodb._partiql_insert = insert_and_emit
 apigateway._invoke_lambda_proxy = invoke_with_exact_body
-apigateway._v2_request_body_is_text = is_text
+apigateway._v2_request_body_is_text = passes_as_text
 
 if __name__ == "__main__":
     app.main()
