@@ -145,7 +145,9 @@ class Emulator:
             if process.poll() is not None:
                 raise LocalError(f"the AWS emulator ended with status {process.returncode}")
             try:
-                urllib3.request("GET", f"{self.endpoint_url}/_ministack/health", retries=False)
+                urllib3.request(
+                    "GET", f"{self.endpoint_url}/_ministack/health", retries=False, timeout=5
+                )
             except urllib3.exceptions.HTTPError:
                 time.sleep(0.05)
             else:

@@ -113,7 +113,7 @@ def wait_until_answering(home: Home, url: str) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while processes.running(home.process("serve")) and time.monotonic() < deadline:
         try:
-            answer = urllib3.request("GET", f"{url}/v1/openapi.json", retries=False)
+            answer = urllib3.request("GET", f"{url}/v1/openapi.json", retries=False, timeout=60)
         except urllib3.exceptions.HTTPError:
             time.sleep(0.05)
             continue
