@@ -130,7 +130,9 @@ class Ingest:
         known: Mapping[EventKey, bytes],
     ) -> list[Outcome]:
         """Insert what is not known to be stored, and compare the rest with what is."""
-        first = dict(reversed([(key, index) for index, key in enumerate(keys)]))
+        first: dict[EventKey, int] = {}
+        for index, key in enumerate(keys):
+            first.setdefault(key, index)
         fresh = [index for key, index in first.items() if key not in known]
         inserted = self.events.insert([events[index] for index in fresh])
         verdicts = {keys[i]: v for i, v in zip(fresh, inserted, strict=True)}

@@ -164,6 +164,10 @@ DecimalText = Annotated[
 
 # --- times --------------------------------------------------------------------------------------
 
+# Whatever is added to a time or taken from it then stays a time.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+
 _RFC_3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,30}))?"
     r"(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))"
@@ -182,9 +186,12 @@ def rfc3339(text: object) -> datetime:
     try:
         year, month, day, hour, minute, second = map(int, fields)
         local = datetime(year, month, day, hour, minute, second, microsecond, zone)
-        return local.astimezone(UTC)
+        instant = local.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise refuse("no-such-time") from error
+    if not EARLIEST <= instant < LATEST:
+        raise refuse("time-out-of-range")
+    return instant
 
 
 def time_text(instant: datetime) -> str:

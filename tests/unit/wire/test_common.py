@@ -106,6 +106,8 @@ def test_times(text: str, instant: datetime) -> None:
         ("2026-06-30T23:59:60Z", "no-such-time"),
         ("0001-01-01T00:00:00+01:00", "no-such-time"),
         ("0000-01-01T00:00:00Z", "no-such-time"),
+        ("1969-12-31T23:59:59Z", "time-out-of-range"),
+        ("9999-12-31T23:59:59Z", "time-out-of-range"),
     ],
 )
 def test_what_is_no_time(text: object, code: str) -> None:
