@@ -93,8 +93,7 @@ def _build_layer(lock: Path, layer: Path, stage: Stage, python: str | None) -> N
 
 def _build_code(repository: Path, target: Path, python: str | None) -> Path:
     for package in CODE_PACKAGES:
-        if (repository / package).is_dir():
-            shutil.copytree(repository / package, target / package, ignore=NOT_DEPLOYED)
+        shutil.copytree(repository / package, target / package, ignore=NOT_DEPLOYED)
     _compile(target, python)
     return target
 

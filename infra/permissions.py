@@ -18,17 +18,17 @@ WRITE = ("PutItem", "UpdateItem", "ConditionCheckItem")
 TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "authorizer": {"billing": ("GetItem",)},
     "ingest": {
-        "events": ("GetItem", "BatchGetItem", "PartiQLInsert"),
-        "billing": ("GetItem", "BatchGetItem", "Query"),
+        "events": ("BatchGetItem", "PartiQLInsert"),
+        "billing": READ,
     },
     "aggregate": {"billing": (*READ, *WRITE)},
-    "react": {"billing": (*READ, *WRITE)},
-    "start_billing_run": {"billing": ("GetItem",), "billing/by_due": ("Query",)},
+    "react": {"billing": ("PutItem",)},
+    "start_billing_run": {"billing/by_due": ("Query",)},
     "bill_customer": {"events": ("PutItem",), "billing": (*READ, *WRITE)},
     "api": {
-        "events": ("GetItem", "BatchGetItem"),
+        "events": ("GetItem",),
         "events/by_time": ("Query",),
-        "billing": (*READ, *WRITE, "DeleteItem"),
+        "billing": (*READ, *WRITE),
         "billing/by_kind": ("Query",),
     },
     "test_clocks": {

@@ -56,7 +56,7 @@ def test_what_is_tested_is_what_is_deployed() -> None:
 
 
 def test_the_code_asset_holds_only_what_functions_run(assembly: Assembly) -> None:
-    assert {path.name for path in assembly.code_directory().iterdir()} <= {
+    assert {path.name for path in assembly.code_directory().iterdir()} == {
         "functions",
         "shared",
         "web",

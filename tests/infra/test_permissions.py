@@ -20,13 +20,13 @@ NEEDS: dict[str, dict[str, set[str]]] = {
         "ApiSecret.Id": {"secretsmanager:GetSecretValue"},
     },
     "ApiIngestRole": {
-        EVENTS: {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PartiQLInsert"},
+        EVENTS: {"dynamodb:BatchGetItem", "dynamodb:PartiQLInsert"},
         BILLING: {f"dynamodb:{action}" for action in READ},
     },
     "ApiApiRole": {
-        EVENTS: {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
+        EVENTS: {"dynamodb:GetItem"},
         f"{EVENTS}/index/by_time": {"dynamodb:Query"},
-        BILLING: {f"dynamodb:{action}" for action in READ | WRITE | {"DeleteItem"}},
+        BILLING: {f"dynamodb:{action}" for action in READ | WRITE},
         f"{BILLING}/index/by_kind": {"dynamodb:Query"},
         "ApiSecret.Id": {"secretsmanager:GetSecretValue"},
     },
@@ -40,12 +40,11 @@ NEEDS: dict[str, dict[str, set[str]]] = {
         "AggregationFailures": {"sqs:SendMessage"},
     },
     "ReactionsReactRole": {
-        BILLING: {f"dynamodb:{action}" for action in READ | WRITE},
+        BILLING: {"dynamodb:PutItem"},
         f"{BILLING}.StreamArn": {f"dynamodb:{action}" for action in STREAM},
         "ReactionsFailures": {"sqs:SendMessage"},
     },
     "BillingRunStartBillingRunRole": {
-        BILLING: {"dynamodb:GetItem"},
         f"{BILLING}/index/by_due": {"dynamodb:Query"},
         "BillingRunQueue": {"sqs:SendMessage"},
     },
@@ -92,7 +91,8 @@ def test_every_role_is_declared_here(assembly: Assembly) -> None:
 @pytest.mark.parametrize("role", NEEDS)
 def test_a_role_may_do_what_it_needs_and_no_more(assembly: Assembly, role: str) -> None:
     if role not in assembly.resources("AWS::IAM::Role"):
-        pytest.skip(f"stage {assembly.stage} has no {role}")
+        assert (assembly.stage, role) == ("prod", "ApiTestClocksRole")
+        return
     granted = grants(assembly, role)
     logs = {name: actions for name, actions in granted.items() if name.endswith("Logs")}
     assert all(actions == LOGGING for actions in logs.values())
