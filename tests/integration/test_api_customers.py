@@ -1,5 +1,6 @@
 """Customers over HTTP."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -129,3 +130,13 @@ def test_a_portal_token_does_not_see_what_operators_keep(api: Api) -> None:
     assert own.status == 200
     other = api.call("GET", "/v1/customers/ada/subscription", scopes="portal", customer="seen")
     assert other.status == 404
+
+
+def test_a_stage_without_test_clocks_knows_none(api: Api) -> None:
+    settings = api.runtime.settings
+    api.runtime.settings = replace(settings, test_clocks=False)
+    try:
+        refused = api.call("PUT", "/v1/customers/real", {"test_clock": "c1"})
+    finally:
+        api.runtime.settings = settings
+    assert refused.json["errors"] == [{"pointer": "/test_clock", "code": "unknown-clock"}]
