@@ -111,7 +111,7 @@ class Plan:
     name: str
     currency: str
     interval: Interval = "month"
-    period: PeriodMode = "calendar"
+    period: PeriodMode = "anniversary"
     fee_nanos: int = 0
     allowances: tuple[Allowance, ...] = ()
     credits: tuple[IncludedCredits, ...] = ()
@@ -134,7 +134,9 @@ class Plan:
 
 
 # Where no default plan is published, usage is metered on this one and nothing is billed.
-METERING_ONLY = Plan(key="metering-only", version=0, name="Metering only", currency="USD")
+METERING_ONLY = Plan(
+    key="metering-only", version=0, name="Metering only", currency="USD", period="calendar"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class PlanBody(WireModel):
     rates: Annotated[Items[RateBody], Field(max_length=MAX_RATE_CARDS)] = ()
     features: dict[Slug, Feature] = Field(default_factory=dict, max_length=MAX_FEATURES)
     default: bool = False
-    period: PeriodMode = "calendar"
+    period: PeriodMode = "anniversary"
     on_exhausted: OnExhausted = "bill"
     minimum: Unsupported = None
     converts_to: Unsupported = None
