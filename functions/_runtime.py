@@ -8,9 +8,11 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from botocore.config import Config
+    from botocore.session import Session
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from shared.adapters.billing_queue import BillingQueue
@@ -69,17 +71,27 @@ class Runtime:
         self.settings = settings
 
     @cached_property
+    def _session(self) -> "Session":
+        # botocore by itself: boto3 adds half to its import time, and nothing that is used here.
+        from botocore.session import get_session
+
+        return get_session()
+
+    def _client(self, service: str, config: "Config | None" = None) -> Any:
+        return self._session.create_client(service, config=config)
+
+    @cached_property
     def dynamodb(self) -> "DynamoDBClient":
-        import boto3
         from botocore.config import Config
 
         config = Config(
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             read_timeout=READ_TIMEOUT_SECONDS,
             max_pool_connections=16,
-            retries={"mode": "standard", "total_max_attempts": 3},
+            retries={"mode": "standard", "total_max_attempts": 2},
         )
-        return boto3.client("dynamodb", config=config)
+        client: DynamoDBClient = self._client("dynamodb", config)
+        return client
 
     @property
     def grace(self) -> timedelta:
@@ -154,19 +166,15 @@ class Runtime:
 
     @cached_property
     def billing_orders(self) -> "BillingQueue":
-        import boto3
-
         from shared.adapters.billing_queue import BillingQueue
 
-        return BillingQueue(boto3.client("sqs"), self.settings.billing_queue_url)
+        return BillingQueue(self._client("sqs"), self.settings.billing_queue_url)
 
     @cached_property
     def secret_keys(self) -> "SecretKeys":
-        import boto3
-
         from shared.adapters.secrets import SecretKeys
 
-        return SecretKeys(boto3.client("secretsmanager"), self.settings.secret_arn)
+        return SecretKeys(self._client("secretsmanager"), self.settings.secret_arn)
 
     @cached_property
     def api_keys(self) -> "ApiKeys":
