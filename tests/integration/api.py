@@ -123,11 +123,12 @@ def publish_catalogue(api: Api) -> None:
         {"meter": "messages", "price": per_unit("1"), "unit": "sparks"},
         {"meter": "tokens", "price": per_unit("0.001")},
     ]
-    free = {"name": "Free", "currency": "USD", "interval": "month", "default": True}
+    monthly = {"currency": "USD", "interval": "month", "period": "calendar"}
+    free = {**monthly, "name": "Free", "default": True}
     allowances = [{"meter": "tokens", "quantity": "1000"}]
     api.put("/v1/plans/free", {**free, "rates": rates, "allowances": allowances})
     for key, fee in (("pro", "31.00"), ("max", "62.00")):
-        plan = {"name": key.title(), "currency": "USD", "interval": "month", "fee": fee}
+        plan = {**monthly, "name": key.title(), "fee": fee}
         api.put(f"/v1/plans/{key}", {**plan, "rates": rates})
 
 

@@ -17,6 +17,7 @@ def api(aws: Aws, tables: Tables) -> Api:
     made = Api(aws, tables)
     publish_catalogue(made)
     weekly = {"name": "Weekly", "currency": "USD", "interval": "week", "fee": "7.00"}
+    weekly["period"] = "calendar"
     made.put("/v1/plans/weekly", weekly)
     made.put("/v1/plans/euro", {**weekly, "currency": "EUR"})
     return made
@@ -141,7 +142,8 @@ def test_changes_leave_room_for_the_periods_to_come(api: Api, customer: str) -> 
 
 def _dearer(number: int) -> dict[str, object]:
     fee = f"{100 + number}.00"
-    return {"name": "P", "currency": "USD", "interval": "month", "fee": fee}
+    plan = {"name": "P", "currency": "USD", "interval": "month", "fee": fee}
+    return {**plan, "period": "calendar"}
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local.emulator import Aws
+from shared.services.billing_run import BillingRun
 from shared.services.changes import PutQuarantine
 from shared.wire.invoices import InvoiceView
 from tests.integration.api import NOON, Api, publish_catalogue
@@ -227,3 +229,40 @@ def test_quarantined_records_are_shown_to_operators_only(api: Api) -> None:
     }
     portal = api.call("GET", "/v1/quarantine", scopes="portal", customer="ada")
     assert portal.status in (403, 404)
+
+
+class PassedBarriers:
+    """A stream that has delivered everything."""
+
+    def send(self, customer: str, token: str) -> None:
+        raise AssertionError
+
+    def mark_passed(self, customer: str, token: str) -> None:
+        raise AssertionError
+
+    def has_passed(self, customer: str, token: str) -> bool:
+        return True
+
+
+def test_late_usage_is_on_the_upcoming_invoice_under_its_own_period(api: Api) -> None:
+    api.clock.at = NOON
+    path = api.new_customer()
+    customer = path.rpartition("/")[2]
+    api.use(customer, "chat.message", NOON)
+    draft = api.get(f"{path}/invoices/upcoming")
+    api.clock.at = datetime(2026, 4, 1, 2, tzinfo=UTC)
+    BillingRun(
+        api.runtime.store, PassedBarriers(), api.runtime.catalogue, timedelta(hours=1), time.sleep
+    ).bill(customer, api.clock.at)
+    [closed] = api.get(f"{path}/invoices")["data"]
+    final = ("status", "number", "finalized_at", "hash")
+    assert {k: v for k, v in closed.items() if k not in final} == {
+        k: v for k, v in draft.items() if k not in final
+    }
+    api.use(customer, "chat.message", NOON + timedelta(hours=1))
+    lines = api.get(f"{path}/invoices/upcoming")["lines"]
+    assert [(line["type"], line["late"], line["amount"]) for line in lines] == [
+        ("usage", True, "0.00"),
+        ("overage", True, "0.02"),
+    ]
+    assert lines[0]["service_period"] == closed["period"]
