@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 
 
 class MachineClock:
-    """Implements the port `Clock`."""
+    """See Clock."""
 
     def now(self) -> datetime:
-        """The current instant, UTC."""
         return datetime.now(UTC)

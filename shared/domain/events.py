@@ -127,6 +127,11 @@ def utc_text(instant: datetime) -> str:
     return utc.isoformat(timespec="microseconds") + "Z"
 
 
+def time_text(instant: datetime) -> str:
+    """RFC 3339 in UTC as people are shown it: without a fraction of zeros."""
+    return utc_text(instant).replace(".000000Z", "Z")
+
+
 def utc_time(text: str) -> datetime:
     """The instant that `utc_text` wrote."""
     return datetime.fromisoformat(text)

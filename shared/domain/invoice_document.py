@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.domain.catalogue import PerUnit, Price
-from shared.domain.events import canonical_json, utc_text
+from shared.domain.events import canonical_json, time_text
 from shared.domain.invoices import Invoice, Line
 from shared.domain.money import format_exact, format_money, format_quantity
 
@@ -18,12 +18,12 @@ def invoice_document(invoice: Invoice) -> dict[str, Any]:
         "customer": invoice.customer,
         "kind": invoice.kind,
         "status": invoice.status,
-        "period": {"start": utc_text(invoice.start), "end": utc_text(invoice.end)},
+        "period": {"start": time_text(invoice.start), "end": time_text(invoice.end)},
         "period_number": invoice.period,
         "currency": invoice.currency,
         "lines": [_line(n, line, invoice.currency) for n, line in enumerate(invoice.lines, 1)],
         "total": format_money(invoice.total, invoice.currency),
-        "finalized_at": utc_text(invoice.finalized_at) if invoice.finalized_at else None,
+        "finalized_at": time_text(invoice.finalized_at) if invoice.finalized_at else None,
     }
 
 
@@ -41,7 +41,7 @@ def _line(number: int, line: Line, currency: str) -> dict[str, Any]:
         "amount": format_money(line.amount, currency),
         "unit": line.unit,
         "unit_amount": format_exact(line.unit_amount),
-        "service_period": {"start": utc_text(line.start), "end": utc_text(line.end)},
+        "service_period": {"start": time_text(line.start), "end": time_text(line.end)},
         "plan": line.plan,
         "plan_version": line.plan_version,
         "late": line.late,

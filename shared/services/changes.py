@@ -87,6 +87,7 @@ class PutInvoice:
 
     customer: str
     document: Mapping[str, object]
+    finalized_at: datetime
     series: str
     number: int
 

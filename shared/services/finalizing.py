@@ -32,4 +32,4 @@ def finalize(
     )
     document = invoice_document(finalized)
     document["hash"] = document_hash(document)
-    return PutInvoice(customer.key, document, series, number)
+    return PutInvoice(customer.key, document, now, series, number)

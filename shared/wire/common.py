@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from shared.domain.errors import InvalidError, MeterlineError, Problem
-from shared.domain.events import is_decimal_text, utc_text
+from shared.domain.events import is_decimal_text, time_text
 from shared.domain.money import bounds_problem, format_quantity
 from shared.wire.strict_json import MAX_PROBLEMS, is_unicode, pointer_token
 
@@ -192,11 +192,6 @@ def rfc3339(text: object) -> datetime:
     if not EARLIEST <= instant < LATEST:
         raise refuse("time-out-of-range")
     return instant
-
-
-def time_text(instant: datetime) -> str:
-    """RFC 3339 in UTC without a fraction of zeros."""
-    return utc_text(instant).replace(".000000Z", "Z")
 
 
 class _Rfc3339:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from shared.domain.events import time_text
 from shared.domain.money import format_quantity
 from shared.domain.usage_windows import Window
 from shared.services.usage_query import Usage, UsageQuestion

@@ -20,6 +20,7 @@ from shared.adapters.dynamodb.billing_items import (
     usage_hour_item,
 )
 from shared.domain.customers import Customer, Subscription
+from shared.domain.events import utc_text
 from shared.domain.folding import LateUsage
 from shared.services import changes
 
@@ -143,7 +144,7 @@ def _put_invoice(table: str, change: changes.PutInvoice) -> Iterator[Write]:
     """The invoice, its place in the customer's list, and the step of the number counter."""
     document = change.document
     text = json.dumps(document, separators=(",", ":"))
-    finalized_at = str(document["finalized_at"])
+    finalized_at = utc_text(change.finalized_at)
     listed = {"kind": "INVOICE", "kind_sort": f"{finalized_at}#{document['id']}"}
     invoice = {"pk": f"INVOICE#{document['id']}", "sk": "INVOICE", "document": text, **listed}
     yield _put(table, to_item(invoice), ABSENT)
