@@ -39,7 +39,7 @@ def main() -> int:
             with stack.exclusive(home):
                 stack.up(home, int(os.environ.get("PORT") or 0) or None)
             if arguments.command == "demo":
-                return demo.run(read_stack(home), arguments.seed)
+                return demo.run(read_stack(home), arguments.seed, arguments.events)
     except (ClientError, LocalError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

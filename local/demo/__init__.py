@@ -15,7 +15,7 @@ from cli.client import Client
 from local.demo import report
 from local.demo.compare import Comparison
 from local.demo.drive import CONNECTIONS, Driver, sent
-from local.demo.scenario import GRACE, Scenario, Stage, build
+from local.demo.scenario import EVENTS, GRACE, Scenario, Stage, build
 from local.demo.tally import Account, Tally
 from local.home import REPOSITORY
 
@@ -26,13 +26,14 @@ PORTAL_SECONDS = 86_400
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The demo's own options."""
     parser.add_argument("--seed", type=int, help="repeats a run's events; default: a new one")
+    parser.add_argument("--events", type=int, default=EVENTS, help=f"default: {EVENTS:,}")
 
 
-def run(stack: Mapping[str, str], seed: int | None) -> int:
+def run(stack: Mapping[str, str], seed: int | None, events: int) -> int:
     """Plays the month and reports. Exit status 1 when the system and the tally disagree."""
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
     month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    scenario = build(seed, month, secrets.token_hex(3))
+    scenario = build(seed, month, secrets.token_hex(3), events)
     catalogue = yaml.safe_load(CATALOGUE.read_text())
     total = sum(sent(stage.rounds) for stage in scenario.stages)
     print(

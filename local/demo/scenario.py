@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 EVENTS = 20_000
-RESENDS = 600
-NEXT_PERIOD_EVENTS = 200
-LATE_EVENTS = 60
-RESENDS_AFTER_CLOSE = 40
-RESENDS_IN_LATER_STAGES = 110
-RESENDS_IN_SAME_BATCH = 200
+NEXT_PERIOD_SHARE = 0.01  # of all events
+LATE_SHARE = 0.003
+RESENT_SHARE = 0.03
+# Of the resends; the rest follow later in the same stage.
+SAME_BATCH_SHARE = 1 / 3
+LATER_STAGE_SHARE = 1 / 6
+AFTER_CLOSE_SHARE = 1 / 12
 BATCH_EVENTS = 200
 HELD_BACK_SHARE = 0.05  # of a week's events are sent only in the week after
 SHUFFLED_SHARE = 0.15  # of a week's events leave their place in the order of time
@@ -117,7 +118,7 @@ class Scenario:
         return (*self.weeks, self.grace, self.next_period, self.late)
 
 
-def build(seed: int, month: datetime, run: str) -> Scenario:
+def build(seed: int, month: datetime, run: str, events: int = EVENTS) -> Scenario:
     """The scenario of a month (the UTC instant it starts at); `run` makes customer keys unique."""
     rng = random.Random(seed)  # noqa: S311  (repeatable on purpose)
     end = (month + timedelta(days=32)).replace(day=1)
@@ -135,11 +136,12 @@ def build(seed: int, month: datetime, run: str) -> Scenario:
     after = Stage("next month", end + 3 * GRACE)
     late = Stage("late usage", end + 4 * GRACE)
     generator = _Generator(rng, customers)
+    next_count, late_count = int(events * NEXT_PERIOD_SHARE), int(events * LATE_SHARE)
+    weekly = _parts(events - next_count - late_count, len(weeks))
     for i, week in enumerate(weeks):
-        share = (EVENTS - NEXT_PERIOD_EVENTS - LATE_EVENTS) // len(weeks)
-        week.events = generator.events(share, bounds[i], min(bounds[i + 1], week.clock))
-    after.events = generator.events(NEXT_PERIOD_EVENTS, end, after.clock)
-    late.events = generator.events(LATE_EVENTS, bounds[3], end)
+        week.events = generator.events(weekly[i], bounds[i], min(bounds[i + 1], week.clock))
+    after.events = generator.events(next_count, end, after.clock)
+    late.events = generator.events(late_count, bounds[3], end)
     _hold_back(rng, [*weeks, grace])
     stages = [*weeks, grace, after, late]
     for stage in stages:
@@ -208,6 +210,11 @@ class _Generator:
         return "storage.added", {"gb": _places(rng.randint(1, 12_000), 3)}
 
 
+def _parts(count: int, parts: int) -> list[int]:
+    """Nearly equal parts that add up to the count."""
+    return [(count + i) // parts for i in range(parts)]
+
+
 def _places(units: int, places: int) -> str:
     whole, part = divmod(units, 10**places)
     return f"{whole}.{part:0{places}d}"
@@ -245,17 +252,20 @@ def _resend(rng: random.Random, stages: Sequence[Stage]) -> None:
     one stands.
     """
     first = [(i, event) for i, stage in enumerate(stages) for event in stage.events]
-    picked = rng.sample(first[: -NEXT_PERIOD_EVENTS - LATE_EVENTS], RESENDS)
-    same_batch = {e.id for _, e in picked[:RESENDS_IN_SAME_BATCH]}
+    picked = rng.sample(first, int(len(first) * RESENT_SHARE))
+    same_batch_count = int(len(picked) * SAME_BATCH_SHARE)
+    after_close_count = int(len(picked) * AFTER_CLOSE_SHARE)
+    later_stage_count = int(len(picked) * LATER_STAGE_SHARE)
+    same_batch = {e.id for _, e in picked[:same_batch_count]}
     for each in stages:
         for batch in each.rounds[0]:
             batch += [event for event in batch if event.id in same_batch]
     again: list[list[Event]] = [[] for _ in stages]
     last = len(stages) - 1
-    for n, (stage, event) in enumerate(picked[RESENDS_IN_SAME_BATCH:]):
-        if n < RESENDS_AFTER_CLOSE:
+    for n, (stage, event) in enumerate(picked[same_batch_count:]):
+        if n < after_close_count:
             when = last
-        elif n < RESENDS_AFTER_CLOSE + RESENDS_IN_LATER_STAGES:
+        elif n < after_close_count + later_stage_count:
             when = rng.randint(stage, last)
         else:
             when = stage

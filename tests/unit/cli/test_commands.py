@@ -1,0 +1,185 @@
+"""The commands against a server that records what it is asked."""
+
+import gzip
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from cli.__main__ import main
+from cli.client import Client, ClientError
+from cli.text import printable, table
+
+Answers = dict[str, tuple[int, Any]]
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """Answers from a table by path, and remembers every request."""
+
+    answers: ClassVar[Answers] = {}
+    asked: ClassVar[list[tuple[str, str, bytes, dict[str, str]]]] = []
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.asked.append((self.command, self.path, body, dict(self.headers)))
+        status, document = self.answers.get(self.path.partition("?")[0], (404, {}))
+        content = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_GET
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing: the test's own output says what matters."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Recorder]]:
+    recorder = type("Own", (Recorder,), {"answers": {}, "asked": []})
+    http = ThreadingHTTPServer(("127.0.0.1", 0), recorder)
+    thread = threading.Thread(target=http.serve_forever)
+    thread.start()
+    monkeypatch.setenv("METERLINE_URL", f"http://127.0.0.1:{http.server_port}/")
+    monkeypatch.setenv("METERLINE_API_KEY", "ml_local_x_y")
+    yield recorder
+    http.shutdown()
+    http.server_close()
+    thread.join()
+
+
+def test_send_prints_what_became_of_the_events(
+    server: type[Recorder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answers["/v1/events"] = (200, {"accepted": 2, "duplicates": 1, "unmetered": 0})
+    file = tmp_path / "events.ndjson"
+    file.write_text("\n".join(['{"n": 1.10}'] * 5))
+    assert main(["send", str(file), "--batch", "3"]) == 0
+    assert capsys.readouterr().out == "4 accepted, 2 duplicates, 0 unmetered\n"
+    bodies = [body for _, _, body, _ in server.asked]
+    assert bodies == [b'[{"n": 1.10},{"n": 1.10},{"n": 1.10}]', b'[{"n": 1.10},{"n": 1.10}]']
+    assert server.asked[0][3]["Authorization"] == "Bearer ml_local_x_y"
+
+
+def test_large_bodies_are_compressed(server: type[Recorder], tmp_path: Path) -> None:
+    server.answers["/v1/events"] = (200, {"accepted": 1, "duplicates": 0, "unmetered": 0})
+    file = tmp_path / "events.json"
+    event = json.dumps({"text": "x" * 2000})
+    file.write_text(event)
+    assert main(["send", str(file)]) == 0
+    [(_, _, body, headers)] = server.asked
+    assert headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(body) == f"[{event}]".encode()
+
+
+def test_a_refusal_is_told_and_is_status_1(
+    server: type[Recorder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem = {
+        "code": "validation",
+        "detail": "Look.",
+        "errors": [{"pointer": "/0/id", "code": "required"}],
+    }
+    server.answers["/v1/events"] = (422, problem)
+    file = tmp_path / "events.json"
+    file.write_text("[{}]")
+    assert main(["send", str(file)]) == 1
+    errors = capsys.readouterr().err
+    assert "422 validation: Look." in errors
+    assert "event 1/id  required" in errors
+
+
+def test_usage_asks_and_shows_rows(
+    server: type[Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"start": "S", "end": "E", "value": "12.5", "group": {"model": "large"}}
+    server.answers["/v1/usage"] = (200, {"data": [row]})
+    assert main(["usage", "tokens", "--customer", "a/b", "--group-by", "model"]) == 0
+    assert "customer=a%2Fb" in server.asked[0][1]
+    assert capsys.readouterr().out.split() == [
+        "from",
+        "to",
+        "model",
+        "tokens",
+        "S",
+        "E",
+        "large",
+        "12.5",
+    ]
+
+
+def test_balance_of_all_units(server: type[Recorder], capsys: pytest.CaptureFixture[str]) -> None:
+    grant = {"id": "g1", "source": "plan", "expires_at": None, "remaining": "3"}
+    balance = {
+        "unit": "spark",
+        "available": "3",
+        "settled": "3",
+        "reserved": "0",
+        "overage": "1",
+        "as_of": "T",
+        "grants": [grant],
+    }
+    server.answers["/v1/customers/acme/balance"] = (200, {"data": [balance]})
+    assert main(["balance", "acme"]) == 0
+    shown = capsys.readouterr().out
+    assert "3 spark available (3 settled, 0 reserved), 1 overage, as of T" in shown
+    assert "g1" in shown
+
+
+def test_invoice_as_text(server: type[Recorder], capsys: pytest.CaptureFixture[str]) -> None:
+    invoice = {
+        "number": None,
+        "customer": "acme",
+        "status": "draft",
+        "period": {"start": "2026-06-01T00:00:00Z", "end": "2026-07-01T00:00:00Z"},
+        "currency": "USD",
+        "total": "0.13",
+        "lines": [
+            {
+                "n": 1,
+                "description": "messages",
+                "quantity": "3",
+                "included": "2",
+                "unit_amount": "0.125",
+                "unit": "USD",
+                "amount": "0.13",
+            }
+        ],
+    }
+    server.answers["/v1/customers/acme/invoices/upcoming"] = (200, invoice)
+    assert main(["invoice", "upcoming", "acme"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Invoice (upcoming)   acme   2026-06-01 to 2026-07-01   draft"
+    assert lines[2].split() == ["1", "messages", "3", "2", "0.125", "USD", "0.13"]
+    assert lines[-1].split() == ["Total", "USD", "0.13"]
+
+
+def test_nobody_there_is_status_1(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("METERLINE_URL", raising=False)
+    monkeypatch.delenv("METERLINE_LOCAL_DIR", raising=False)
+    assert main(["balance", "acme"]) == 1
+    assert "where is the system?" in capsys.readouterr().err
+
+
+def test_the_local_stack_is_found_in_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "stack.json"
+    file.write_text(json.dumps({"url": "http://127.0.0.1:1", "admin_key": "k"}))
+    assert (
+        Client.from_environment({"METERLINE_LOCAL_DIR": str(tmp_path)}).url == "http://127.0.0.1:1"
+    )
+    file.write_text("{")
+    with pytest.raises(ClientError):
+        Client.from_environment({"METERLINE_LOCAL_DIR": str(tmp_path)})
+
+
+def test_tables_line_up_and_cannot_steer_a_terminal() -> None:
+    assert table(["a", "n"], [["long", "1"], ["x", "22"]]) == "a      n\nlong   1\nx     22"
+    assert printable("a\x1b[2Jb\u202e") == "a?[2Jb?"
