@@ -17,7 +17,6 @@ from shared.wire.common import (
     Slug,
     Time,
     WireModel,
-    time_text,
 )
 from shared.wire.customers import Timezone
 from shared.wire.prices import Unsupported
