@@ -49,6 +49,7 @@ def a_plan(**changes: object) -> Plan:
         "version": 1,
         "name": "Basic",
         "currency": "USD",
+        "period": "calendar",
         "fee_nanos": units(20),
         "allowances": (Allowance("messages", Decimal(10)),),
         "credits": (IncludedCredits("sparks", units(50), rollover_max_nanos=units(20)),),
