@@ -17,6 +17,7 @@ CATALOGUE = REPOSITORY / "local" / "demo_catalogue.yaml"
 CUSTOMER = "demo"
 CUSTOMER_NAME = "Demo customer"
 PORTAL_SECONDS = 86_400
+BALANCE = "/v1/customers/{key}/balance"
 
 Stack = dict[str, str]
 
@@ -43,12 +44,21 @@ def open_access(home: Home, aws: Aws, url: str) -> Stack:
         "url": url,
         **keys,
         "console_url": f"{url}/console",
-        "portal_url": _portal_url(admin, url, before.get("portal_url", "")),
+        "portal_url": _portal_url(admin, url, before),
         "aws_endpoint": aws.endpoint_url,
     }
     home.stack_json.write_text(json.dumps(stack, indent=2) + "\n")
     home.stack_json.chmod(0o600)
     return stack
+
+
+def is_open(stack: Stack, url: str) -> bool:
+    """Whether what the last `up` left still holds: address, keys and the portal's link."""
+    return (
+        stack.get("url") == url
+        and _accepts(url, stack["admin_key"], "/v1/customers?limit=1")
+        and _accepts(url, _portal_token(stack), path(BALANCE, key=CUSTOMER))
+    )
 
 
 def describe(stack: Stack) -> str:
@@ -78,10 +88,14 @@ def _accepts(url: str, token: str, target: str) -> bool:
     return True
 
 
-def _portal_url(admin: Client, url: str, before: str) -> str:
+def _portal_token(stack: Stack) -> str:
+    return stack.get("portal_url", "").partition("#token=")[2]
+
+
+def _portal_url(admin: Client, url: str, before: Stack) -> str:
     """A link that is signed in as the demo customer; the one from before while it still works."""
-    token = before.partition("#token=")[2]
-    if not _accepts(url, token, path("/v1/customers/{key}/balance", key=CUSTOMER)):
+    token = _portal_token(before)
+    if not _accepts(url, token, path(BALANCE, key=CUSTOMER)):
         session = {"customer": CUSTOMER, "ttl_seconds": PORTAL_SECONDS}
         token = admin.call("POST", "/v1/portal/sessions", body=session)["token"]
     return f"{url}/portal#token={token}"

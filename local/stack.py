@@ -13,7 +13,7 @@ from pathlib import Path
 import urllib3
 
 from local import processes
-from local.access import describe, open_access, read_stack
+from local.access import describe, is_open, open_access, read_stack
 from local.deploy import deploy, is_deployed
 from local.emulator import Emulator, LocalError, port_is_taken
 from local.home import REPOSITORY, Home
@@ -58,7 +58,10 @@ def up(home: Home, wanted_port: int | None) -> None:
         start_serving(home, port, emulator)
     url = f"http://127.0.0.1:{port}"
     wait_until_answering(home, url)
-    print(describe(open_access(home, emulator.aws(), url)))
+    stack = read_stack(home)
+    if not in_place or not is_open(stack, url):
+        stack = open_access(home, emulator.aws(), url)
+    print(describe(stack))
 
 
 def status(home: Home) -> bool:

@@ -1,12 +1,17 @@
 """`up` and `down`: what they promise to whoever types them."""
 
+import json
 import os
 import signal
 import socket
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import urllib3
 
+from cli.client import ApiError, Client
 from local import processes
 from local.deploy import outputs
 from local.emulator import Aws
@@ -45,6 +50,46 @@ def test_a_port_that_is_taken_is_named_with_the_way_out(local_stack: LocalStack)
     assert f"port {port} is taken" in refused.stderr
     assert "PORT=" in refused.stderr
     assert len(process_ids(local_stack)) == 2
+
+
+def test_an_event_reaches_usage_through_a_tumbling_window(
+    stack: dict[str, str], local_stack: LocalStack
+) -> None:
+    client = Client(stack["url"], stack["admin_key"])
+    event = {
+        "specversion": "1.0",
+        "id": uuid.uuid4().hex,
+        "source": "test",
+        "type": "chat.message",
+        "subject": f"window-{uuid.uuid4().hex}",
+        "data": {},
+    }
+    client.call("POST", "/v1/events", body=event)
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    query = {
+        "meter": "messages",
+        "customer": event["subject"],
+        "from": f"{hour:%Y-%m-%dT%H:%M:%SZ}",
+        "to": f"{hour + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}",
+        "window": "total",
+    }
+
+    def counted() -> bool:
+        try:
+            data = client.call("GET", "/v1/usage", query=query)["data"]
+        except ApiError as error:
+            if error.status != 404:  # The customer is made when its first event is counted.
+                raise
+            return False
+        return [row["value"] for row in data] == ["1"]
+
+    # The first event starts the function; later ones take a fraction of a second.
+    deadline = time.monotonic() + 30
+    while not counted():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    progress = [json.loads(file.read_text()) for file in local_stack.home.progress.glob("*.json")]
+    assert any(each["window"] for each in progress)
 
 
 def test_data_survive_down_and_up(stack: dict[str, str], local_stack: LocalStack) -> None:
