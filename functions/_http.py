@@ -4,7 +4,6 @@ import base64
 import binascii
 import json
 import logging
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -13,6 +12,7 @@ from urllib.parse import parse_qsl, unquote
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from functions._body import read_json
 from shared.domain.errors import (
     ConflictError,
     ForbiddenError,
@@ -24,10 +24,8 @@ from shared.domain.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from shared.wire import strict_json
 from shared.wire.common import TooLargeError, UnsupportedMediaTypeError, invalid
 
-MAX_BODY_BYTES = 2**20
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 
@@ -176,7 +174,9 @@ class Router:
                 # Left out it would mean every customer's: for a portal token there are no others.
                 request.require_customer(parameters.customer or "")
         if route.body is not None:
-            arguments["body"] = validate(route.body, read_json(request, route.content_types))
+            arguments["body"] = validate(
+                route.body, read_json(request.headers, request.body, route.content_types)
+            )
         result = route.call(request, runtime(), **arguments)
         if not isinstance(result, Answer):
             result = Answer(result, route.status, route.content_type)
@@ -271,41 +271,6 @@ def validate(model: Any, value: object) -> Any:
         return TypeAdapter(model).validate_python(value)
     except ValidationError as error:
         raise invalid(error, value) from None
-
-
-def read_json(request: Request, content_types: Sequence[str] = (JSON,)) -> strict_json.Json:
-    """The JSON document in the request's body, at most 1 MiB after inflating.
-
-    Raises: UnsupportedMediaTypeError, TooLargeError, MalformedError, InvalidError.
-    """
-    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = parameters.strip().lower().replace('"', "")
-    if media_type.strip().lower() not in content_types or charset not in ("", "charset=utf-8"):
-        raise UnsupportedMediaTypeError(f"Send {' or '.join(content_types)} in UTF-8.")
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity", "gzip"):
-        raise UnsupportedMediaTypeError("Send the body as it is or in gzip, encoded once.")
-    body = request.body
-    if len(body) <= MAX_BODY_BYTES and encoding == "gzip":
-        body = inflate(body)
-    if len(body) > MAX_BODY_BYTES:
-        raise TooLargeError(f"A body has at most {MAX_BODY_BYTES} bytes after inflating.")
-    return strict_json.loads(body)
-
-
-def inflate(compressed: bytes) -> bytes:
-    """What the gzip member holds, cut off one byte past the limit: a bomb is never inflated.
-
-    Raises: MalformedError.
-    """
-    stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-    try:
-        data = stream.decompress(compressed, MAX_BODY_BYTES + 1)
-    except zlib.error as error:
-        raise MalformedError("The body is not gzip.") from error
-    if len(data) <= MAX_BODY_BYTES and (not stream.eof or stream.unused_data):
-        raise MalformedError("The gzip body is cut short or has something after it.")
-    return data
 
 
 def problem(error: MeterlineError, instance: str, **members: Any) -> Answer:

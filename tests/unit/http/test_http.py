@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from functions._http import MAX_BODY_BYTES, Answer, Request, Router
+from functions._body import MAX_BODY_BYTES
+from functions._http import Answer, Request, Router
 from shared.domain.errors import ConflictError, NotFoundError, Problem
 from shared.wire.common import PageQuery, Quantity, WireModel
 from tests.unit.http.events import api_event, recorded
