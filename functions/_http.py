@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -268,9 +269,14 @@ def validate(model: Any, value: object) -> Any:
     try:
         if isinstance(model, type) and issubclass(model, BaseModel):
             return model.model_validate(value)
-        return TypeAdapter(model).validate_python(value)
+        return _adapter(model).validate_python(value)
     except ValidationError as error:
         raise invalid(error, value) from None
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation)
 
 
 def problem(error: MeterlineError, instance: str, **members: Any) -> Answer:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -15,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from shared.domain.events import UsageEvent, Value
+from shared.domain.events import UsageEvent, Value, canonical_json
 from shared.wire.common import (
     CustomerKey,
     Identifier,
@@ -32,6 +33,12 @@ MAX_EVENTS = 1000
 MAX_PROPERTIES = 50
 MAX_NAME_CHARACTERS = 64
 VALUE_BYTES_LIMIT = 4096  # a text value stays below it
+MAX_EXTENSIONS = 20
+MAX_EXTENSION_CHARACTERS = 256
+# As stored, where a character may take twelve bytes. The item, and a quarantined copy of it with
+# every quote escaped once more, have to stay below 400 KB.
+MAX_DATA_BYTES = 128 * 1024
+MAX_BYTES_PER_CHARACTER = 12
 
 # Card numbers as people write them: never ours to keep. Longer runs of digits are other things.
 _CARD_NUMBER = re.compile(
@@ -83,6 +90,16 @@ def property_value(value: object) -> Value:
     return Decimal(value) or Decimal(0)
 
 
+def storable(data: dict[str, Value]) -> dict[str, Value]:
+    """The data, unless its stored form is too large."""
+    texts = [text for pair in data.items() for text in pair if isinstance(text, str)]
+    # Few events come near, so that the exact size is seldom computed.
+    suspect = sum(map(len, texts)) > MAX_DATA_BYTES // MAX_BYTES_PER_CHARACTER
+    if suspect and len(canonical_json(data)) > MAX_DATA_BYTES:
+        raise refuse("data-too-large")
+    return data
+
+
 def has_card_number(text: str) -> bool:
     """Whether a payment card's number, of an issuer's form, stands in the text."""
     if len(text) < 14:
@@ -104,7 +121,12 @@ Property = Annotated[
     BeforeValidator(property_value),
     WithJsonSchema({"type": ["string", "number", "boolean", "null"]}),
 ]
-Data = Annotated[dict[str, Property], BeforeValidator(flat_data), Field(max_length=MAX_PROPERTIES)]
+Data = Annotated[
+    dict[str, Property],
+    BeforeValidator(flat_data),
+    Field(max_length=MAX_PROPERTIES),
+    AfterValidator(storable),
+]
 
 
 class Event(WireModel):
@@ -129,11 +151,17 @@ class Event(WireModel):
     def _check_extensions(cls, event: object) -> object:
         """Attributes of the sender's own: CloudEvents names, short scalar values."""
         if isinstance(event, dict):
-            for name in event.keys() - cls.model_fields.keys():
+            extensions = event.keys() - cls.model_fields.keys()
+            if len(extensions) > MAX_EXTENSIONS:
+                raise refuse("too-many-attributes")
+            for name in extensions:
                 value = event[name]
                 if not _EXTENSION_NAME.fullmatch(name):
                     raise refuse("attribute-name")
-                if not isinstance(value, str | bool | int) or len(str(value)) > 256:
+                if (
+                    not isinstance(value, str | bool | int)
+                    or len(str(value)) > MAX_EXTENSION_CHARACTERS
+                ):
                     raise refuse("attribute-value")
         return event
 

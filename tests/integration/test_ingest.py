@@ -102,6 +102,15 @@ def test_a_full_batch(send: Send, runtime: Runtime) -> None:
     assert send(batch) == (200, counts(0, 1000))
 
 
+def test_the_largest_events_fit(send: Send, runtime: Runtime) -> None:
+    """Every limit at once, in letters that take four bytes: the engine takes the item."""
+    wide = "\U0001f600"
+    names = dict.fromkeys(("id", "source", "type", "subject"), wide * 256)
+    extensions = {f"x{number}": wide * 256 for number in range(20)}
+    data = {f"p{number}": wide * 450 for number in range(24)}
+    assert send(event("", **{**names, **extensions, "data": data})) == (200, counts(1))
+
+
 def test_an_event_reads_back_as_it_was_sent(send: Send, runtime: Runtime) -> None:
     data = '{"n":0.10,"big":12345678901234567890.5,"t":"1.50","b":true,"z":null,"u":"\\u00e9"}'
     body = json.dumps(event("exact", traceparent="00-a", data=0)).replace(

@@ -30,6 +30,11 @@ def test_numbers_are_exact_and_attributes_of_the_senders_own_are_kept() -> None:
     assert read.extensions == {"traceparent": "00-a", "sampled": "true", "hops": "3"}
 
 
+def test_large_data_in_plain_letters_is_fine() -> None:
+    data = {f"p{i}": "x" * 2500 for i in range(50)}
+    assert Event.model_validate(event(data=data)).data == data
+
+
 def test_time_and_data_may_be_left_out() -> None:
     read = Event.model_validate(event(time=None))
     assert (read.time, read.data) == (None, {})
@@ -52,6 +57,11 @@ def test_time_and_data_may_be_left_out() -> None:
         ({"data": {"a": "\0"}}, Problem("/data/a", "control-character")),
         ({"data": {"a": "4111111111111111"}}, Problem("/data/a", "card-number")),
         ({"data": {"a": 4111111111111111}}, Problem("/data/a", "card-number")),
+        (
+            {"data": {f"p{i}": "é" * 2000 for i in range(11)}},
+            Problem("/data", "data-too-large"),
+        ),
+        ({f"x{i}": "1" for i in range(21)}, Problem("", "too-many-attributes")),
         ({"data_base64": "AA=="}, Problem("", "attribute-name")),
         ({"ext": {"a": 1}}, Problem("", "attribute-value")),
         ({"datacontenttype": "text/xml"}, Problem("/datacontenttype", "literal-error")),
