@@ -29,6 +29,8 @@ from shared.wire.common import TooLargeError, UnsupportedMediaTypeError, invalid
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
+# No key of ours is longer, and a longer one would not fit a storage key.
+MAX_SEGMENT_BYTES = 1024
 
 logger = logging.getLogger("meterline")
 
@@ -186,7 +188,7 @@ class Router:
     def _resolve(self, event: Mapping[str, Any]) -> tuple[Request, Route]:
         method = event["requestContext"]["http"]["method"]
         segments = [unquote(part) for part in event["rawPath"].strip("/").split("/")]
-        if any(part in (".", "..") or len(part) > 1024 for part in segments):
+        if any(part in (".", "..") or len(part.encode()) > MAX_SEGMENT_BYTES for part in segments):
             raise NotFoundError("No such path.")
         fitting = [(r, p) for r in self.routes if (p := r.match(segments)) is not None]
         # A literal segment goes before a parameter, whichever was entered first.
