@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.acknowledgements import acknowledge
 from infra.bundle import Bundle
-from infra.permissions import allow_local_partiql, table_statements
+from infra.permissions import allow_local_operations, table_statements
 from infra.stage import Stage
 from infra.tables import Tables
 
@@ -73,7 +73,7 @@ class AppFunction(lambda_.Function):
         for statement in table_statements(module, runtime.tables):
             role.add_to_policy(statement)
         if not runtime.stage.protected:
-            allow_local_partiql(role, module)
+            allow_local_operations(role, module)
         super().__init__(
             scope,
             id,

@@ -37,6 +37,11 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }
 
+LOCAL_OPERATIONS = {
+    "ingest": "dynamodb:BatchExecuteStatement",
+    "start_billing_run": "sqs:SendMessageBatch",
+}
+
 
 def table_statements(function: str, tables: Tables) -> list[iam.PolicyStatement]:
     """The policy statements that let `function` use the tables as declared above."""
@@ -56,15 +61,16 @@ def queue_statement(queue: sqs.Queue, *actions: str) -> iam.PolicyStatement:
     )
 
 
-def allow_local_partiql(role: iam.Role, function: str) -> None:
-    """What the local AWS asks of PartiQL: a permission for the API's operation, on no table.
+def allow_local_operations(role: iam.Role, function: str) -> None:
+    """What the local AWS asks for calls of several parts: a permission for the API's operation.
 
-    AWS authorizes each statement by its table instead, and has no such permission.
+    AWS authorizes each part by its own action instead, and has no such permissions.
     """
-    if not any("PartiQLInsert" in actions for actions in TABLE_ACCESS[function].values()):
+    operation = LOCAL_OPERATIONS.get(function)
+    if operation is None:
         return
-    statement = iam.PolicyStatement(actions=["dynamodb:BatchExecuteStatement"], resources=["*"])
-    policy = iam.Policy(role, "LocalPartiql", statements=[statement], roles=[role])
+    statement = iam.PolicyStatement(actions=[operation], resources=["*"])
+    policy = iam.Policy(role, "LocalOperations", statements=[statement], roles=[role])
     acknowledge(policy, "IAM5[Resource::*]", "Asked for by the local AWS, and only deployed there.")
     resource = policy.node.default_child
     assert isinstance(resource, iam.CfnPolicy)

@@ -59,8 +59,11 @@ NEEDS: dict[str, dict[str, set[str]]] = {
     },
 }
 LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
-# The local AWS authorizes PartiQL by operation and without a table; AWS has no such permission.
-LOCAL_ONLY = {("ApiIngestRole", "*"): {"dynamodb:BatchExecuteStatement"}}
+# The local AWS authorizes these by operation; AWS has no such permissions.
+LOCAL_ONLY = {
+    ("ApiIngestRole", "*"): {"dynamodb:BatchExecuteStatement"},
+    ("BillingRunStartBillingRunRole", "*"): {"sqs:SendMessageBatch"},
+}
 
 
 def as_list(value: Any) -> list[Any]:
