@@ -76,7 +76,7 @@ class Stack:
 
     def publish(self, *entries: Any) -> Catalogue:
         """Publishes meters, plans or units as the next versions, whatever they say."""
-        store = runtime().catalogue_service._store  # noqa: SLF001
+        store = runtime().catalogue_service._store
         for entry in entries:
             audit = PutAudit(datetime.now(UTC), "tests", "publish", entry.key)
             store.publish(store.head_version(), Publication("publish", None, entry), audit)

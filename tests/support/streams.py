@@ -79,8 +79,10 @@ class Pump:
 
     def run(self) -> None:
         """Delivers everything that the streams hold, and what follows from it."""
-        while any([consumer.step() is not Step.IDLE for consumer in self._consumers]):
-            pass
+        moved = True
+        while moved:
+            steps = [consumer.step() for consumer in self._consumers]
+            moved = any(step is not Step.IDLE for step in steps)
 
     def _consume(
         self, table: str, function: str, invoke: Callable[[Event], Any], **options: Any
