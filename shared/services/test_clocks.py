@@ -78,12 +78,13 @@ class TestClocks:
     def delete(self, clock_id: str) -> None:
         """Removes the clock with its customers.
 
-        Raises: NotFoundError; UnavailableError while the stream has not delivered every event.
+        Raises: NotFoundError; UnavailableError while the streams have not delivered everything.
         """
         self.get(clock_id)
         members = self.store.clock_members(clock_id)
-        # An event still in the stream would make its customer anew, off the clock.
+        # What is still in the streams would make the customer anew, off the clock.
         self._drain(members)
+        self._wait_for_journal(members)
         self.clocks.delete(clock_id, members)
 
     def advance(self, clock_id: str, to: datetime, out_of_time: Callable[[], bool]) -> TestClock:
