@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 
+from functions._metrics import count
 from functions._runtime import runtime
 from functions._streams import UnreadableRecordError, decode_image, shard_of
 from shared.adapters.dynamodb.barriers import SORT_KEY_PREFIX
@@ -15,10 +15,8 @@ from shared.domain.errors import MeterlineError
 from shared.services.aggregate import Outcome, StreamRecord
 
 logger = Logger()
-metrics = Metrics(namespace="Meterline")
 
 
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Applies a batch; answers with the first record to deliver again, if any, and the state.
 
@@ -56,11 +54,14 @@ def read_record(record: Mapping[str, Any]) -> StreamRecord:
 
 
 def _report(outcome: Outcome) -> None:
-    metrics.add_metric("EventsApplied", MetricUnit.Count, outcome.applied)
-    metrics.add_metric("RecordsQuarantined", MetricUnit.Count, outcome.quarantined)
-    metrics.add_metric("WriteConflicts", MetricUnit.Count, outcome.conflicts)
+    counters = {
+        "EventsApplied": outcome.applied,
+        "RecordsQuarantined": outcome.quarantined,
+        "WriteConflicts": outcome.conflicts,
+        "BatchesDelayed": int(outcome.error is not None),
+    }
+    count("aggregate", counters)
     if outcome.error is not None:
-        metrics.add_metric("BatchesDelayed", MetricUnit.Count, 1)
         logger.warning(
             "part of the batch is to be delivered again",
             extra={"from": outcome.failed_from, "error": outcome.error.detail},

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 
+from functions._metrics import count
 from functions._runtime import runtime
 from functions._streams import decode_image
 from shared.adapters.dynamodb.account_items import read_account
@@ -14,10 +14,8 @@ from shared.domain.errors import MeterlineError
 from shared.services.journal import AccountVersion, journal
 
 logger = Logger()
-metrics = Metrics(namespace="Meterline")
 
 
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Journals each version; answers with the first record to deliver again, if any."""
     written = 0
@@ -28,7 +26,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
             sequence = record["dynamodb"]["SequenceNumber"]
             logger.warning("journal delayed", extra={"from": sequence, "error": error.detail})
             return {"batchItemFailures": [{"itemIdentifier": sequence}]}
-    metrics.add_metric("LedgerEntriesJournaled", MetricUnit.Count, written)
+    count("react", {"LedgerEntriesJournaled": written})
     return {"batchItemFailures": []}
 
 

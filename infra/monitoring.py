@@ -14,11 +14,14 @@ from constructs import Construct
 PERIOD = Duration.minutes(5)
 
 
+RUNBOOK = "Runbook: docs/operations.md, "
+
+
 class Monitoring(Construct):
     """Alarms notify one topic; subscribe to it whoever is on duty.
 
     `stream_functions` are those that a stream drives, and `dead_letters` the queues in which
-    every message stands for work that was given up.
+    every message stands for work that was given up. Each alarm names its section of the runbook.
     """
 
     def __init__(
@@ -36,22 +39,39 @@ class Monitoring(Construct):
         for name, function in stream_functions.items():
             # Balances are meant to follow within seconds; ten minutes behind is an incident.
             age = function.metric("IteratorAge", statistic="Maximum", period=PERIOD)
-            self._alarm(f"{name}Behind", age, threshold=10 * 60 * 1000, periods=2)
+            self._alarm(
+                f"{name}Behind", age, "Usage is behind", threshold=10 * 60 * 1000, periods=2
+            )
         for name, queue in dead_letters.items():
             depth = queue.metric_approximate_number_of_messages_visible(period=PERIOD)
-            self._alarm(f"{name}DeadLetters", depth, threshold=1)
+            self._alarm(f"{name}DeadLetters", depth, "Work was given up")
         for name, function in functions.items():
-            self._alarm(f"{name}Errors", function.metric_errors(period=PERIOD), threshold=1)
-            self._alarm(f"{name}Throttles", function.metric_throttles(period=PERIOD), threshold=1)
+            errors = function.metric_errors(period=PERIOD)
+            self._alarm(f"{name}Errors", errors, "A function fails")
+            throttles = function.metric_throttles(period=PERIOD)
+            self._alarm(f"{name}Throttles", throttles, "A function is throttled")
         errors = http_api.metric_server_error(statistic="Sum", period=PERIOD)
-        self._alarm("ApiServerErrors", errors, threshold=1)
+        self._alarm("ApiServerErrors", errors, "The API answers 5xx")
+        quarantined = _counter("aggregate", "RecordsQuarantined")
+        self._alarm("RecordsQuarantined", quarantined, "A record is in quarantine")
+        delayed = _counter("aggregate", "BatchesDelayed")
+        self._alarm("BatchesDelayed", delayed, "Usage is behind", threshold=10, periods=2)
+        billing = _counter("bill_customer", "BillingDelayed")
+        self._alarm("BillingDelayed", billing, "Billing is delayed", periods=3)
 
     def _alarm(
-        self, id: str, metric: cloudwatch.Metric, *, threshold: int, periods: int = 1
+        self,
+        id: str,
+        metric: cloudwatch.IMetric,
+        section: str,
+        *,
+        threshold: int = 1,
+        periods: int = 1,
     ) -> None:
         alarm = cloudwatch.Alarm(
             self,
             id,
+            alarm_description=f"{RUNBOOK}«{section}».",
             metric=metric,
             threshold=threshold,
             evaluation_periods=periods,
@@ -59,3 +79,14 @@ class Monitoring(Construct):
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         alarm.add_alarm_action(actions.SnsAction(self.topic))
+
+
+def _counter(service: str, name: str) -> cloudwatch.Metric:
+    """A counter that the functions log; it exists, and costs, only once it counted something."""
+    return cloudwatch.Metric(
+        namespace="Meterline",
+        metric_name=name,
+        dimensions_map={"service": service},
+        statistic="Sum",
+        period=PERIOD,
+    )
