@@ -20,6 +20,9 @@ from infra.stage import Stage
 CODE_PACKAGES = ("functions", "shared", "web")
 LAMBDA_PYTHON = "3.13"
 LAMBDA_PLATFORM = "aarch64-manylinux_2_28"
+# The AWS services that functions call. botocore describes four hundred; the rest is dead weight at
+# every cold start.
+CALLED_SERVICES = frozenset({"dynamodb", "secretsmanager", "sqs"})
 NOT_DEPLOYED = shutil.ignore_patterns("__pycache__", "*.pyc", "*.md")
 
 
@@ -63,6 +66,7 @@ def _target_python(stage: Stage) -> str | None:
 
 def _layer_hash(lock: Path, stage: Stage, python: str | None) -> str:
     parts = [lock.read_text(), *_install_options(stage), str(python is not None)]
+    parts += sorted(CALLED_SERVICES)
     if not stage.protected:
         parts += [sys.version, sysconfig.get_platform()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -83,12 +87,20 @@ def _build_layer(lock: Path, layer: Path, stage: Stage, python: str | None) -> N
         command += [*_install_options(stage), "--requirements", str(lock)]
         subprocess.run(command, check=True)
         shutil.rmtree(target / "bin", ignore_errors=True)
+        _prune_services(target / "botocore" / "data")
         _compile(target, python)
         try:
             target.parent.rename(layer)
         except OSError:
             if not layer.exists():  # Else another synthesis came first with the same content.
                 raise
+
+
+def _prune_services(descriptions: Path) -> None:
+    """Leaves the descriptions of the services that are called, and what is common to all."""
+    for entry in descriptions.iterdir():
+        if entry.is_dir() and entry.name not in CALLED_SERVICES:
+            shutil.rmtree(entry)
 
 
 def _build_code(repository: Path, target: Path, python: str | None) -> Path:

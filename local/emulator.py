@@ -120,6 +120,8 @@ class Emulator:
             "TMPDIR": str(self.home / "tmp"),
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
+            # Functions stay warm while somebody tries things out: a start costs seconds here.
+            "LAMBDA_WARM_TTL_SECONDS": "3600",
             "LOG_LEVEL": "WARNING",
         }
 

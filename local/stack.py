@@ -1,6 +1,7 @@
 """`up`, `down` and `status`: the whole system on one machine."""
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -14,8 +15,8 @@ import urllib3
 
 from local import processes
 from local.access import describe, is_open, open_access, read_stack
-from local.deploy import deploy, is_deployed
-from local.emulator import Emulator, LocalError, port_is_taken
+from local.deploy import deploy, is_deployed, outputs
+from local.emulator import Aws, Emulator, LocalError, port_is_taken
 from local.home import REPOSITORY, Home
 
 DEFAULT_PORT = 8787
@@ -61,6 +62,7 @@ def up(home: Home, wanted_port: int | None) -> None:
     stack = read_stack(home)
     if not in_place or not is_open(stack, url):
         stack = open_access(home, emulator.aws(), url)
+        warm(emulator.aws(), url)
     print(describe(stack))
 
 
@@ -126,6 +128,17 @@ def wait_until_answering(home: Home, url: str) -> None:
             )
         return
     raise LocalError(f"the system does not answer: see {serve_log(home)}")
+
+
+def warm(aws: Aws, url: str) -> None:
+    """Starts the functions that have not run yet, so that the first event does not wait for it."""
+    urllib3.request("POST", f"{url}/v1/events", json={}, retries=False, timeout=60)
+    urllib3.request("GET", f"{url}/v1/test-clocks/none", retries=False, timeout=60)
+    functions = outputs(aws)
+    client = aws.client("lambda")
+    for name in ("Aggregate", "React", "BillCustomer"):
+        nothing = json.dumps({"Records": []})
+        client.invoke(FunctionName=functions[f"{name}FunctionName"], Payload=nothing)
 
 
 def serve_log(home: Home) -> Path:
