@@ -79,7 +79,8 @@ class Play:
         )
         for number, week in enumerate(scenario.weeks):
             joining = [c for c in scenario.customers if c.joins_stage == number]
-            self._timed(f"{len(joining)} sign up", self.driver.sign_up, self._clock, joining)
+            if joining:
+                self._timed(f"{len(joining)} sign up", self.driver.sign_up, self._clock, joining)
             self._play(week)
         self._settle(scenario.weeks[-1].clock)
         self._check("the open month", comparison.month)

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
 
 from cli.client import Client, path
 from cli.text import invoice_text, table
 from local.demo.arithmetic import ZERO
-from local.demo.compare import credits_moved, decimal_text
+from local.demo.compare import decimal_text
 from local.demo.drive import Counts
 from local.demo.tally import CREDIT, Account, Tally
 
@@ -58,20 +57,17 @@ def show_money(tally: Tally) -> None:
 def show_ledger(client: Client, customer: str) -> None:
     """The first and last lines of a customer's ledger, in the credit unit."""
     where = path("/v1/customers/{customer}/ledger", customer=customer)
-    entries = list(client.pages(where, {"limit": "1000"}))
-    print(f"\nLedger of {customer}, in sparks: {len(entries)} entries")
-    rows = [_ledger_row(entry) for entry in entries]
+    entries = list(client.pages(where, {"unit": CREDIT, "limit": "1000"}))
+    print(f"\nLedger of {customer}: {len(entries)} entries that moved sparks")
+    rows = [
+        [str(e["version"]), e["at"][:19], e["kind"], e["amount"], e["balance_after"]]
+        for e in entries
+    ]
     hidden = len(rows) - LEDGER_HEAD - LEDGER_TAIL
     if hidden > 0:
         gap = ["...", f"{hidden} more", "", "", ""]
         rows = [*rows[:LEDGER_HEAD], gap, *rows[-LEDGER_TAIL:]]
     print(table(["version", "at", "cause", "change", "balance after"], rows))
-
-
-def _ledger_row(entry: Mapping[str, Any]) -> list[str]:
-    change = decimal_text(credits_moved(entry))
-    after = entry["balance_after"].get(CREDIT, "0")
-    return [str(entry["version"]), entry["at"][:19], entry["kind"], change, after]
 
 
 def show_invoice(client: Client, account: Account) -> str:

@@ -19,6 +19,7 @@ SAME_BATCH_SHARE = 1 / 3
 LATER_STAGE_SHARE = 1 / 6
 AFTER_CLOSE_SHARE = 1 / 12
 BATCH_EVENTS = 200
+BUSY_HOURS = 6  # of a customer in a week
 HELD_BACK_SHARE = 0.05  # of a week's events are sent only in the week after
 SHUFFLED_SHARE = 0.15  # of a week's events leave their place in the order of time
 GRACE = timedelta(hours=1)
@@ -183,14 +184,20 @@ class _Generator:
         """Events with times in [start, end), in order of time."""
         customers = [c for c in self.customers if c.joins_at <= start]
         weights = [1 / (self.customers.index(c) + 4) for c in customers]
-        span = int((end - start).total_seconds() * 1000)
-        offsets = sorted(self.rng.randrange(span) for _ in range(count))
-        return [
-            self._event(customer.key, start + timedelta(milliseconds=offset))
-            for customer, offset in zip(
-                self.rng.choices(customers, weights, k=count), offsets, strict=True
-            )
-        ]
+        busy = {c.key: self._busy_hours(start, end) for c in customers}
+        chosen = self.rng.choices(customers, weights, k=count)
+        times = [(self._time(busy[c.key], start, end), c.key) for c in chosen]
+        return [self._event(customer, at) for at, customer in sorted(times)]
+
+    def _busy_hours(self, start: datetime, end: datetime) -> list[datetime]:
+        """People use an app in sessions: these are the hours in which a customer does."""
+        span = int((end - start).total_seconds())
+        moments = (start + timedelta(seconds=self.rng.randrange(span)) for _ in range(BUSY_HOURS))
+        return [moment.replace(minute=0, second=0, microsecond=0) for moment in moments]
+
+    def _time(self, busy: Sequence[datetime], start: datetime, end: datetime) -> datetime:
+        moment = self.rng.choice(busy) + timedelta(milliseconds=self.rng.randrange(3_600_000))
+        return min(max(moment, start), end - timedelta(milliseconds=1))
 
     def _event(self, customer: str, at: datetime) -> Event:
         self.made += 1
