@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
+
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 GrantSource = Literal["purchase", "promotion", "reward", "plan"]
 
@@ -50,13 +52,11 @@ def draw_order(grant: Grant) -> tuple[object, ...]:
     Priority (low first), restricted to meters before general, soonest expiry (none last),
     cost-free before paid, effective date, creation, id.
     """
-    expiry = (grant.expires_at is None, grant.expires_at or grant.created_at)
-    paid = bool(grant.cost_basis)
     return (
         grant.priority,
         not grant.meters,
-        expiry,
-        paid,
+        grant.expires_at or NEVER,
+        bool(grant.cost_basis),
         grant.effective_at,
         grant.created_at,
         grant.id,

@@ -14,9 +14,7 @@ from local.streams.shard import DynamoDbShard, wire_format
 from shared.adapters.dynamodb.usage_events import to_item
 from shared.domain.events import UsageEvent
 
-ACCOUNTS = (
-    '{"eventName": ["INSERT", "MODIFY"], "dynamodb": {"Keys": {"sk": {"S": ["ACCOUNT"]}}}}'
-)
+ACCOUNTS = '{"eventName": ["INSERT", "MODIFY"], "dynamodb": {"Keys": {"sk": {"S": ["ACCOUNT"]}}}}'
 INSERTS = '{"eventName": ["INSERT"]}'
 
 

@@ -120,13 +120,11 @@ def test_every_nano_is_accounted_for(records: list[Record], close_at: int | None
             used[meter] = used.get(meter, 0) + int(total.covered * 10**9)
     assert counted == sum(len(record.measurements) for record in records)
     if close_at is None:  # Nothing was broken yet.
-        for unit in used:
+        for unit, drawn in used.items():
             # What rolled over was granted before, and only moved.
             given_ = sum(g.amount for g in books.grants.values() if g.unit == unit)
-            moved = sum(
-                g.amount for g in books.grants.values() if g.unit == unit and "-r-" in g.id
-            )
-            assert given_ - moved - used[unit] == books.account.remaining(unit)
+            moved = sum(g.amount for g in books.grants.values() if g.unit == unit and "-r-" in g.id)
+            assert given_ - moved - drawn == books.account.remaining(unit)
     for unit, left in books.account.grants.items():
         for grant, nanos in left.items():
             assert 0 < nanos <= books.grants[grant].amount
@@ -156,11 +154,11 @@ def test_two_shards_count_everything_once_in_any_order(
 
 def test_a_spent_grant_does_not_raise_what_rolls_over() -> None:
     """The cap of a grant with nothing left counts neither in one batch nor in two."""
-    credits = (
+    included = (
         IncludedCredits("sparks", units(1), rollover_max_nanos=units(9)),
         IncludedCredits("sparks", units(5), rollover_max_nanos=units(2)),
     )
-    catalogue = a_catalogue(a_plan(credits=credits))
+    catalogue = a_catalogue(a_plan(credits=included))
     first = usage("acme", 1, MARCH + HOUR, {"gb": Decimal(2)}, type="disk")
     next_month = usage("acme", 2, APRIL, {"gb": Decimal(0)}, type="disk")
     records = [a_record(first, 1, catalogue), a_record(next_month, 2, catalogue)]

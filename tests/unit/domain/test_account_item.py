@@ -1,0 +1,20 @@
+"""The stored account: exact both ways, and small enough for a write unit."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.adapters.dynamodb.account_items import account_item, read_account
+from tests.support.builders import MARCH
+from tests.support.large_account import LARGE, large_account
+from tests.support.sizes import item_bytes
+
+
+@pytest.mark.parametrize(("phases", "limit"), [(1, 1024), (3, 2048)])
+def test_a_busy_account_costs_few_write_units(phases: int, limit: int) -> None:
+    assert item_bytes(account_item(large_account(phases=phases))) <= limit
+
+
+def test_an_account_comes_back_as_it_was_stored() -> None:
+    account = replace(large_account(phases=3), late={20: (LARGE, LARGE)}, quarantine_until=MARCH)
+    assert read_account(account_item(account)) == account
