@@ -1,0 +1,118 @@
+"""Changing plans: fees by the second, allowances afresh, nothing taken back, nothing backdated."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from shared.domain.catalogue import METERING_ONLY, Catalogue, Plan
+from shared.domain.errors import ConflictError
+from shared.domain.subscriptions import (
+    PlanChange,
+    change_now,
+    default_moment,
+    fee_invoice,
+    schedule_change,
+)
+from tests.support.books import Books, a_record
+from tests.support.builders import APRIL, DAY, HOUR, MARCH, MAY, a_catalogue, a_plan, units, usage
+
+MIDDLE = MARCH + timedelta(days=15, hours=12)
+BASIC = a_plan()
+DEAR = a_plan(key="dear", name="Dear", fee_nanos=units(50), default=False)
+CATALOGUE = a_catalogue(BASIC, DEAR)
+
+
+def change(books: Books, wanted: Plan, now: datetime, current: Plan = BASIC) -> PlanChange:
+    return change_now(
+        books.account,
+        books.subscription,
+        current=current,
+        wanted=wanted,
+        grants=books.grants,
+        now=now,
+    )
+
+
+def test_an_upgrade_takes_effect_at_once_and_a_downgrade_at_the_periods_end() -> None:
+    assert default_moment(BASIC, DEAR) == "now"
+    assert default_moment(DEAR, BASIC) == "period_end"
+    books = Books.open(CATALOGUE, MARCH)
+    terms = schedule_change(books.subscription, DEAR)
+    assert (terms.next_plan, terms.next_plan_version) == ("dear", 1)
+
+
+def test_half_a_period_later_half_of_both_fees_is_settled() -> None:
+    changed = change(Books.open(CATALOGUE, MARCH), DEAR, MIDDLE)
+    assert [(fee.kind, fee.nanos) for fee in changed.fees] == [
+        ("proration", -units(10)),
+        ("fee", units(25)),
+    ]
+    account = changed.opening.account
+    first, second = account.phases
+    assert (first.end, second.start, second.end) == (MIDDLE, MIDDLE, APRIL)
+    assert (first.period, second.period) == (1, 1)
+    invoice = fee_invoice(account, "change", changed.fees)
+    assert invoice is not None
+    assert (invoice.total, invoice.start) == (units(15), MIDDLE)
+    assert fee_invoice(account, "change", ()) is None
+
+
+def test_the_new_phase_is_given_its_share_and_the_old_one_keeps_what_it_had() -> None:
+    books = Books.open(CATALOGUE, MARCH)
+    used = usage("acme", 1, MARCH + DAY)
+    books.apply([a_record(used, 1, CATALOGUE)])
+    opening = change(books, DEAR, MIDDLE).opening
+    assert opening.account.grants["meter:messages"] == {"p1-a0": units(9), "p2-a0": units(5)}
+    assert opening.account.grants["sparks"] == {"p1-c0": units(50), "p2-c0": units(25)}
+    assert opening.account.version == books.account.version + 1
+
+
+def test_tiers_start_afresh_and_each_phase_takes_the_usage_of_its_own_time() -> None:
+    books = Books.open(CATALOGUE, MARCH)
+    opening = change(books, DEAR, MIDDLE).opening
+    books.account, books.subscription = opening.account, opening.subscription
+    books.grants |= {grant.id: grant for grant in opening.grants}
+    events = [usage("acme", 1, MIDDLE), usage("acme", 2, MIDDLE - timedelta(microseconds=1))]
+    books.apply(a_record(event, n, CATALOGUE) for n, event in enumerate(events, 1))
+    assert [phase.totals[1].amount for phase in books.account.phases] == [units("1.07")] * 2
+
+
+def test_another_rhythm_starts_a_period_of_its_own() -> None:
+    yearly = a_plan(key="yearly", interval="year", period="anniversary", fee_nanos=units(120))
+    changed = change(Books.open(CATALOGUE, MARCH), yearly, MIDDLE)
+    phase = changed.opening.account.current
+    assert (phase.period, phase.start, phase.end) == (2, MIDDLE, MIDDLE.replace(year=2027))
+    assert changed.opening.subscription.anchor == MIDDLE
+    assert [fee.nanos for fee in changed.fees] == [-units(10), units(120)]
+
+
+def test_a_lower_fee_or_another_currency_is_refused_at_once() -> None:
+    books = Books.open(a_catalogue(DEAR, BASIC), MARCH)
+    books.account = replace(books.account, phases=(replace(books.account.current, plan="dear"),))
+    with pytest.raises(ConflictError):
+        change(books, BASIC, MIDDLE, current=DEAR)
+    with pytest.raises(ConflictError):
+        change(books, a_plan(key="euro", currency="EUR", fee_nanos=units(90)), MIDDLE)
+
+
+def test_metering_alone_has_no_currency_and_no_fee_to_settle() -> None:
+    books = Books.open(Catalogue(), MARCH)
+    euro = a_plan(key="euro", currency="EUR", rates=())
+    changed = change(books, euro, MIDDLE, current=METERING_ONLY)
+    assert [fee.nanos for fee in changed.fees] == [units(10)]
+    assert changed.opening.account.current.period == 2
+
+
+def test_usage_ahead_of_the_clock_may_have_opened_the_next_period_already() -> None:
+    books = Books.open(CATALOGUE, MARCH)
+    books.open_next()
+    changed = change(books, DEAR, APRIL - timedelta(minutes=1))
+    [march, empty, dear] = changed.opening.account.phases
+    assert (march.end, empty.start, empty.end) == (APRIL, APRIL, APRIL)
+    assert (dear.start, dear.end) == (APRIL, MAY)
+    books.account = changed.opening.account
+    books.grants |= {grant.id: grant for grant in changed.opening.grants}
+    books.apply([a_record(usage("acme", 1, APRIL + HOUR), 1, CATALOGUE)])
+    assert books.account.current.totals[2].value == Decimal(1)
