@@ -24,7 +24,9 @@ export async function customerSections(read, customer, shown, show) {
 
 function cards(subscription, balances, upcoming) {
   const period = `${day(subscription.period.start)} to ${day(subscription.period.end)}`;
-  const held = balances.filter((balance) => !balance.unit.startsWith("meter:"));
+  const held = balances.filter(
+    ({ unit, grants }) => !unit.startsWith("meter:") && (unit !== upcoming.currency || grants.length),
+  );
   return [
     card("Plan", subscription.plan, period),
     ...held.map((balance) =>

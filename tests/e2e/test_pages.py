@@ -1,0 +1,114 @@
+"""The console and the portal in a real browser, on the deployed stack."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import urllib3
+from playwright.sync_api import Browser, Page, expect
+
+from cli.client import Client
+from tests.support.browser import browser as launched_browser
+
+EVENTS = 7
+VISIBLE_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched_browser() as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that fails the test when the browser blocks or throws anything."""
+    context = browser.new_context()
+    opened = context.new_page()
+    complaints: list[str] = []
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def customer(stack: dict[str, str]) -> str:
+    """A customer with some messages, whose name would be dangerous as HTML."""
+    key = f"pages-{uuid.uuid4().hex[:8]}"
+    admin = Client(stack["url"], stack["admin_key"])
+    admin.call("PUT", f"/v1/customers/{key}", body={"name": "<img src=x onerror=alert(1)>"})
+    send_messages(stack, key, 0, EVENTS)
+    return key
+
+
+def send_messages(stack: dict[str, str], customer: str, first: int, count: int) -> None:
+    events = [
+        {
+            "specversion": "1.0",
+            "id": f"m{n}",
+            "source": "pages",
+            "type": "chat.message",
+            "subject": customer,
+            "data": {},
+        }
+        for n in range(first, first + count)
+    ]
+    Client(stack["url"], stack["ingest_key"]).call("POST", "/v1/events", body=events)
+
+
+def portal_link(stack: dict[str, str], customer: str) -> str:
+    session = {"customer": customer, "ttl_seconds": 600}
+    admin = Client(stack["url"], stack["admin_key"])
+    token = admin.call("POST", "/v1/portal/sessions", body=session)["token"]
+    return f"{stack['url']}/portal#token={token}"
+
+
+def test_the_portal_shows_usage_balance_and_upcoming_invoice_live(
+    page: Page, stack: dict[str, str], customer: str
+) -> None:
+    page.goto(portal_link(stack, customer))
+    expect(page.locator("#title")).to_have_text(customer)
+    usage = page.locator("section", has=page.get_by_role("heading", name="Usage this period"))
+    row = usage.locator("tr", has_text="messages")
+    expect(row.locator("td").nth(1)).to_have_text(str(EVENTS), timeout=VISIBLE_MS)
+    expect(page.locator(".card", has_text="spark available").locator("strong")).not_to_be_empty()
+    expect(page.locator(".card", has_text="Upcoming invoice").locator("strong")).to_have_text(
+        "0.00 USD"
+    )
+    assert "token" not in page.url
+    send_messages(stack, customer, EVENTS, 2)
+    expect(row.locator("td").nth(1)).to_have_text(str(EVENTS + 2), timeout=VISIBLE_MS)
+
+
+def test_the_console_asks_for_a_key_once_and_shows_everyone(
+    page: Page, stack: dict[str, str], customer: str
+) -> None:
+    page.goto(stack["console_url"])
+    page.locator("input").fill(stack["read_key"])
+    page.get_by_role("button", name="Open").click()
+    meters = page.locator("section", has=page.get_by_role("heading", name="Usage, all customers"))
+    expect(meters.locator("tr", has_text="chat.message").locator("td").nth(3)).not_to_have_text(
+        "0", timeout=VISIBLE_MS
+    )
+    expect(page.locator("tr", has_text=customer)).to_contain_text("<img src=x onerror=alert(1)>")
+    page.get_by_role("button", name=customer).click()
+    expect(page.get_by_role("heading", name="Upcoming invoice")).to_be_visible(timeout=VISIBLE_MS)
+    page.reload()
+    expect(meters).to_be_visible(timeout=VISIBLE_MS)
+
+
+@pytest.mark.parametrize("path", ["/console", "/portal", "/web/page.js", "/web/page.css"])
+def test_pages_run_nothing_inline_and_are_never_framed(stack: dict[str, str], path: str) -> None:
+    answer = urllib3.request("GET", stack["url"] + path)
+    policy = answer.headers["Content-Security-Policy"]
+    assert answer.status == 200
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("path", ["/web/console.html", "/web/none.js", "/web/%2e%2e%2fcdk.json"])
+def test_only_the_pages_own_files_are_served(stack: dict[str, str], path: str) -> None:
+    assert urllib3.request("GET", stack["url"] + path).status == 404
