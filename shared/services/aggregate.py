@@ -6,7 +6,7 @@ cut differently, or stopped between any two writes: the totals come out the same
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.domain.accounts import Account, ClosedPhase
@@ -74,7 +74,7 @@ class _State:
     terms: Terms
     hours: Mapping[HourKey, UsageHour]
     records: list[Record]
-    rejected: list[tuple[StreamRecord, MeterlineError]] = field(default_factory=list)
+    rejected: list[tuple[StreamRecord, MeterlineError]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +124,11 @@ class Aggregator:
     ) -> bool:
         """One attempt; False asks for another, after a customer was made or records set aside."""
         catalogue = self._catalogue(records)
-        account = self.store.account(customer)
-        if account is None:
+        state = self._read(shard, customer, records, catalogue)
+        if state is None:
             return not self._create(customer, records, catalogue)
-        state = self._state(shard, account, records, catalogue)
         now_seconds = int(self.clock.now().timestamp())
-        fold = Fold(shard, now_seconds, account, state.terms)
+        fold = Fold(shard, now_seconds, state.account, state.terms)
         fold.run(state.records)
         by_key = {record.key: record for record in records}
         state.rejected += [(by_key[r.event.key], error) for r, error in fold.rejected]
@@ -161,37 +160,33 @@ class Aggregator:
         self.store.commit(creation(self.store, catalogue, profile, started_at, self.grace))
         return True
 
-    def _state(
-        self,
-        shard: str,
-        account: Account,
-        records: Sequence[StreamRecord],
-        catalogue: Catalogue,
-    ) -> _State:
-        """Everything the customer's records need, read consistently, less what is set aside."""
-        customer = account.customer
-        if account.quarantine_until and self.clock.now() < account.quarantine_until:
-            aside = self.store.quarantined(customer, [r.key for r in records])
-            records = [r for r in records if r.key not in aside]
-        readable: list[Record] = []
-        rejected: list[tuple[StreamRecord, MeterlineError]] = []
-        for record in records:
-            try:
-                readable.append(_measured(record, catalogue))
-            except MeterlineError as error:
-                if not account.checkpoints.applied(shard, record.sequence):
-                    rejected.append((record, error))
-        subscription = self.store.subscription(customer)
+    def _read(
+        self, shard: str, customer: str, records: Sequence[StreamRecord], catalogue: Catalogue
+    ) -> _State | None:
+        """Everything the customer's records need, read consistently, less what is set aside.
+
+        None if the customer is not known yet.
+        """
+        readable, unreadable = _measured(records, catalogue)
+        footing = self.store.footing(customer, hours_touched(readable))
+        account, subscription = footing.account, footing.subscription
+        if account is None:
+            return None
         if subscription is None:
             raise UnavailableError("the account has no subscription")
-        held = [grant for left in account.grants.values() for grant in left]
+        if account.quarantine_until and self.clock.now() < account.quarantine_until:
+            aside = self.store.quarantined(customer, [r.key for r in records])
+            readable = [r for r in readable if r.event.key not in aside]
+            unreadable = [(r, error) for r, error in unreadable if r.key not in aside]
+        applied = account.checkpoints.applied
+        rejected = [(r, error) for r, error in unreadable if not applied(shard, r.sequence)]
         closed: Sequence[ClosedPhase] = ()
         if any(needs_closed_phases(account, r.event.occurred_at) for r in readable):
             closed = self.store.closed_phases(customer, CLOSED_PHASES_READ)
+        held = [grant for left in account.grants.values() for grant in left]
         grants = self.store.grants(customer, held)
         terms = Terms(catalogue, subscription, grants, tuple(closed))
-        hours = self.store.usage_hours(hours_touched(readable))
-        return _State(account, terms, hours, readable, rejected)
+        return _State(account, terms, footing.hours, readable, rejected)
 
     def _changes(self, step: Step, terms: Terms) -> list[Change]:
         """One step's commit: a lone account write, or a transaction around it."""
@@ -235,14 +230,24 @@ def _not_applied(shard: str, record: StreamRecord, state: _State) -> tuple[str, 
                 hour = state.hours.get(key, UsageHour(key))
                 if not hour.checkpoints.applied(shard, record.sequence):
                     missing.append(f"usage:{key.meter}")
-    return tuple(missing)
+    return tuple(sorted(missing))
 
 
-def _measured(record: StreamRecord, catalogue: Catalogue) -> Record:
-    """The record with what its meters read.
+def _measured(
+    records: Sequence[StreamRecord], catalogue: Catalogue
+) -> tuple[list[Record], list[tuple[StreamRecord, MeterlineError]]]:
+    """The records with what their meters read, and those that cannot be what ingest stored."""
+    readable: list[Record] = []
+    unreadable: list[tuple[StreamRecord, MeterlineError]] = []
+    for record in records:
+        try:
+            readable.append(_measure(record, catalogue))
+        except MeterlineError as error:
+            unreadable.append((record, error))
+    return readable, unreadable
 
-    Raises: MeterlineError for one that cannot be what ingest stored.
-    """
+
+def _measure(record: StreamRecord, catalogue: Catalogue) -> Record:
     event = record.event
     if event is None:
         raise record.error or RatingError("the record is no event")

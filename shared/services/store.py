@@ -46,6 +46,15 @@ class QuarantinedRecord:
     record: str
 
 
+@dataclass(frozen=True, slots=True)
+class Footing:
+    """What a batch of a customer's usage starts from; account and terms None if it is unknown."""
+
+    account: Account | None
+    subscription: Subscription | None
+    hours: Mapping[HourKey, UsageHour]
+
+
 class BillingStore(Protocol):
     """The billing table. Reads are consistent; a commit is all or nothing."""
 
@@ -76,8 +85,8 @@ class BillingStore(Protocol):
     def quarantine(self, limit: int, cursor: str | None) -> Page[QuarantinedRecord]:
         """All quarantined records, newest first."""
 
-    def usage_hours(self, keys: Iterable[HourKey]) -> Mapping[HourKey, UsageHour]:
-        """The stored items among these keys."""
+    def footing(self, customer: str, hours: Iterable[HourKey]) -> Footing:
+        """The account, its terms and those of these hours that are stored, read in one go."""
 
     def usage_between(
         self, meter: str, customer: str, start: datetime, end: datetime

@@ -45,7 +45,7 @@ from shared.domain.events import utc_text, utc_time
 from shared.domain.ledger import LedgerEntry
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services.changes import Change
-from shared.services.store import Page, QuarantinedRecord, StoredAnswer
+from shared.services.store import Footing, Page, QuarantinedRecord, StoredAnswer
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -95,9 +95,17 @@ class DynamoBillingStore:
         items, after = self._list_kind(QUARANTINE_KIND, limit, cursor, newest_first=True)
         return Page(tuple(map(read_quarantine, items)), after)
 
-    def usage_hours(self, keys: Iterable[HourKey]) -> Mapping[HourKey, UsageHour]:
-        items = self._batch_get([hour_keys(key) for key in keys])
-        return {hour.key: hour for hour in map(read_usage_hour, items)}
+    def footing(self, customer: str, hours: Iterable[HourKey]) -> Footing:
+        partition = customer_partition(customer)
+        account, terms = (partition, ACCOUNT_SORT_KEY), (partition, SUBSCRIPTION_SORT_KEY)
+        places = [(key["pk"], key["sk"]) for key in map(hour_keys, hours)]
+        found = batch_get(self._client, self._table, [account, terms, *places])
+        stored = (read_usage_hour(found[place]) for place in places if place in found)
+        return Footing(
+            account=read_account(found[account]) if account in found else None,
+            subscription=read_subscription(found[terms]) if terms in found else None,
+            hours={hour.key: hour for hour in stored},
+        )
 
     def usage_between(
         self, meter: str, customer: str, start: datetime, end: datetime
