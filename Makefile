@@ -75,8 +75,13 @@ $(BIN)/uv:
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
+# The command is not installed as a package: the local AWS runs functions on this environment, and
+# they must not find the repository's code there beside the deployed one.
 $(VENV)/.synced: requirements/dev.lock | $(BIN)/uv
 	@$(BIN)/uv pip sync --quiet --require-hashes requirements/dev.lock
+	@printf '%s\n' '#!$(CURDIR)/$(BIN)/python' 'import sys' 'sys.path.insert(0, "$(CURDIR)")' \
+		'from cli.__main__ import main' 'sys.exit(main())' > $(BIN)/meterline
+	@chmod +x $(BIN)/meterline
 	@touch $@
 
 node_modules/.installed: package-lock.json $(VENV)/.synced
