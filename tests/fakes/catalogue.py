@@ -1,0 +1,41 @@
+"""The catalogue in memory."""
+
+from collections.abc import Callable
+
+from shared.domain.catalogue import Catalogue, CreditUnit, Meter, Plan
+from shared.domain.errors import VersionConflictError
+from shared.domain.publishing import Publication
+from shared.services.changes import PutAudit
+
+
+class MemoryCatalogueStore:
+    """See CatalogueStore; `overtake` runs once, before the next publication."""
+
+    def __init__(self) -> None:
+        self.catalogue = Catalogue()
+        self.audits: list[PutAudit] = []
+        self.overtake: Callable[[], object] | None = None
+
+    def head_version(self) -> int:
+        return self.catalogue.version
+
+    def load(self) -> Catalogue:
+        return self.catalogue
+
+    def publish(self, read_version: int, publication: Publication, audit: PutAudit) -> None:
+        if self.overtake:
+            overtake, self.overtake = self.overtake, None
+            overtake()
+        if read_version != self.catalogue.version:
+            raise VersionConflictError
+        self.audits.append(audit)
+        entry, old = publication.after, self.catalogue
+        meters, plans, units = dict(old.meters), dict(old.plans), dict(old.units)
+        match entry:
+            case Meter():
+                meters[entry.key] = entry
+            case Plan():
+                plans[entry.key] = (*plans.get(entry.key, ()), entry)
+            case CreditUnit():
+                units[entry.key] = entry
+        self.catalogue = Catalogue(old.version + 1, meters, plans, units)
