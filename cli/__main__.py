@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from cli import balance, catalog, invoice, keys, send, usage
-from cli.client import ApiError, ClientError
+from cli.client import ClientError
 
 # Each module registers its own commands.
 MODULES = (catalog, send, usage, balance, invoice, keys)
@@ -25,9 +25,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         status: int = parsed.run(parsed)
-    except ApiError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except (ClientError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
