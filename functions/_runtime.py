@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from shared.services.billing_run import BillingRun
     from shared.services.catalogue import CatalogueService
     from shared.services.cursors import Cursors
-    from shared.services.event_list import EventList
+    from shared.services.event_list import EventIndex, EventList
     from shared.services.ingest import Ingest
     from shared.services.portal_tokens import PortalTokens
+    from shared.services.redrive import Redrive
     from shared.services.standing import Books
     from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
     from shared.services.test_clocks import TestClocks
@@ -192,14 +193,24 @@ class Runtime:
         return PortalTokens(self.secret_keys.key("portal-tokens"), self.clock)
 
     @cached_property
-    def event_list(self) -> "EventList":
+    def event_index(self) -> "EventIndex":
         from shared.adapters.dynamodb.events_by_time import DynamoEventIndex
+
+        return DynamoEventIndex(self.dynamodb, self.settings.events_table)
+
+    @cached_property
+    def redrive(self) -> "Redrive":
+        from shared.services.redrive import Redrive
+
+        return Redrive(self.store, self.event_index, self.catalogue, self.clock, self.grace)
+
+    @cached_property
+    def event_list(self) -> "EventList":
         from shared.adapters.dynamodb.ingest_context import DynamoIngestContext
         from shared.services.event_list import EventList
 
-        index = DynamoEventIndex(self.dynamodb, self.settings.events_table)
         context = DynamoIngestContext(self.dynamodb, self.settings.billing_table)
-        return EventList(index, context, self.store, self.clock)
+        return EventList(self.event_index, context, self.store, self.clock)
 
     @cached_property
     def event_store(self) -> "DynamoEventStore":

@@ -13,12 +13,6 @@ class ShardUnknownError(MeterlineError):
     code = "shard-unknown"
 
 
-class UnreadableRecordError(MeterlineError):
-    """The record's image is not what this system stores: it is quarantined."""
-
-    code = "unreadable"
-
-
 def shard_of(event: Mapping[str, Any]) -> str:
     """The shard that the batch comes from; only mappings with a tumbling window say it.
 

@@ -8,10 +8,10 @@ from aws_lambda_powertools import Logger
 
 from functions._metrics import count
 from functions._runtime import runtime
-from functions._streams import UnreadableRecordError, decode_image, shard_of
+from functions._streams import decode_image, shard_of
 from shared.adapters.dynamodb.barriers import SORT_KEY_PREFIX
 from shared.adapters.dynamodb.usage_events import from_item
-from shared.domain.errors import MeterlineError
+from shared.domain.errors import MeterlineError, UnreadableError
 from shared.services.aggregate import Outcome, StreamRecord
 
 logger = Logger()
@@ -48,7 +48,7 @@ def read_record(record: Mapping[str, Any]) -> StreamRecord:
     try:
         stored = from_item(decode_image(image))
     except (MeterlineError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        unreadable = UnreadableRecordError(f"unreadable record: {type(error).__name__}")
+        unreadable = UnreadableError(f"unreadable record: {type(error).__name__}")
         return StreamRecord(sequence, customer, key, raw=raw, error=unreadable)
     return StreamRecord(sequence, customer, key, event=stored, raw=raw)
 

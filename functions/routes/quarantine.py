@@ -1,10 +1,11 @@
-"""Quarantine: records that could not be applied, for operators to look at."""
+"""Quarantine: records that could not be applied, for operators to look at and to redrive."""
 
 from functions._http import Request, Router
+from functions._metrics import count
 from functions._runtime import Runtime
 from functions.routes._common import open_cursor, seal_cursor
 from shared.wire.common import Page, PageQuery
-from shared.wire.quarantine import QuarantinedRecordView
+from shared.wire.quarantine import QuarantinedRecordView, RedrivenView
 
 router = Router()
 
@@ -25,3 +26,17 @@ def read_quarantine(
         data=[QuarantinedRecordView.of(record) for record in page.items],
         next_cursor=seal_cursor(runtime, request, page.cursor),
     )
+
+
+@router.route(
+    "POST",
+    "/v1/quarantine/{customer}/{event_key}/redrive",
+    scope="admin",
+    summary="Apply a quarantined record after all; once by nature, so no Idempotency-Key",
+    answer=RedrivenView,
+)
+def redrive_record(request: Request, runtime: Runtime) -> RedrivenView:
+    customer, event_key = request.parameters["customer"], request.parameters["event_key"]
+    redriven = runtime.redrive.redrive(customer, event_key, request.principal)
+    count("api", {"RecordsRedriven": int(redriven.now_applied)})
+    return RedrivenView.of(redriven.record)

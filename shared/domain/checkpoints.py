@@ -32,6 +32,11 @@ class Checkpoints:
         position = self.positions.get(shard_hash(shard))
         return position is not None and sequence <= position.sequence
 
+    def following(self, writer: str) -> int:
+        """The next number of a writer that counts its own writes, unlike a shard."""
+        position = self.positions.get(shard_hash(writer))
+        return 1 if position is None else position.sequence + 1
+
     def advanced(self, shard: str, sequence: int, now_seconds: int) -> "Checkpoints":
         """The checkpoints after applying up to `sequence`; those unused for 48 hours are let go."""
         oldest = now_seconds - LIFETIME_SECONDS

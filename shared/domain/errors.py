@@ -75,3 +75,9 @@ class RatingError(MeterlineError):
     """A record that cannot be applied: it is quarantined, and the stream goes on."""
 
     code = "unratable"
+
+
+class UnreadableError(MeterlineError):
+    """A stored item is not what this version of the system reads as an event."""
+
+    code = "unreadable"

@@ -5,7 +5,8 @@ written; a new period is opened exactly between the records that it falls betwee
 outcome does not depend on how the stream was cut into batches.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -14,9 +15,10 @@ from shared.domain.catalogue import Catalogue
 from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
 from shared.domain.errors import MeterlineError, RatingError
-from shared.domain.events import Measurement, UsageEvent
+from shared.domain.events import Measurement, UsageEvent, measure
 from shared.domain.opening import Opening, open_next_period
 from shared.domain.rating import (
+    MAX_TOTAL_QUANTITY,
     add_totals,
     charge_usage,
     rate_card_index,
@@ -88,14 +90,31 @@ class Fold:
             if self.account.checkpoints.applied(self.shard, record.sequence):
                 continue
             try:
-                self._open_until(record.event.occurred_at)
-                self._apply(record)
+                self._take(record)
             except MeterlineError as error:
                 self.rejected.append((record, error))
             self._advance(record.sequence)
             if len(self._late) >= MAX_LATE_PER_STEP:
                 self._flush()
         self._flush()
+
+    def redrive(self, record: Record) -> None:
+        """Takes a record that its shard passed long ago: the last step moves no checkpoint.
+
+        Raises: MeterlineError if it still cannot be rated.
+        """
+        self._take(record)
+        self._pending = True
+        self._flush()
+
+    def _take(self, record: Record) -> None:
+        """Opens what the record's time needs open, and charges it.
+
+        Raises: MeterlineError for a record that cannot be rated.
+        """
+        with unratable():
+            self._open_until(record.event.occurred_at)
+            self._apply(record)
 
     def _advance(self, sequence: int) -> None:
         checkpoints = self.account.checkpoints.advanced(self.shard, sequence, self.now_seconds)
@@ -143,6 +162,36 @@ class Fold:
             period = self.account.phases[0].period
             self._late.append(LateUsage(record.event, phase.number, period))
         self.account = account
+
+
+@contextmanager
+def unratable() -> Iterator[None]:
+    """Turns whatever a record's own computation raises into a reason to set that record aside."""
+    try:
+        yield
+    except MeterlineError:
+        raise
+    except Exception as error:
+        # The domain is pure, so it would fail again: a bug that one record meets must not hold
+        # up the whole shard.
+        raise RatingError(f"failed with {type(error).__name__}") from error
+
+
+def measured(event: UsageEvent, sequence: int, catalogue: Catalogue) -> Record:
+    """The event with what each of its meters reads.
+
+    Raises: RatingError for what ingest cannot have stored.
+    """
+    if event.catalogue_version > catalogue.version:
+        raise RatingError("the event names a catalogue version that does not exist")
+    with unratable():
+        meters = catalogue.meters_of(event.type, event.catalogue_version)
+        read = (measure(event, meter) for meter in meters)
+        measurements = tuple(m for m in read if m is not None)
+        bounded = all(abs(m.quantity) < MAX_TOTAL_QUANTITY for m in measurements)
+    if not bounded:
+        raise RatingError("a quantity is out of bounds")
+    return Record(event, measurements, sequence)
 
 
 def find_phase(

@@ -15,6 +15,7 @@ from shared.domain.folding import Record
 from shared.domain.money import EXACT
 
 QUARTER_MINUTES = 15
+REDRIVE = "redrive"  # under this name redriven records step an item's checkpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,22 @@ def add_to_hours(
                 continue
             after[key] = _add(after.get(key, before), record, measurement, shard, now_seconds)
     return [(stored.get(key, UsageHour(key)), hour) for key, hour in after.items()]
+
+
+def redrive_to_hours(
+    record: Record, stored: Mapping[HourKey, UsageHour], now_seconds: int
+) -> list[tuple[UsageHour, UsageHour]]:
+    """(as read, as it shall be) of each item, with a record that its shard passed long ago.
+
+    The step of a checkpoint of its own tells the item apart from what others have read.
+    """
+    pairs = []
+    for measurement in record.measurements:
+        key = hour_key(record.event.customer, measurement, record.event.occurred_at)
+        before = stored.get(key, UsageHour(key))
+        numbered = replace(record, sequence=before.checkpoints.following(REDRIVE))
+        pairs.append((before, _add(before, numbered, measurement, REDRIVE, now_seconds)))
+    return pairs
 
 
 def _add(

@@ -19,9 +19,8 @@ from shared.domain.errors import (
     UnavailableError,
     VersionConflictError,
 )
-from shared.domain.events import UsageEvent, measure
-from shared.domain.folding import Fold, Record, Step, Terms, needs_closed_phases
-from shared.domain.rating import MAX_TOTAL_QUANTITY
+from shared.domain.events import UsageEvent
+from shared.domain.folding import Fold, Record, Step, Terms, measured, needs_closed_phases
 from shared.domain.usage_hours import HourKey, UsageHour, add_to_hours, hours_touched
 from shared.services.changes import (
     Change,
@@ -37,6 +36,15 @@ from shared.services.store import BarrierStore, BillingStore, CatalogueSource, C
 MAX_ATTEMPTS = 12
 # Closed phases that late usage can still reach: the lateness window of 35 daily periods and change.
 CLOSED_PHASES_READ = 64
+
+
+# What `not_applied` of a quarantined record may hold besides "account".
+EVERY_METER = "usage:*"
+
+
+def usage_of(meter: str) -> str:
+    """The name of a meter's usage hour in `not_applied`."""
+    return f"usage:{meter}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,14 +230,19 @@ class Aggregator:
 
 
 def _not_applied(shard: str, record: StreamRecord, state: _State) -> tuple[str, ...]:
-    """Which writes lack the record: the account, and each usage hour that has not passed it."""
+    """Which writes lack the record: the account, and each usage hour that has not passed it.
+
+    Of a record whose measurements are not known, no hour has it.
+    """
     missing = [] if state.account.checkpoints.applied(shard, record.sequence) else ["account"]
+    if record.key not in {readable.event.key for readable in state.records}:
+        missing.append(EVERY_METER)
     for readable in state.records:
         if readable.sequence == record.sequence:
             for key in hours_touched([readable]):
                 hour = state.hours.get(key, UsageHour(key))
                 if not hour.checkpoints.applied(shard, record.sequence):
-                    missing.append(f"usage:{key.meter}")
+                    missing.append(usage_of(key.meter))
     return tuple(sorted(missing))
 
 
@@ -251,10 +264,4 @@ def _measure(record: StreamRecord, catalogue: Catalogue) -> Record:
     event = record.event
     if event is None:
         raise record.error or RatingError("the record is no event")
-    if event.catalogue_version > catalogue.version:
-        raise RatingError("the event names a catalogue version that does not exist")
-    meters = catalogue.meters_of(event.type, event.catalogue_version)
-    measurements = tuple(m for m in (measure(event, meter) for meter in meters) if m is not None)
-    if any(abs(m.quantity) >= MAX_TOTAL_QUANTITY for m in measurements):
-        raise RatingError("a quantity is out of bounds")
-    return Record(event, measurements, record.sequence)
+    return measured(event, record.sequence, catalogue)

@@ -108,6 +108,25 @@ class PutQuarantine:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkRedriven:
+    """Marks a quarantined record as applied, if it is not yet; its verdict stays for ever."""
+
+    customer: str
+    event_key: str
+    redriven_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainQuarantine:
+    """Says why a record in quarantine still cannot be applied, if it is still there."""
+
+    customer: str
+    event_key: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class PutIdempotencyKey:
     """Keeps the answer to a money write under the caller's key, if the key is not used yet."""
 
@@ -149,6 +168,8 @@ Change = (
     | PutLateUsage
     | PutInvoice
     | PutQuarantine
+    | MarkRedriven
+    | ExplainQuarantine
     | PutIdempotencyKey
     | PutAudit
     | SaveUsageHour

@@ -40,7 +40,10 @@ class EventIndex(Protocol):
     """The raw events by identity, and by time."""
 
     def get(self, customer: str, key: str) -> UsageEvent | None:
-        """The stored event, read consistently."""
+        """The stored event, read consistently.
+
+        Raises: UnreadableError.
+        """
 
     def newest(
         self,

@@ -21,7 +21,12 @@ class AccountVersion:
 
 def journal_entry(change: AccountVersion) -> LedgerEntry:
     """The entry of a version that aggregation wrote; people's operations write their own."""
-    before, after = change.before, change.after
+    cause = usage_cause(change.before, change.after)
+    return entry_between(change.before, change.after, change.at, "usage", cause)
+
+
+def usage_cause(before: Account | None, after: Account) -> dict[str, str]:
+    """How many usages of open phases, and late ones of closed phases, a version added."""
     counts = {p.number: sum(t.count for t in p.totals) for p in (before.phases if before else ())}
     now = {p.number: sum(t.count for t in p.totals) for p in after.phases}
     late_before = sum(t.count for late in (before.late if before else {}).values() for t in late)
@@ -30,7 +35,7 @@ def journal_entry(change: AccountVersion) -> LedgerEntry:
     cause = {"usages": str(events)}
     if late_now != late_before:
         cause["late_usages"] = str(late_now - late_before)
-    return entry_between(before, after, change.at, "usage", cause)
+    return cause
 
 
 def journal(store: BillingStore, change: AccountVersion) -> bool:

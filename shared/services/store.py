@@ -35,7 +35,7 @@ class StoredAnswer:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedRecord:
-    """A record that could not be applied, as people look at it."""
+    """A record that could not be applied, as people look at it; redriven, it was applied after."""
 
     customer: str
     event_key: str
@@ -44,6 +44,7 @@ class QuarantinedRecord:
     not_applied: tuple[str, ...]
     quarantined_at: datetime
     record: str
+    redriven_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,19 @@ class BillingStore(Protocol):
         """The most recently closed phases, newest first."""
 
     def quarantined(self, customer: str, event_keys: Iterable[str]) -> set[str]:
-        """Which of the events are in quarantine."""
+        """Which of the events were ever set aside, redriven ones too."""
+
+    def set_aside(self, customer: str) -> Mapping[str, QuarantinedRecord]:
+        """Every record of the customer that was ever set aside, by event key."""
+
+    def quarantined_record(self, customer: str, event_key: str) -> QuarantinedRecord | None:
+        """One of them."""
 
     def quarantine(self, limit: int, cursor: str | None) -> Page[QuarantinedRecord]:
-        """All quarantined records, newest first."""
+        """All records in quarantine, newest first; a redriven one leaves the list."""
+
+    def late_usage(self, customer: str, phase: int) -> Mapping[str, int]:
+        """The events that came after the phase was closed: event key -> period billed with."""
 
     def footing(self, customer: str, hours: Iterable[HourKey]) -> Footing:
         """The account, its terms and those of these hours that are stored, read in one go."""

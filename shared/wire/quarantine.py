@@ -30,3 +30,18 @@ class QuarantinedRecordView(WireModel):
             quarantined_at=record.quarantined_at,
             record=record.record,
         )
+
+
+class RedrivenView(WireModel):
+    """A record that was applied after all. A repeat is answered the same."""
+
+    customer: str
+    event_key: str
+    redriven_at: Time
+
+    @classmethod
+    def of(cls, record: QuarantinedRecord) -> "RedrivenView":
+        """The record as it is shown."""
+        return cls.model_construct(
+            customer=record.customer, event_key=record.event_key, redriven_at=record.redriven_at
+        )

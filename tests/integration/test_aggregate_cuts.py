@@ -96,7 +96,7 @@ class Scenario:
             for record in self.meterline.runtime.store.quarantine(1000, None).items
             if record.customer == self.old
         ]
-        assert (kept.reason, kept.not_applied) == ("unreadable", ("account",))
+        assert (kept.reason, kept.not_applied) == ("unreadable", ("account", "usage:*"))
 
     def check_ledger(self) -> None:
         for customer in self.customers:

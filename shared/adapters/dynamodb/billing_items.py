@@ -18,6 +18,7 @@ from shared.services.store import QuarantinedRecord
 PROFILE_SORT_KEY = "PROFILE"
 CUSTOMER_KIND = "CUSTOMER"
 QUARANTINE_KIND = "QUARANTINE"
+QUARANTINE_PREFIX = "QUARANTINE#"
 HOUR_FORMAT = "%Y-%m-%dT%H"
 
 
@@ -134,12 +135,21 @@ def _amounts(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int
     return {u: {grant: int(nanos) for grant, nanos in held.items()} for u, held in stored.items()}
 
 
+def late_prefix(phase: int) -> str:
+    """What the sort keys of a closed phase's late usage begin with; the event's key follows."""
+    return f"LATE#{phase:06d}#"
+
+
+def quarantine_keys(customer: str, event_key: str) -> dict[str, str]:
+    """The primary key of a quarantined record."""
+    return {"pk": customer_partition(customer), "sk": f"{QUARANTINE_PREFIX}{event_key}"}
+
+
 def quarantine_item(kept: PutQuarantine) -> Item:
     """A quarantined record, listed among all of them by time."""
     return to_item(
         {
-            "pk": customer_partition(kept.customer),
-            "sk": f"QUARANTINE#{kept.event_key}",
+            **quarantine_keys(kept.customer, kept.event_key),
             "kind": QUARANTINE_KIND,
             "kind_sort": f"{utc_text(kept.quarantined_at)}#{kept.event_key}",
             "shard": kept.shard,
@@ -156,12 +166,14 @@ def quarantine_item(kept: PutQuarantine) -> Item:
 def read_quarantine(item: Mapping[str, Any]) -> QuarantinedRecord:
     """The quarantined record of an item."""
     stored = from_item(item)
+    redriven_at = stored.get("redriven_at")
     return QuarantinedRecord(
         customer=stored["pk"].removeprefix("C#"),
-        event_key=stored["sk"].removeprefix("QUARANTINE#"),
+        event_key=stored["sk"].removeprefix(QUARANTINE_PREFIX),
         reason=stored["reason"],
         detail=stored["detail"],
         not_applied=tuple(stored["not_applied"]),
         quarantined_at=utc_time(stored["quarantined_at"]),
         record=stored["record"],
+        redriven_at=utc_time(redriven_at) if redriven_at else None,
     )

@@ -23,7 +23,10 @@ from shared.adapters.dynamodb.billing_items import (
     HOUR_FORMAT,
     PROFILE_SORT_KEY,
     QUARANTINE_KIND,
+    QUARANTINE_PREFIX,
     hour_keys,
+    late_prefix,
+    quarantine_keys,
     read_customer,
     read_ledger_entry,
     read_quarantine,
@@ -87,13 +90,26 @@ class DynamoBillingStore:
         return [read_closed_phase(item) for item in islice(items, limit)]
 
     def quarantined(self, customer: str, event_keys: Iterable[str]) -> set[str]:
-        partition = customer_partition(customer)
-        keys = [{"pk": partition, "sk": f"QUARANTINE#{key}"} for key in event_keys]
+        keys = [quarantine_keys(customer, key) for key in event_keys]
         return {read_quarantine(item).event_key for item in self._batch_get(keys)}
+
+    def set_aside(self, customer: str) -> Mapping[str, QuarantinedRecord]:
+        records = map(read_quarantine, self._prefixed(customer, QUARANTINE_PREFIX))
+        return {record.event_key: record for record in records}
+
+    def quarantined_record(self, customer: str, event_key: str) -> QuarantinedRecord | None:
+        key = quarantine_keys(customer, event_key)
+        item = self._get(key["pk"], key["sk"])
+        return read_quarantine(item) if item else None
 
     def quarantine(self, limit: int, cursor: str | None) -> Page[QuarantinedRecord]:
         items, after = self._list_kind(QUARANTINE_KIND, limit, cursor, newest_first=True)
         return Page(tuple(map(read_quarantine, items)), after)
+
+    def late_usage(self, customer: str, phase: int) -> Mapping[str, int]:
+        prefix = late_prefix(phase)
+        items = self._prefixed(customer, prefix)
+        return {i["sk"]["S"].removeprefix(prefix): int(i["period"]["N"]) for i in items}
 
     def footing(self, customer: str, hours: Iterable[HourKey]) -> Footing:
         partition = customer_partition(customer)

@@ -15,8 +15,10 @@ from shared.adapters.dynamodb.attributes import Item, to_item
 from shared.adapters.dynamodb.audit import audit_item
 from shared.adapters.dynamodb.billing_items import (
     customer_item,
+    late_prefix,
     ledger_item,
     quarantine_item,
+    quarantine_keys,
     usage_hour_item,
 )
 from shared.domain.customers import Customer, Subscription
@@ -26,10 +28,11 @@ from shared.services import changes
 
 ABSENT = "attribute_not_exists(pk)"
 PRESENT = "attribute_exists(pk)"
+IN_QUARANTINE = f"{PRESENT} AND attribute_not_exists(redriven_at)"
 
 # Optional members of items that are updated in place: absent from the item, they are removed.
 OPTIONAL = {
-    "ACCOUNT": ("late", "grants", "checkpoints", "quarantine_until"),
+    "ACCOUNT": ("late", "grants", "checkpoints", "quarantine_until", "held"),
     "SUBSCRIPTION": ("next_plan", "next_plan_version"),
 }
 
@@ -61,6 +64,10 @@ def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C
             yield from _put_invoice(table, change)
         case changes.PutQuarantine():
             yield _put(table, quarantine_item(change), ABSENT)
+        case changes.MarkRedriven():
+            yield _mark_redriven(table, change)
+        case changes.ExplainQuarantine():
+            yield _explain_quarantine(table, change)
         case changes.PutIdempotencyKey():
             yield _put(table, _idempotency_item(change), ABSENT)
         case changes.PutAudit():
@@ -133,11 +140,38 @@ def _late_item(late: LateUsage) -> Item:
     return to_item(
         {
             "pk": customer_partition(late.event.customer),
-            "sk": f"LATE#{late.phase:06d}#{late.event.key}",
+            "sk": late_prefix(late.phase) + late.event.key,
             "period": late.period,
             "occurred_at": late.event.occurred_at,
         }
     )
+
+
+def _mark_redriven(table: str, change: changes.MarkRedriven) -> Write:
+    """Without a kind it leaves the list of what is in quarantine."""
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": to_item(quarantine_keys(change.customer, change.event_key)),
+            "UpdateExpression": "SET redriven_at = :at REMOVE kind, kind_sort",
+            "ConditionExpression": IN_QUARANTINE,
+            "ExpressionAttributeValues": to_item({":at": change.redriven_at}),
+        }
+    }
+
+
+def _explain_quarantine(table: str, change: changes.ExplainQuarantine) -> Write:
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": to_item(quarantine_keys(change.customer, change.event_key)),
+            "UpdateExpression": "SET reason = :reason, detail = :detail",
+            "ConditionExpression": IN_QUARANTINE,
+            "ExpressionAttributeValues": to_item(
+                {":reason": change.reason, ":detail": change.detail}
+            ),
+        }
+    }
 
 
 def _put_invoice(table: str, change: changes.PutInvoice) -> Iterator[Write]:

@@ -1,11 +1,14 @@
 """Raw events through the index by time."""
 
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.dynamodb.attributes import to_item
 from shared.adapters.dynamodb.errors import retrying
-from shared.adapters.dynamodb.usage_events import from_item, lane
+from shared.adapters.dynamodb.usage_events import lane, read_event
+from shared.domain.errors import UnreadableError
 from shared.domain.events import UsageEvent, utc_text, utc_time
 from shared.services.event_list import EventFilter, Position
 
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
 
 # How many events a filtered read looks at: what it lets through is not known beforehand.
 FILTERED_READ_LIMIT = 1000
+
+logger = logging.getLogger("meterline")
 
 
 class DynamoEventIndex:
@@ -27,7 +32,7 @@ class DynamoEventIndex:
         identity = to_item({"pk": customer, "sk": key})
         read = {"TableName": self._table, "Key": identity, "ConsistentRead": True}
         item = retrying(lambda: self._client.get_item(**read)).get("Item")
-        return from_item(item) if item else None
+        return read_event(item) if item else None
 
     def newest(
         self,
@@ -61,4 +66,13 @@ class DynamoEventIndex:
         page = retrying(lambda: self._client.query(**query))
         more = page.get("LastEvaluatedKey")
         position = Position(utc_time(more["occurred_at"]["S"]), more["sk"]["S"]) if more else None
-        return [from_item(item) for item in page["Items"]], position
+        return list(_readable(page["Items"])), position
+
+
+def _readable(items: Iterable[Mapping[str, Any]]) -> Iterator[UsageEvent]:
+    """The events; what cannot be read as one is in quarantine, where people see it as it is."""
+    for item in items:
+        try:
+            yield read_event(item)
+        except UnreadableError:
+            logger.exception("unreadable event", extra={"key": item["sk"]["S"]})

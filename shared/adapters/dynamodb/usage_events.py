@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from shared.adapters.dynamodb.errors import delay_seconds, is_transient
 from shared.adapters.dynamodb.reads import batch_get, chunks
+from shared.domain.errors import UnreadableError
 from shared.domain.events import UsageEvent, canonical_json, utc_text, utc_time
 from shared.services.ingest import EventKey, Insertion
 
@@ -70,6 +71,17 @@ def from_item(item: Mapping[str, Mapping[str, Any]]) -> UsageEvent:
         data=data,
         extensions=json.loads(item["extensions"]["S"]) if "extensions" in item else {},
     )
+
+
+def read_event(item: Mapping[str, Mapping[str, Any]]) -> UsageEvent:
+    """As from_item.
+
+    Raises: UnreadableError for an item that is no event.
+    """
+    try:
+        return from_item(item)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise UnreadableError(f"unreadable record: {type(error).__name__}") from error
 
 
 def _is_flat(value: object) -> bool:
