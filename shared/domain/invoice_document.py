@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from shared.domain.catalogue import PerUnit, Price
 from shared.domain.events import canonical_json, time_text
-from shared.domain.invoices import Invoice, Line
+from shared.domain.invoices import Invoice, Line, Scope
 from shared.domain.money import format_exact, format_money, format_quantity
 
 
@@ -53,15 +54,35 @@ def _line(number: int, line: Line, currency: str) -> dict[str, Any]:
             "quantity": format_quantity(line.quantity),
             "included": format_quantity(line.included),
             "price": price_document(line.price) if line.price else None,
-            "events": {
-                "count": line.count,
-                "sum": format_quantity(line.quantity),
-                "checksum": f"{line.checksum:016x}",
-            },
+            "events": _tally(line.count, line.quantity, line.checksum),
         }
+    if line.scope is not None:
+        document["counts"] = _scope(line.scope)
+    if line.before is not None:
+        before = line.before
+        included = {"included": format_quantity(before.covered)}
+        document["before"] = _tally(before.count, before.value, before.checksum) | included
     if line.unit_value is not None:
         document["unit_value"] = format_quantity(line.unit_value)
     return document
+
+
+def _tally(count: int, value: Decimal, checksum: int) -> dict[str, Any]:
+    return {"count": count, "sum": format_quantity(value), "checksum": f"{checksum:016x}"}
+
+
+def _scope(scope: Scope) -> dict[str, Any]:
+    """What tells the events of a line: nothing else than this and the line itself is needed."""
+    meter = scope.meter
+    return {
+        "event_type": meter.event_type,
+        "aggregation": meter.aggregation,
+        "value": meter.value,
+        "dimensions": list(meter.dimensions),
+        "filter": {name: list(values) for name, values in meter.filter.items()},
+        "catalogue": {"since": meter.since, "until": scope.until},
+        "where_not": [dict(where) for where in scope.where_not],
+    }
 
 
 def price_document(price: Price) -> dict[str, Any]:

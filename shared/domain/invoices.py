@@ -5,14 +5,14 @@ of the account, the catalogue and the terms of the next period, never of when it
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
-from shared.domain.catalogue import Catalogue, CreditUnit, Plan, Price, Rate
+from shared.domain.catalogue import Catalogue, CreditUnit, Meter, Plan, Price
 from shared.domain.errors import RatingError
 from shared.domain.events import canonical_json
 from shared.domain.money import (
@@ -30,12 +30,26 @@ InvoiceStatus = Literal["draft", "finalized"]
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """Which events of its phase a usage line counts, to be told without the catalogue.
+
+    `until` is the catalogue version from which stamped events are not among them: the meter was
+    archived, or the line was made. `where_not` are the rate cards that take usage before this one.
+    """
+
+    meter: Meter
+    until: int
+    where_not: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One line. `amount` is in nanos of the invoice's currency, rounded to its minor unit.
 
     For usage, `quantity` is all usage, `included` the part that allowances took, and `unit_amount`
     the exact amount in nanos of `unit` (a currency or a credit unit). `count`, `quantity` and
-    `checksum` are frozen: the events behind the line can be recounted against them.
+    `checksum` are frozen: the events behind the line, told by `scope`, can be recounted against
+    them. `before` is what was billed of the same totals earlier, on a line of late usage.
     """
 
     kind: LineKind
@@ -56,6 +70,8 @@ class Line:
     quantity: Decimal = Decimal(0)
     included: Decimal = Decimal(0)
     checksum: int = 0
+    scope: Scope | None = None
+    before: Totals | None = None
     unit_value: Decimal | None = None
 
 
@@ -132,9 +148,9 @@ def period_invoice(
     lines: list[Line] = []
     for phase in phases:
         lines += phase_lines(phase, phase.totals, catalogue)
-    by_number = {c.phase.number: c.phase for c in closed}
+    by_number = {c.phase.number: c for c in closed}
     for number, totals in sorted(account.late.items()):
-        late = phase_lines(by_number[number], totals, catalogue)
+        late = phase_lines(by_number[number].phase, totals, catalogue, by_number[number].billed)
         lines += [
             replace(line, late=True, description=f"{line.description} (late)") for line in late
         ]
@@ -154,19 +170,43 @@ def period_invoice(
     )
 
 
-def phase_lines(phase: Phase, totals: Sequence[Totals], catalogue: Catalogue) -> list[Line]:
-    """The lines of a phase's rate cards: usage, the credits applied, the overage of credits."""
+def phase_lines(
+    phase: Phase,
+    totals: Sequence[Totals],
+    catalogue: Catalogue,
+    billed: Sequence[Totals] = (),
+) -> list[Line]:
+    """The lines of a phase's rate cards: usage, the credits applied, the overage of credits.
+
+    `billed` are the totals that late usage continues.
+    """
     plan = catalogue.plan(phase.plan, phase.plan_version)
     lines: list[Line] = []
-    for rate, total in zip(plan.rate_cards, totals, strict=True):
+    for index, total in enumerate(totals):
         if total.count or total.amount:
-            lines += _rate_lines(phase, plan, rate, total, catalogue)
+            before = billed[index] if billed else None
+            lines += _rate_lines(phase, plan, index, total, before=before, catalogue=catalogue)
     return lines
 
 
+def _scope(plan: Plan, index: int, catalogue: Catalogue) -> Scope:
+    """Which events the plan's rate card takes."""
+    meter = catalogue.meters[plan.rate_cards[index].meter]
+    made = catalogue.version + 1
+    earlier = [rate.where for rate in plan.rate_cards[:index] if rate.meter == meter.key]
+    return Scope(meter, min(meter.archived_since or made, made), tuple(earlier))
+
+
 def _rate_lines(
-    phase: Phase, plan: Plan, rate: Rate, total: Totals, catalogue: Catalogue
+    phase: Phase,
+    plan: Plan,
+    index: int,
+    total: Totals,
+    *,
+    before: Totals | None,
+    catalogue: Catalogue,
 ) -> Iterable[Line]:
+    rate = plan.rate_cards[index]
     in_currency = is_currency(rate.unit)
     names = ", ".join(f"{k} {v}" for k, v in sorted(rate.where.items()))
     label = f"{rate.meter} ({names})" if names else rate.meter
@@ -188,9 +228,20 @@ def _rate_lines(
         quantity=total.value,
         included=total.covered,
         checksum=total.checksum,
+        scope=_scope(plan, index, catalogue),
+        before=before,
     )
     yield usage
-    bare = replace(usage, price=None, count=0, quantity=Decimal(0), included=Decimal(0), checksum=0)
+    bare = replace(
+        usage,
+        price=None,
+        count=0,
+        quantity=Decimal(0),
+        included=Decimal(0),
+        checksum=0,
+        scope=None,
+        before=None,
+    )
     if total.drawn:
         credit = -round_to_minor(total.drawn, plan.currency) if in_currency else 0
         yield replace(

@@ -5,6 +5,7 @@ An invoice is answered as the very document that was stored and hashed; the mode
 
 from typing import Any
 
+from shared.domain.catalogue import Aggregation
 from shared.domain.invoices import InvoiceKind, InvoiceStatus, LineKind
 from shared.wire.common import DecimalText, Time, WireModel
 from shared.wire.subscriptions import SpanView
@@ -16,6 +17,34 @@ class LineEventsView(WireModel):
     count: int
     sum: DecimalText
     checksum: str
+
+
+class StampsView(WireModel):
+    """The catalogue versions stamped on the events that count: in [since, until)."""
+
+    since: int
+    until: int
+
+
+class CountsView(WireModel):
+    """Which events of the service period a line counts: what its meter reads of them.
+
+    Usage that one of `where_not` matches is counted on an earlier line of the meter.
+    """
+
+    event_type: str
+    aggregation: Aggregation
+    value: str | None
+    dimensions: list[str]
+    filter: dict[str, list[str]]
+    catalogue: StampsView
+    where_not: list[dict[str, str]]
+
+
+class BeforeView(LineEventsView):
+    """What was billed earlier of the totals that late usage continues."""
+
+    included: DecimalText
 
 
 class InvoiceLineView(WireModel):
@@ -42,6 +71,8 @@ class InvoiceLineView(WireModel):
     included: DecimalText | None = None
     price: dict[str, Any] | None = None
     events: LineEventsView | None = None
+    counts: CountsView | None = None
+    before: BeforeView | None = None
     unit_value: DecimalText | None = None
 
 

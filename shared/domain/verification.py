@@ -1,0 +1,178 @@
+"""Verifying an exported invoice against raw events: every number of it is computed again.
+
+Nothing stored is believed: events are counted anew, lines are priced anew from the price they
+carry, and the sum and the hash are taken anew. What the events cannot show (how much of a line an
+allowance or a credit took, and what a plan's fee is) is in the hash, and must fit the amounts.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from shared.domain.catalogue import Graduated, PerUnit, Price, Tier
+from shared.domain.events import UsageEvent, canonical_json
+from shared.domain.invoice_document import document_hash
+from shared.domain.money import EXACT, from_nanos, is_currency, round_to_minor, to_nanos
+from shared.domain.pricing import price_nanos
+from shared.domain.proof import Document, Fate, UnprovableError, UsageLine, usage_line
+from shared.domain.usage_hours import Quarter
+
+NOTHING = Decimal(0)
+CREDIT_LINES = ("credits_applied", "overage")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is not equal: where, what the invoice says, and what comes out instead."""
+
+    place: str
+    stated: str
+    computed: str
+
+
+def verify(document: Document, events: Iterable[tuple[UsageEvent, Fate]]) -> tuple[Difference, ...]:
+    """Where the invoice differs from the events and from its own arithmetic; nothing if equal.
+
+    Raises: UnprovableError if the document is no invoice that can be verified.
+    """
+    try:
+        lines = [usage_line(document, int(line["n"])) for line in document["lines"]]
+        numbers = [line["n"] for line in document["lines"]]
+        if len(set(numbers)) != len(numbers):
+            raise UnprovableError("two lines have one number")
+        return (
+            *_differing_hash(document),
+            *_differing_events([line for line in lines if line], events),
+            *_differing_amounts(document),
+            *_differing_credits(document),
+            *_differing_total(document),
+        )
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UnprovableError(f"this is no invoice as exported: {error!r}") from error
+
+
+def _differing(place: str, stated: object, computed: object) -> Iterator[Difference]:
+    if stated != computed:
+        yield Difference(place, str(stated), str(computed))
+
+
+def _differing_hash(document: Document) -> Iterator[Difference]:
+    return _differing("hash", document.get("hash"), document_hash(document))
+
+
+def _differing_total(document: Document) -> Iterator[Difference]:
+    total = sum((Decimal(line["amount"]) for line in document["lines"]), NOTHING)
+    return _differing("total", Decimal(document["total"]), max(NOTHING, total))
+
+
+def _differing_events(
+    lines: list[UsageLine], events: Iterable[tuple[UsageEvent, Fate]]
+) -> Iterator[Difference]:
+    """Recounts every line in one pass over the events, which may be very many."""
+    counted = dict.fromkeys((line.number for line in lines), Quarter())
+    before = dict(counted)
+    seen: set[tuple[str, str, str]] = set()
+    for event, fate in events:
+        identity = (event.customer, event.source, event.id)
+        if identity in seen:
+            yield Difference(f"event {event.source} {event.id}", "once", "twice in the file")
+        seen.add(identity)
+        for line in lines:
+            measurement = line.measure(event)
+            if measurement is None:
+                continue
+            for totals, takes in ((counted, line.counts), (before, line.counts_before)):
+                if takes(fate):
+                    totals[line.number] = totals[line.number].plus(
+                        measurement.quantity, measurement.checksum
+                    )
+    for line in lines:
+        yield from _differing_tally(f"line {line.number}: ", line.frozen, counted[line.number])
+        if line.late:
+            place = f"line {line.number}: billed before: "
+            yield from _differing_tally(place, line.before, before[line.number])
+
+
+def _differing_tally(place: str, stated: Quarter, computed: Quarter) -> Iterator[Difference]:
+    yield from _differing(f"{place}events", stated.count, computed.count)
+    yield from _differing(f"{place}sum", stated.value, computed.value)
+    yield from _differing(
+        f"{place}checksum", f"{stated.checksum:016x}", f"{computed.checksum:016x}"
+    )
+
+
+def _differing_amounts(document: Document) -> Iterator[Difference]:
+    """Every line priced and rounded anew."""
+    currency = document["currency"]
+    for line in document["lines"]:
+        place = f"line {line['n']}: "
+        exact = to_nanos(Decimal(line["unit_amount"]))
+        if line["type"] == "usage":
+            quantity, included = Decimal(line["quantity"]), Decimal(line["included"])
+            yield from _differing(f"{place}quantity", quantity, Decimal(line["events"]["sum"]))
+            if not min(NOTHING, quantity) <= included <= max(NOTHING, quantity):
+                yield Difference(f"{place}included", str(included), f"0 to {quantity}")
+            yield from _differing(f"{place}unit_amount", exact, _rated(line))
+        nanos = exact
+        if line["type"] == "overage":
+            nanos = to_nanos(EXACT.multiply(from_nanos(exact), Decimal(line["unit_value"])))
+        elif not is_currency(line["unit"]):
+            nanos = 0
+        amount = to_nanos(Decimal(line["amount"]))
+        yield from _differing(f"{place}amount", amount, round_to_minor(nanos, currency))
+
+
+def _rated(line: Mapping[str, Any]) -> int:
+    """The exact price of the line's usage in nanos; of late usage, what it adds to the price."""
+    if line["price"] is None:
+        return 0
+    price = price_of(line["price"])
+    count, charged = line["events"]["count"], _charged(line["quantity"], line["included"])
+    if not line["late"]:
+        return price_nanos(price, charged, count)
+    earlier = line["before"]
+    billed = _charged(earlier["sum"], earlier["included"])
+    after = price_nanos(price, EXACT.add(billed, charged), count + earlier["count"])
+    return after - price_nanos(price, billed, earlier["count"])
+
+
+def _charged(quantity: str, included: str) -> Decimal:
+    return EXACT.subtract(Decimal(quantity), Decimal(included))
+
+
+def price_of(document: Mapping[str, Any]) -> Price:
+    """The price that `price_document` wrote."""
+    if document["model"] == "per_unit":
+        return PerUnit(Decimal(document["unit_price"]))
+    if document["model"] != "graduated":
+        raise UnprovableError(f"unknown price model {document['model']}")
+    return Graduated(
+        tuple(
+            Tier(
+                None if tier["up_to"] is None else Decimal(tier["up_to"]),
+                Decimal(tier["unit_price"]),
+                Decimal(tier["flat_fee"]),
+            )
+            for tier in document["tiers"]
+        )
+    )
+
+
+def _differing_credits(document: Document) -> Iterator[Difference]:
+    """What credits took of a rate card's usage, and what they left over, is all of it."""
+    amounts: dict[str, dict[str, int]] = {}
+    currencies: set[str] = set()
+    for line in document["lines"]:
+        if "meter" not in line:
+            continue
+        card = canonical_json([line["phase"], line["late"], line["meter"], line["where"]])
+        if is_currency(line["unit"]):
+            currencies.add(card)
+        of_card = amounts.setdefault(card, dict.fromkeys(("usage", *CREDIT_LINES), 0))
+        of_card[line["type"]] += to_nanos(Decimal(line["unit_amount"]))
+    for card, of_card in amounts.items():
+        used, drawn, overage = of_card["usage"], -of_card["credits_applied"], of_card["overage"]
+        if card in currencies:
+            overage = max(0, used - drawn)
+        yield from _differing(f"credits of {card}", used, drawn + overage)
