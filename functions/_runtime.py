@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from shared.services.cursors import Cursors
     from shared.services.event_list import EventIndex, EventList
     from shared.services.ingest import Ingest
+    from shared.services.line_events import LineProofs
     from shared.services.portal_tokens import PortalTokens
+    from shared.services.reconcile import Reconciler
+    from shared.services.reconciliation import ReconciliationStore
     from shared.services.redrive import Redrive
     from shared.services.standing import Books
     from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
@@ -48,6 +51,8 @@ class Settings:
     billing_queue_url: str
     test_clocks: bool
     public_url: str
+    settle_seconds: int = 48 * 3600
+    reconciliation_queue_url: str = ""
 
     @staticmethod
     def from_environment() -> "Settings":
@@ -62,6 +67,8 @@ class Settings:
             billing_queue_url=read("BILLING_QUEUE_URL", ""),
             test_clocks=read("TEST_CLOCKS", "0") == "1",
             public_url=read("PUBLIC_URL", ""),
+            settle_seconds=int(read("SETTLE_SECONDS", str(48 * 3600))),
+            reconciliation_queue_url=read("RECONCILIATION_QUEUE_URL", ""),
         )
 
 
@@ -172,6 +179,42 @@ class Runtime:
         return BillingQueue(self._client("sqs"), self.settings.billing_queue_url)
 
     @cached_property
+    def reconciliation_orders(self) -> "BillingQueue":
+        from shared.adapters.billing_queue import BillingQueue
+
+        return BillingQueue(self._client("sqs"), self.settings.reconciliation_queue_url)
+
+    @cached_property
+    def reconciliations(self) -> "ReconciliationStore":
+        from shared.adapters.dynamodb.reconciliation import DynamoReconciliationStore
+
+        return DynamoReconciliationStore(self.dynamodb, self.settings.billing_table)
+
+    @cached_property
+    def reconciler(self) -> "Reconciler":
+        from shared.adapters.dynamodb.reconciliation import DynamoRawEvents
+        from shared.services.bookkeeping import Bookkeeping
+        from shared.services.reconcile import Reconciler
+        from shared.services.recounting import Recounting
+        from shared.services.repairing import Repairing
+
+        raw = DynamoRawEvents(self.dynamodb, self.settings.events_table)
+        settle = timedelta(seconds=self.settings.settle_seconds)
+        return Reconciler(
+            store=self.store,
+            notes=self.reconciliations,
+            raw=raw,
+            barriers=self.barriers,
+            catalogue=self.catalogue,
+            clock=self.clock,
+            recounting=Recounting(self.store, raw, self.event_index, self.catalogue),
+            repairing=Repairing(self.store, self.grace),
+            bookkeeping=Bookkeeping(self.store, self.catalogue, settle),
+            settle=settle,
+            sleep=time.sleep,
+        )
+
+    @cached_property
     def secret_keys(self) -> "SecretKeys":
         from shared.adapters.secrets import SecretKeys
 
@@ -203,6 +246,12 @@ class Runtime:
         from shared.services.redrive import Redrive
 
         return Redrive(self.store, self.event_index, self.catalogue, self.clock, self.grace)
+
+    @cached_property
+    def line_proofs(self) -> "LineProofs":
+        from shared.services.line_events import LineProofs
+
+        return LineProofs(self.store, self.barriers, self.event_index, self.clock)
 
     @cached_property
     def event_list(self) -> "EventList":

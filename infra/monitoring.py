@@ -54,10 +54,28 @@ class Monitoring(Construct):
         self._alarm("ApiServerErrors", errors, "The API answers 5xx")
         quarantined = _counter("aggregate", "RecordsQuarantined")
         self._alarm("RecordsQuarantined", quarantined, "A record is in quarantine")
+        contradictions = _counter("api", "LineContradictions")
+        self._alarm("LineContradictions", contradictions, "A line contradicts its events")
         delayed = _counter("aggregate", "BatchesDelayed")
         self._alarm("BatchesDelayed", delayed, "Usage is behind", threshold=10, periods=2)
         billing = _counter("bill_customer", "BillingDelayed")
         self._alarm("BillingDelayed", billing, "Billing is delayed", periods=3)
+        self._watch_reconciliation()
+
+    def _watch_reconciliation(self) -> None:
+        held = _counter("bill_customer", "BillingHeld")
+        self._alarm("BillingHeld", held, "Numbers contradict")
+        contradictions = _counter("reconcile_customer", "Contradictions")
+        self._alarm("Contradictions", contradictions, "Numbers contradict")
+        repairs = _counter("reconcile_customer", "RepairsMade")
+        self._alarm("RepairsMade", repairs, "Lost usage was repaired")
+        spanned = _counter("reconcile_customer", "LedgerGapsSpanned")
+        self._alarm("LedgerGapsSpanned", spanned, "Lost usage was repaired")
+        delayed = _counter("reconcile_customer", "ReconciliationDelayed")
+        self._alarm("ReconciliationDelayed", delayed, "Numbers are not known to be right")
+        # Reported every hour; each customer has a pass a day, and two hours to spare.
+        since = _counter("start_reconciliation", "HoursSinceClean").with_(statistic="Maximum")
+        self._alarm("NotClean", since, "Numbers are not known to be right", threshold=26)
 
     def _alarm(
         self,

@@ -25,8 +25,14 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "react": {"billing": ("PutItem",)},
     "start_billing_run": {"billing/by_due": ("Query",)},
     "bill_customer": {"events": ("PutItem",), "billing": (*READ, *WRITE)},
+    "start_reconciliation": {"billing/by_kind": ("Query",)},
+    "reconcile_customer": {
+        "events": ("GetItem", "PutItem"),
+        "events/by_time": ("Query",),
+        "billing": (*READ, *WRITE),
+    },
     "api": {
-        "events": ("GetItem",),
+        "events": ("GetItem", "PutItem"),  # It puts barriers, never events.
         "events/by_time": ("Query",),
         "billing": (*READ, *WRITE),
         "billing/by_kind": ("Query",),
@@ -40,6 +46,8 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 LOCAL_OPERATIONS = {
     "ingest": "dynamodb:BatchExecuteStatement",
     "start_billing_run": "sqs:SendMessageBatch",
+    "start_reconciliation": "sqs:SendMessageBatch",
+    "reconcile_customer": "sqs:SendMessageBatch",
 }
 
 
