@@ -194,11 +194,13 @@ class Runtime:
     def reconciler(self) -> "Reconciler":
         from shared.adapters.dynamodb.reconciliation import DynamoRawEvents
         from shared.services.bookkeeping import Bookkeeping
+        from shared.services.phase_check import PhaseCheck
         from shared.services.reconcile import Reconciler
         from shared.services.recounting import Recounting
         from shared.services.repairing import Repairing
 
         raw = DynamoRawEvents(self.dynamodb, self.settings.events_table)
+        phases = PhaseCheck(self.store, raw, self.event_index)
         settle = timedelta(seconds=self.settings.settle_seconds)
         return Reconciler(
             store=self.store,
@@ -207,7 +209,7 @@ class Runtime:
             barriers=self.barriers,
             catalogue=self.catalogue,
             clock=self.clock,
-            recounting=Recounting(self.store, raw, self.event_index, self.catalogue),
+            recounting=Recounting(self.store, raw, self.catalogue, phases),
             repairing=Repairing(self.store, self.grace),
             bookkeeping=Bookkeeping(self.store, self.catalogue, settle),
             settle=settle,
@@ -259,7 +261,7 @@ class Runtime:
         from shared.services.event_list import EventList
 
         context = DynamoIngestContext(self.dynamodb, self.settings.billing_table)
-        return EventList(self.event_index, context, self.store, self.clock)
+        return EventList(self.event_index, context, self.store, self.catalogue, self.clock)
 
     @cached_property
     def event_store(self) -> "DynamoEventStore":

@@ -1,15 +1,15 @@
 """The raw events of one customer, newest first."""
 
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.domain.errors import InvalidError, Problem
 from shared.domain.events import UsageEvent, event_key
+from shared.services.event_fates import EventFate, event_fates
 from shared.services.ingest import MAX_AHEAD, MAX_LATENESS, IngestContext
-from shared.services.store import BillingStore, Clock
+from shared.services.store import BillingStore, CatalogueSource, Clock
 
 MAX_RANGE = timedelta(days=400)
 # A rare type may need many reads for few events: a page ends here, full or not.
@@ -62,13 +62,13 @@ class EventIndex(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """A page of events, the keys of those in quarantine, and where the next page starts.
+    """A page of events, what became of each by event key, and where the next page starts.
 
     [start, end) is the range listed; the following pages are asked for with the same.
     """
 
     events: Sequence[UsageEvent]
-    quarantined: AbstractSet[str]
+    fates: Mapping[str, EventFate]
     start: datetime
     end: datetime
     position: Position | None
@@ -81,6 +81,7 @@ class EventList:
     index: EventIndex
     context: IngestContext
     store: BillingStore
+    catalogue: CatalogueSource
     clock: Clock
 
     def page(self, wanted: EventFilter, limit: int, position: Position | None = None) -> EventPage:
@@ -93,8 +94,8 @@ class EventList:
             events, following = self._identified(wanted, start, end), None
         else:
             events, following = self._listed(wanted, start, end, limit, position)
-        quarantined = self.store.quarantined(wanted.customer, [event.key for event in events])
-        return EventPage(events, quarantined, start, end, following)
+        fates = event_fates(self.store, self.catalogue.newest(), wanted.customer, events)
+        return EventPage(events, fates, start, end, following)
 
     def _range(self, wanted: EventFilter) -> tuple[datetime, datetime]:
         end = wanted.end or self._now(wanted.customer) + MAX_AHEAD

@@ -16,7 +16,6 @@ from local.emulator import Aws
 from shared.adapters.dynamodb.attributes import to_item
 from shared.adapters.dynamodb.usage_events import from_item
 from shared.adapters.dynamodb.usage_events import to_item as event_item
-from shared.domain.events import event_key
 from shared.services.cursors import Cursors
 from tests.integration.conftest import Tables
 from tests.unit.http.events import api_event
@@ -283,20 +282,3 @@ def test_refused_lists(history: list[str], runtime: Runtime, query: str, status:
 def test_a_cursor_is_good_for_its_own_list_only(history: list[str], runtime: Runtime) -> None:
     cursor = listed(runtime, "customer=past&limit=1")[1]["next_cursor"]
     assert listed(runtime, f"customer=past&type=t2&cursor={cursor}")[0] == 400
-
-
-def test_quarantined_events_say_so(history: list[str], runtime: Runtime) -> None:
-    runtime.store = QuarantineOf({"03-01"})
-    _, page = listed(runtime, "customer=past")
-    statuses = {e["id"]: e["status"] for e in page["data"]}
-    assert [i for i, status in statuses.items() if status == "quarantined"] == ["03-01"]
-
-
-class QuarantineOf:
-    """The part of a billing store that knows the quarantine."""
-
-    def __init__(self, ids: set[str]) -> None:
-        self._keys = {event_key("app", event_id) for event_id in ids}
-
-    def quarantined(self, customer: str, keys: list[str]) -> set[str]:
-        return self._keys & set(keys)

@@ -156,6 +156,38 @@ def test_late_and_redriven_events_are_behind_the_line_that_bills_them(
         assert ids == {"4", "more"}
 
 
+def test_the_event_list_says_what_became_of_each(meterline: Stack, pump: Pump) -> None:
+    poisoned, *_ = events = march("fates", 3)
+    POISON.add(("fates", poisoned.key))
+    meterline.store(*events, usage("fates", "other", MARCH, type="unmetered"))
+    bill(meterline, pump, "fates", APRIL + HOUR)
+    meterline.store(usage("fates", "late", MARCH), usage("fates", "open", APRIL))
+    pump.run()
+    first, _ = lines_of(meterline, "fates")
+    query = "customer=fates&from=2026-02-20T00:00:00Z&to=2026-05-20T00:00:00Z"
+
+    def became() -> dict[str, Any]:
+        names = ("status", "meters", "late", "invoice")
+        return {e["id"]: [e[name] for name in names] for e in get("/v1/events", query)["data"]}
+
+    both, march_invoice = ["messages", "tokens"], first.removeprefix("/v1/invoices/")
+    assert became() == {
+        "0": ["quarantined", [], None, None],
+        "1": ["accepted", both, None, march_invoice],
+        "2": ["accepted", both, None, march_invoice],
+        "late": ["accepted", both, {"phase": 1, "period": 2}, None],
+        "open": ["accepted", both, None, None],
+        "other": ["accepted", [], None, None],
+    }
+    meterline.runtime.redrive.redrive("fates", poisoned.key, "op")
+    bill(meterline, pump, "fates", MAY + HOUR)
+    second, _ = lines_of(meterline, "fates", 1)
+    april_invoice = second.removeprefix("/v1/invoices/")
+    late = ["accepted", both, {"phase": 1, "period": 2}, april_invoice]
+    assert (became()["0"], became()["late"]) == (late, late)
+    assert became()["open"][3] == april_invoice
+
+
 def test_what_is_still_in_the_stream_settles_and_what_contradicts_is_not_shown(
     meterline: Stack, pump: Pump, capsys: pytest.CaptureFixture[str]
 ) -> None:

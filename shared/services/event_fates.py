@@ -1,0 +1,81 @@
+"""What became of raw events: counted by which meters, billed on which invoice, or set aside."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from shared.domain.accounts import Account, ClosedPhase, Phase
+from shared.domain.catalogue import Catalogue
+from shared.domain.errors import MeterlineError
+from shared.domain.events import UsageEvent
+from shared.domain.folding import Record, find_phase, measured
+from shared.domain.invoices import invoice_id
+from shared.domain.proof import COUNTED, Fate
+from shared.domain.rating import rate_card_index
+from shared.services.aggregate import CLOSED_PHASES_READ
+from shared.services.store import BillingStore
+
+
+@dataclass(frozen=True, slots=True)
+class EventFate:
+    """`meters` are those that count the event; `invoice` bills it, once its period is closed."""
+
+    fate: Fate = COUNTED
+    meters: tuple[str, ...] = ()
+    invoice: str | None = None
+
+
+def event_fates(
+    store: BillingStore, catalogue: Catalogue, customer: str, events: Sequence[UsageEvent]
+) -> Mapping[str, EventFate]:
+    """The fate of each of a customer's events, by event key.
+
+    It takes a few reads, however many events there are: what a closed period counted is told from
+    what did not come late, so an event that comes late looks billed while it is on its way.
+    """
+    account = store.account(customer)
+    if account is None or not events:
+        return {event.key: EventFate() for event in events}
+    closed = tuple(store.closed_phases(customer, CLOSED_PHASES_READ))
+    aside = _in_quarantine(store, customer, events)
+    late = cache(lambda phase: store.late_usage(customer, phase))
+    return {
+        event.key: EventFate(Fate(quarantined=True))
+        if event.key in aside
+        else _fate(event, catalogue, account, closed, late)
+        for event in events
+    }
+
+
+def _in_quarantine(store: BillingStore, customer: str, events: Sequence[UsageEvent]) -> set[str]:
+    ever = store.quarantined(customer, [event.key for event in events])
+    records = (store.quarantined_record(customer, key) for key in ever)
+    return {r.event_key for r in records if r is not None and r.redriven_at is None}
+
+
+def _fate(
+    event: UsageEvent,
+    catalogue: Catalogue,
+    account: Account,
+    closed: tuple[ClosedPhase, ...],
+    late: Callable[[int], Mapping[str, int]],
+) -> EventFate:
+    try:
+        record = measured(event, 0, catalogue)
+        phase, frozen = find_phase(account, closed, event.occurred_at)
+    except MeterlineError:
+        return EventFate()
+    meters = tuple(sorted(m.meter for m in record.measurements))
+    if frozen is None or not _is_billed(record, phase, catalogue):
+        return EventFate(COUNTED, meters)
+    period = late(phase.number).get(event.key)
+    if period is None:
+        return EventFate(COUNTED, meters, frozen.invoice or None)
+    issued = period < account.phases[0].period
+    invoice = invoice_id(event.customer, "period", str(period)) if issued else None
+    return EventFate(Fate(late_phase=phase.number, late_period=period), meters, invoice)
+
+
+def _is_billed(record: Record, phase: Phase, catalogue: Catalogue) -> bool:
+    plan = catalogue.plan(phase.plan, phase.plan_version)
+    return any(rate_card_index(plan, m) is not None for m in record.measurements)
