@@ -4,11 +4,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cli import balance, catalog, invoice, keys, send, usage
+from cli import (
+    balance,
+    catalog,
+    export,
+    invoice,
+    keys,
+    quarantine,
+    reconcile,
+    send,
+    usage,
+    verify,
+)
 from cli.client import ClientError
 
 # Each module registers its own commands.
-MODULES = (catalog, send, usage, balance, invoice, keys)
+MODULES = (catalog, send, usage, balance, invoice, export, verify, quarantine, reconcile, keys)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from functions.routes import (
     pages,
     portal,
     quarantine,
+    reconciliation,
     subscriptions,
     usage,
 )
@@ -28,6 +29,7 @@ router = Router(
         usage.router,
         invoices.router,
         quarantine.router,
+        reconciliation.router,
         events.router,
         portal.router,
         pages.router,

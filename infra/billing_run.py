@@ -1,16 +1,13 @@
 """The billing run: a schedule finds who is due and queues them, one message bills one customer."""
 
-import json
-
 from aws_cdk import Duration
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from infra.function import AppFunction, Runtime
 from infra.permissions import queue_statement
 from infra.queues import dead_letter_queue, work_queue
+from infra.schedule import schedule
 
 
 class BillingRun(Construct):
@@ -50,34 +47,10 @@ class BillingRun(Construct):
             function_response_types=["ReportBatchItemFailures"],
         ).node.add_dependency(self.bill.role)
         self.schedule_failures = dead_letter_queue(self, "ScheduleFailures", runtime.stage)
-        self.schedule = self._schedule()
-
-    def _schedule(self) -> scheduler.CfnSchedule:
-        role = iam.Role(
-            self, "ScheduleRole", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com")
-        )
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["lambda:InvokeFunction"], resources=[self.start.function_arn]
-            )
-        )
-        role.add_to_policy(queue_statement(self.schedule_failures, "SendMessage"))
-        return scheduler.CfnSchedule(
+        self.schedule = schedule(
             self,
-            "Schedule",
             description="Starts a billing run for everyone who is due.",
-            schedule_expression="rate(15 minutes)",
-            flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
-            target=scheduler.CfnSchedule.TargetProperty(
-                arn=self.start.function_arn,
-                role_arn=role.role_arn,
-                # A run judges what is due at the time it was scheduled for, however late it starts.
-                input=json.dumps({"scheduled_at": "<aws.scheduler.scheduled-time>"}),
-                dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(
-                    arn=self.schedule_failures.queue_arn
-                ),
-                retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(
-                    maximum_event_age_in_seconds=3600, maximum_retry_attempts=10
-                ),
-            ),
+            expression="rate(15 minutes)",
+            function=self.start,
+            failures=self.schedule_failures,
         )

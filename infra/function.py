@@ -41,6 +41,7 @@ def make_runtime(scope: Construct, stage: Stage, bundle: Bundle, tables: Tables)
         "EVENTS_TABLE": tables.events.table_name,
         "BILLING_TABLE": tables.billing.table_name,
         "GRACE_SECONDS": str(stage.grace_seconds),
+        "SETTLE_SECONDS": str(stage.settle_seconds),
         "TEST_CLOCKS": "1" if stage.test_clocks else "0",
         "LOG_LEVEL": stage.log_level,
     }

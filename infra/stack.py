@@ -11,6 +11,7 @@ from infra.function import make_runtime
 from infra.monitoring import Monitoring
 from infra.permissions import secret_arn
 from infra.reactions import Reactions
+from infra.reconciliation import Reconciliation
 from infra.stage import Stage
 from infra.tables import Tables
 
@@ -39,6 +40,7 @@ class MeterlineStack(Stack):
         self.aggregation = Aggregation(self, "Aggregation", runtime=runtime)
         self.reactions = Reactions(self, "Reactions", runtime=runtime)
         self.billing_run = BillingRun(self, "BillingRun", runtime=runtime)
+        self.reconciliation = Reconciliation(self, "Reconciliation", runtime=runtime)
         self.functions = {
             "Authorizer": self.api.authorizer,
             "Ingest": self.api.ingest,
@@ -47,6 +49,8 @@ class MeterlineStack(Stack):
             "React": self.reactions.function,
             "StartBillingRun": self.billing_run.start,
             "BillCustomer": self.billing_run.bill,
+            "StartReconciliation": self.reconciliation.start,
+            "ReconcileCustomer": self.reconciliation.reconcile,
         }
         self.monitoring = Monitoring(
             self,
@@ -59,6 +63,8 @@ class MeterlineStack(Stack):
                 "React": self.reactions.failures,
                 "BillCustomer": self.billing_run.failures,
                 "Schedule": self.billing_run.schedule_failures,
+                "ReconcileCustomer": self.reconciliation.failures,
+                "ReconciliationSchedule": self.reconciliation.schedule_failures,
             },
         )
         self._add_outputs()
@@ -74,6 +80,8 @@ class MeterlineStack(Stack):
             "AggregateMappingId": self.aggregation.mapping.resource.ref,
             "ReactMappingId": self.reactions.mapping.resource.ref,
             "ScheduleName": self.billing_run.schedule.ref,
+            "ReconciliationQueueUrl": self.reconciliation.queue.queue_url,
+            "ReconciliationScheduleName": self.reconciliation.schedule.ref,
             "AlarmTopicArn": self.monitoring.topic.topic_arn,
         }
         outputs |= {

@@ -12,7 +12,8 @@ class Stage:
 
     `protected` turns on point-in-time recovery, deletion protection and retention of data.
     `rate_limit` is in requests per second, `grace_seconds` the time that late usage of an
-    ended period is waited for before its invoice closes.
+    ended period is waited for before its invoice closes. `settle_seconds` is how long after its
+    receipt reconciliation judges by an event: longer than a stream keeps its records.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Stage:
     rate_limit: int
     burst_limit: int
     grace_seconds: int = 3600
+    settle_seconds: int = 48 * 3600
     log_level: str = "INFO"
 
     @property
@@ -37,6 +39,7 @@ STAGES = {
         log_retention=logs.RetentionDays.ONE_WEEK,
         rate_limit=10_000,
         burst_limit=5_000,
+        settle_seconds=5,
     ),
     "prod": Stage(
         name="prod",

@@ -1,4 +1,4 @@
-"""The queue of customers to bill."""
+"""The queues of customers: to bill, to reconcile."""
 
 import json
 from collections.abc import Iterable, Iterator

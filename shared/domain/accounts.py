@@ -65,7 +65,8 @@ class Account:
     `phases` are those not closed yet, oldest first; the last one is the current one. `late` holds,
     per closed phase number, the totals of usage that came after its close and is billed with the
     next invoice. `grants` is unit -> grant id -> remaining nanos. `quarantine_until` is the machine
-    time until which quarantined records of this customer may still be redelivered.
+    time until which quarantined records of this customer may still be redelivered. `held` says why
+    nothing of it may be closed or broken: its numbers contradict each other.
     """
 
     customer: str
@@ -75,6 +76,7 @@ class Account:
     grants: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     quarantine_until: datetime | None = None
+    held: str | None = None
 
     @property
     def current(self) -> Phase:

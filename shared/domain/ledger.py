@@ -12,7 +12,9 @@ from typing import Literal
 
 from shared.domain.accounts import Account
 
-EntryKind = Literal["usage", "opening", "grant", "void", "close", "breakage", "subscription"]
+EntryKind = Literal[
+    "usage", "opening", "grant", "void", "close", "breakage", "subscription", "repair", "hold"
+]
 Amounts = Mapping[str, Mapping[str, int]]  # unit -> grant id -> nanos
 
 

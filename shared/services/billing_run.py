@@ -36,6 +36,12 @@ BARRIER_POLL_SECONDS = 0.2
 Step = Literal["opened", "closed", "broke"]
 
 
+class HeldError(UnavailableError):
+    """Reconciliation found numbers that contradict each other: nothing of them is billed."""
+
+    code = "billing-held"
+
+
 @dataclass(frozen=True, slots=True)
 class _Due:
     """What a step starts from, read consistently."""
@@ -60,7 +66,8 @@ class BillingRun:
         """Every step of the customer that is due at `now`, in due order.
 
         Raises: NotFoundError for an unknown customer; UnavailableError when the stream has not
-        delivered the customer's events yet, or too many races were lost: run it again later.
+        delivered the customer's events yet, or too many races were lost: run it again later;
+        HeldError when nothing may be closed until the customer's numbers agree.
         """
         steps: list[Step] = []
         lost = 0
@@ -119,8 +126,10 @@ class BillingRun:
     def _settle(self, account: Account, moment: datetime) -> None:
         """Waits until the customer's events of before have come down the stream.
 
-        Raises: UnavailableError if they are still on their way.
+        Raises: UnavailableError if they are still on their way; HeldError while numbers contradict.
         """
+        if account.held is not None:
+            raise HeldError(f"billing is held: {account.held}")
         wait_for_barriers(self.barriers, [(account.customer, due_token(moment))], self.sleep)
 
     def _close(self, due: _Due, moment: datetime) -> None:

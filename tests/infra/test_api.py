@@ -33,10 +33,14 @@ def test_functions_get_the_second_payload_format(assembly: Assembly) -> None:
 
 
 def test_a_run_is_told_the_time_it_was_scheduled_for(assembly: Assembly) -> None:
-    [schedule] = assembly.properties("AWS::Scheduler::Schedule").values()
-    target = schedule["Target"]
-    assert reference(target["Arn"]) == "BillingRunStartBillingRun"
-    assert json.loads(target["Input"]) == {"scheduled_at": "<aws.scheduler.scheduled-time>"}
+    schedules = assembly.properties("AWS::Scheduler::Schedule")
+    targets = {name: schedule["Target"] for name, schedule in schedules.items()}
+    assert {name: reference(target["Arn"]) for name, target in targets.items()} == {
+        "BillingRunSchedule": "BillingRunStartBillingRun",
+        "ReconciliationSchedule": "ReconciliationStartReconciliation",
+    }
+    for target in targets.values():
+        assert json.loads(target["Input"]) == {"scheduled_at": "<aws.scheduler.scheduled-time>"}
 
 
 def test_functions_know_their_tables_and_only_some_the_secret(assembly: Assembly) -> None:

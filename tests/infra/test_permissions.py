@@ -24,7 +24,7 @@ NEEDS: dict[str, dict[str, set[str]]] = {
         BILLING: {f"dynamodb:{action}" for action in READ},
     },
     "ApiApiRole": {
-        EVENTS: {"dynamodb:GetItem"},
+        EVENTS: {"dynamodb:GetItem", "dynamodb:PutItem"},
         f"{EVENTS}/index/by_time": {"dynamodb:Query"},
         BILLING: {f"dynamodb:{action}" for action in READ | WRITE},
         f"{BILLING}/index/by_kind": {"dynamodb:Query"},
@@ -53,6 +53,25 @@ NEEDS: dict[str, dict[str, set[str]]] = {
         BILLING: {f"dynamodb:{action}" for action in READ | WRITE},
         "BillingRunQueue": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
     },
+    "ReconciliationStartReconciliationRole": {
+        f"{BILLING}/index/by_kind": {"dynamodb:Query"},
+        "ReconciliationQueue": {"sqs:SendMessage"},
+    },
+    "ReconciliationReconcileCustomerRole": {
+        EVENTS: {"dynamodb:GetItem", "dynamodb:PutItem"},
+        f"{EVENTS}/index/by_time": {"dynamodb:Query"},
+        BILLING: {f"dynamodb:{action}" for action in READ | WRITE},
+        "ReconciliationQueue": {
+            "sqs:SendMessage",
+            "sqs:ReceiveMessage",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+        },
+    },
+    "ReconciliationScheduleRole": {
+        "ReconciliationStartReconciliation": {"lambda:InvokeFunction"},
+        "ReconciliationScheduleFailures": {"sqs:SendMessage"},
+    },
     "BillingRunScheduleRole": {
         "BillingRunStartBillingRun": {"lambda:InvokeFunction"},
         "BillingRunScheduleFailures": {"sqs:SendMessage"},
@@ -63,6 +82,8 @@ LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
 LOCAL_ONLY = {
     ("ApiIngestRole", "*"): {"dynamodb:BatchExecuteStatement"},
     ("BillingRunStartBillingRunRole", "*"): {"sqs:SendMessageBatch"},
+    ("ReconciliationStartReconciliationRole", "*"): {"sqs:SendMessageBatch"},
+    ("ReconciliationReconcileCustomerRole", "*"): {"sqs:SendMessageBatch"},
 }
 
 
@@ -99,7 +120,7 @@ def test_a_role_may_do_what_it_needs_and_no_more(assembly: Assembly, role: str) 
     granted = grants(assembly, role)
     logs = {name: actions for name, actions in granted.items() if name.endswith("Logs")}
     assert all(actions == LOGGING for actions in logs.values())
-    assert len(logs) == (0 if role == "BillingRunScheduleRole" else 1)
+    assert len(logs) == (0 if role.endswith("ScheduleRole") else 1)
     expected = dict(NEEDS[role])
     if assembly.stage == "local":
         expected |= {

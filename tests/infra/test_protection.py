@@ -89,9 +89,9 @@ def test_every_queue_has_a_dead_letter_queue_or_is_one(assembly: Assembly) -> No
         for mapping in assembly.properties("AWS::Lambda::EventSourceMapping").values()
         if "DestinationConfig" in mapping
     }
-    [schedule] = assembly.properties("AWS::Scheduler::Schedule").values()
+    schedules = assembly.properties("AWS::Scheduler::Schedule").values()
     dead_letters = failures | set(with_redrive.values())
-    dead_letters.add(reference(schedule["Target"]["DeadLetterConfig"]["Arn"]))
+    dead_letters |= {reference(each["Target"]["DeadLetterConfig"]["Arn"]) for each in schedules}
     assert set(queues) == set(with_redrive) | dead_letters
     assert all(queue["SqsManagedSseEnabled"] is True for queue in queues.values())
 

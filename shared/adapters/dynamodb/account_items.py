@@ -40,6 +40,7 @@ def account_item(account: Account) -> Item:
             "grants": account.grants or None,
             "checkpoints": account.checkpoints.pack() or None,
             "quarantine_until": account.quarantine_until,
+            "held": account.held,
         }
     )
 
@@ -60,6 +61,7 @@ def read_account(item: Mapping[str, Any]) -> Account:
         },
         checkpoints=Checkpoints.unpack(bytes(stored.get("checkpoints", b""))),
         quarantine_until=utc_time(until) if until else None,
+        held=stored.get("held"),
     )
 
 

@@ -1,0 +1,40 @@
+"""Reconciliation queue → one customer's numbers, judged and repaired."""
+
+import json
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions._metrics import count
+from functions._reconciliation import report
+from functions._runtime import runtime
+from shared.domain.errors import MeterlineError
+from shared.domain.events import utc_time
+
+# What is kept for finishing the day that is being judged.
+RESERVED_MILLISECONDS = 120_000
+
+logger = Logger()
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Reconciles each message's customer; failed ones come back, unfinished ones are sent anew."""
+
+    def out_of_time() -> bool:
+        return bool(context.get_remaining_time_in_millis() < RESERVED_MILLISECONDS)
+
+    failures: list[dict[str, str]] = []
+    for message in event["Records"]:
+        order = json.loads(message["body"])
+        customer = order["customer"]
+        try:
+            result = runtime().reconciler.reconcile(customer, out_of_time)
+            if not result.finished and not result.findings:
+                runtime().reconciliation_orders.send([customer], utc_time(order["as_of"]))
+        except MeterlineError as error:
+            logger.warning("reconciliation delayed", extra={"error": error.detail})
+            failures.append({"itemIdentifier": message["messageId"]})
+            continue
+        report(result)
+    count("reconcile_customer", {"ReconciliationDelayed": len(failures)})
+    return {"batchItemFailures": failures}

@@ -1,0 +1,212 @@
+"""Recounting: what the raw events say against what was counted of them.
+
+Everything is compared as tallies (count, sum, checksum). Where fewer events were counted than there
+are, those that are missing are found by the checksum, so that they can be applied one by one, as
+they would have been by the stream. Everything else that differs is a contradiction, which is told
+and never repaired.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
+from shared.domain.catalogue import Catalogue
+from shared.domain.checkpoints import LIFETIME_SECONDS, Checkpoints, shard_hash
+from shared.domain.events import CHECKSUM_MODULUS, Measurement
+from shared.domain.folding import Record
+from shared.domain.money import EXACT
+from shared.domain.pricing import price_nanos
+from shared.domain.rating import add_totals, rate_card_index
+from shared.domain.usage_hours import QUARTER_MINUTES, REDRIVE, HourKey, Quarter, UsageHour
+
+Each = TypeVar("Each")
+
+RECONCILE = "reconcile"  # under this name repairs step an item's checkpoints
+QUARTER = timedelta(minutes=QUARTER_MINUTES)
+ZERO = Quarter()
+
+# A quarter of an hour of one usage hour item.
+Slot = tuple[HourKey, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTotals:
+    """One phase with everything that was billed or is to be billed of it, late usage included."""
+
+    phase: Phase
+    totals: tuple[Totals, ...]
+    closed: bool
+
+
+def plus(a: Quarter, b: Quarter) -> Quarter:
+    """The sum, field by field."""
+    checksum = (a.checksum + b.checksum) % CHECKSUM_MODULUS
+    return Quarter(a.count + b.count, EXACT.add(a.value, b.value), checksum)
+
+
+def minus(a: Quarter, b: Quarter) -> Quarter:
+    """The difference, field by field."""
+    checksum = (a.checksum - b.checksum) % CHECKSUM_MODULUS
+    return Quarter(a.count - b.count, EXACT.subtract(a.value, b.value), checksum)
+
+
+def total_of(quarters: Iterable[Quarter]) -> Quarter:
+    """The sum of them all."""
+    total = ZERO
+    for quarter in quarters:
+        total = plus(total, quarter)
+    return total
+
+
+def slots_of(hours: Iterable[UsageHour]) -> dict[Slot, Quarter]:
+    """The quarters that hold anything."""
+    return {
+        (hour.key, index): quarter
+        for hour in hours
+        for index, quarter in enumerate(hour.quarters)
+        if quarter != ZERO
+    }
+
+
+def slot_start(slot: Slot) -> datetime:
+    """The instant that the quarter starts at."""
+    key, index = slot
+    return key.hour + index * QUARTER
+
+
+def gaps(expected: Mapping[Each, Quarter], found: Mapping[Each, Quarter]) -> dict[Each, Quarter]:
+    """Where the two differ, and by how much: expected less found."""
+    keys = dict.fromkeys([*expected, *found])
+    differences = {key: minus(expected.get(key, ZERO), found.get(key, ZERO)) for key in keys}
+    return {key: gap for key, gap in differences.items() if gap != ZERO}
+
+
+def find_missing(
+    candidates: Sequence[tuple[Each, Quarter]], gap: Quarter
+) -> tuple[Each, ...] | None:
+    """The candidates that together make the gap, or None if they cannot be told.
+
+    `candidates` are in the order in which they were received: what an outage takes is a run of
+    them. Beyond runs, one or two that are missing, or present, anywhere are found.
+    """
+    if not 0 < gap.count <= len(candidates):
+        return None
+    found = _run(candidates, gap) or _pair(candidates, gap)
+    if found is None:
+        rest = minus(total_of(own for _, own in candidates), gap)
+        others = _run(candidates, rest) or _pair(candidates, rest)
+        if others is not None:
+            chosen = set(others)
+            found = tuple(i for i in range(len(candidates)) if i not in chosen)
+    return None if found is None else tuple(candidates[i][0] for i in found)
+
+
+def _run(candidates: Sequence[tuple[Each, Quarter]], gap: Quarter) -> tuple[int, ...] | None:
+    """The neighbours that make the gap: a difference of two running sums is theirs."""
+    running = [ZERO]
+    for _, own in candidates:
+        running.append(plus(running[-1], own))
+    ends: dict[tuple[int, int], int] = {(s.count, s.checksum): i for i, s in enumerate(running)}
+    for first, sum_before in enumerate(running):
+        after = plus(sum_before, gap)
+        last = ends.get((after.count, after.checksum))
+        if last is not None and last > first and running[last] == after:
+            return tuple(range(first, last))
+    return None
+
+
+def _pair(candidates: Sequence[tuple[Each, Quarter]], gap: Quarter) -> tuple[int, ...] | None:
+    """The one or two, anywhere, that make the gap."""
+    seen: dict[int, int] = {}
+    for index, (_, own) in enumerate(candidates):
+        if own == gap:
+            return (index,)
+        rest = minus(gap, own)
+        other = seen.get(rest.checksum)
+        if other is not None and candidates[other][1] == rest:
+            return (other, index)
+        seen[own.checksum] = index
+    return None
+
+
+def phases_of(account: Account, closed: Sequence[ClosedPhase]) -> Iterator[PhaseTotals]:
+    """Every phase that is kept, closed ones with what came late."""
+    for frozen in closed:
+        late = account.late.get(frozen.phase.number)
+        billed = tuple(map(add_totals, frozen.billed, late)) if late else frozen.billed
+        yield PhaseTotals(frozen.phase, billed, closed=True)
+    for phase in account.phases:
+        yield PhaseTotals(phase, phase.totals, closed=False)
+
+
+def holds(phase: Phase, at: datetime) -> bool:
+    """Whether usage at the instant is the phase's; the first takes what came before it, too."""
+    return at < phase.end and (phase.number == 1 or at >= phase.start)
+
+
+def holds_record(phase: Phase, record: Record) -> bool:
+    """Whether the record is usage of the phase."""
+    return holds(phase, record.event.occurred_at)
+
+
+def floor_quarter(at: datetime) -> datetime:
+    """The start of the quarter of an hour that holds the instant."""
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    return hour + (at - hour) // QUARTER * QUARTER
+
+
+def cut_quarters(phase: Phase) -> set[datetime]:
+    """The quarters that belong to the phase in part; the first phase reaches back without end."""
+    bounds = [phase.end] if phase.number == 1 else [phase.start, phase.end]
+    return {floor_quarter(at) for at in bounds if floor_quarter(at) != at}
+
+
+def card_of(phase: Phase, measurement: Measurement, catalogue: Catalogue) -> int | None:
+    """Which rate card of the phase takes the measurement, if any does."""
+    return rate_card_index(catalogue.plan(phase.plan, phase.plan_version), measurement)
+
+
+def by_card(phase: Phase, records: Iterable[Record], catalogue: Catalogue) -> dict[int, Quarter]:
+    """What the records add to each rate card of the phase that holds them."""
+    cards: dict[int, Quarter] = {}
+    for record in records:
+        for measurement in record.measurements:
+            index = card_of(phase, measurement, catalogue)
+            if index is not None:
+                read = cards.get(index, ZERO)
+                cards[index] = read.plus(measurement.quantity, measurement.checksum)
+    return cards
+
+
+def counted_by_card(totals: Sequence[Totals]) -> dict[int, Quarter]:
+    """What the totals say was counted."""
+    return {i: Quarter(t.count, t.value, t.checksum) for i, t in enumerate(totals) if t.count}
+
+
+def in_flight(hour: Checkpoints, account: Checkpoints, now_seconds: int) -> bool:
+    """Whether the hour was written for records that the account has not taken yet."""
+    oldest = now_seconds - LIFETIME_SECONDS
+    for shard, position in hour.positions.items():
+        if position.used_at_seconds < oldest or shard == shard_hash(REDRIVE):
+            continue
+        taken = account.positions.get(shard)
+        if taken is None or taken.sequence < position.sequence:
+            return True
+    return False
+
+
+def misrated(phase: PhaseTotals, catalogue: Catalogue) -> Iterator[str]:
+    """What is wrong with the amounts of a phase, which its totals alone determine."""
+    plan = catalogue.plan(phase.phase.plan, phase.phase.plan_version)
+    for rate, totals in zip(plan.rate_cards, phase.totals, strict=True):
+        if rate.price is None:
+            continue
+        priced = EXACT.subtract(totals.value, totals.covered)
+        amount = price_nanos(rate.price, priced, totals.count)
+        where = f"phase {phase.phase.number}, meter {rate.meter}"
+        if totals.amount != amount:
+            yield f"{where}: {totals.amount} nanos are charged where the price is {amount}"
+        if totals.drawn + totals.overage != totals.amount:
+            yield f"{where}: drawn and overage do not make the amount"

@@ -1,0 +1,144 @@
+"""Whether a customer's books agree with themselves: ledger, grants, amounts, open invoice."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from shared.domain.accounts import Account
+from shared.domain.closing import draft_invoice
+from shared.domain.errors import MeterlineError
+from shared.domain.invoice_document import invoice_document
+from shared.domain.ledger import Amounts, LedgerEntry, entry_between
+from shared.domain.reconciliation import misrated, phases_of
+from shared.services.aggregate import CLOSED_PHASES_READ
+from shared.services.changes import PutLedgerEntry
+from shared.services.reconciliation import JournalGap, Reconciliation
+from shared.services.store import BillingStore, CatalogueSource
+
+ENTRIES_READ = 500
+
+
+@dataclass(slots=True)
+class Chain:
+    """The ledger since it was last checked: what is wrong, and the entries that would span gaps."""
+
+    findings: list[str] = field(default_factory=list)
+    spans: list[LedgerEntry] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Bookkeeping:
+    """`settle` is how long the journal is given to write its entries."""
+
+    store: BillingStore
+    catalogue: CatalogueSource
+    settle: timedelta
+
+    def ledger(
+        self, note: Reconciliation, account: Account, now: datetime
+    ) -> tuple[Reconciliation, int, list[str]]:
+        """Checks the entries since the note; returns the next note, gaps spanned, and findings.
+
+        A version without an entry may still be in the stream. If it still has none when `settle`
+        has gone by, it never will have: one marked entry then spans what is missing, from the
+        difference.
+        """
+        if note.ledger_version == account.version:
+            return note, 0, []
+        chain = self._chain(note.ledger_version, account, now)
+        if chain.findings or not chain.spans:
+            version = note.ledger_version if chain.findings else account.version
+            return _checked(note, version, None), 0, chain.findings
+        seen = note.gap or JournalGap(account.version, now)
+        if seen.seen_at + self.settle > now:
+            return _checked(note, note.ledger_version, seen), 0, []
+        lost = [entry for entry in chain.spans if entry.to_version <= seen.account_version]
+        for entry in lost:
+            self.store.commit([PutLedgerEntry(entry)])
+        more = len(lost) < len(chain.spans)
+        left = JournalGap(account.version, now) if more else None
+        return _checked(note, note.ledger_version if more else account.version, left), len(lost), []
+
+    def _chain(self, known: int, account: Account, now: datetime) -> Chain:
+        """The account's newest version back to the one known, link by link."""
+        chain = Chain()
+        newer_from, newer_before = account.version, _held(account.grants)
+        for entry in self._newest_first(account.customer):
+            if entry.to_version > account.version:
+                continue
+            if entry.to_version == newer_from and _held(entry.remaining) != newer_before:
+                chain.findings.append(f"ledger: entry {entry.to_version} does not carry on")
+            if entry.to_version < newer_from:
+                older = Account(account.customer, entry.to_version, grants=entry.remaining)
+                newer = Account(account.customer, newer_from, grants=newer_before)
+                chain.spans.append(_span(older, newer, now))
+            if entry.to_version <= known:
+                return chain
+            newer_from, newer_before = entry.from_version, _before(entry)
+        if known > 0:
+            chain.findings.append(f"ledger: what led up to version {known} is gone")
+        elif newer_from > 0:
+            start = Account(account.customer)
+            newer = Account(account.customer, newer_from, grants=newer_before)
+            chain.spans.append(_span(start, newer, now))
+        elif newer_before:
+            chain.findings.append("ledger: the first entry starts with something")
+        return chain
+
+    def _newest_first(self, customer: str) -> Iterator[LedgerEntry]:
+        cursor: str | None = None
+        while True:
+            page = self.store.ledger(customer, ENTRIES_READ, cursor, newest_first=True)
+            yield from page.items
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def books(self, account: Account) -> Iterator[str]:
+        """What is wrong with grants, with amounts, and with the open invoice."""
+        catalogue = self.catalogue.newest()
+        closed = self.store.closed_phases(account.customer, CLOSED_PHASES_READ)
+        yield from self._grants(account)
+        for phase in phases_of(account, closed):
+            yield from misrated(phase, catalogue)
+        terms = self.store.subscription(account.customer)
+        try:
+            if terms is not None:
+                invoice_document(draft_invoice(account, terms, catalogue, closed))
+        except (MeterlineError, LookupError) as error:
+            yield f"the open invoice cannot be made: {error}"
+
+    def _grants(self, account: Account) -> Iterator[str]:
+        held = [(unit, key, n) for unit, left in account.grants.items() for key, n in left.items()]
+        grants = self.store.grants(account.customer, [key for _, key, _ in held])
+        for unit, key, nanos in held:
+            grant = grants.get(key)
+            if grant is None or grant.unit != unit:
+                yield f"grant {key} is held in {unit}, and not granted"
+            elif not 0 <= nanos <= grant.amount or grant.voided_at is not None:
+                yield f"grant {key} cannot have {nanos} nanos left"
+
+
+def _checked(note: Reconciliation, version: int, gap: JournalGap | None) -> Reconciliation:
+    return replace(note, ledger_version=version, gap=gap)
+
+
+def _span(older: Account, newer: Account, now: datetime) -> LedgerEntry:
+    cause = {"reason": "journal", "from_version": str(older.version)}
+    return entry_between(older, newer, now, "repair", cause)
+
+
+def _held(amounts: Amounts) -> dict[str, dict[str, int]]:
+    """The amounts without what is nothing."""
+    held = {unit: {g: n for g, n in left.items() if n} for unit, left in amounts.items()}
+    return {unit: left for unit, left in held.items() if left}
+
+
+def _before(entry: LedgerEntry) -> dict[str, dict[str, int]]:
+    """What was held before the entry."""
+    left = {unit: dict(held) for unit, held in entry.remaining.items()}
+    for unit, moved in entry.changes.items():
+        own = left.setdefault(unit, {})
+        for grant, nanos in moved.items():
+            own[grant] = own.get(grant, 0) - nanos
+    return _held(left)

@@ -1,0 +1,91 @@
+"""What a look at one customer's numbers found."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shared.domain.accounts import Account
+from shared.domain.errors import MeterlineError
+from shared.domain.events import Measurement
+from shared.domain.folding import Record, Terms, measured
+from shared.domain.usage_hours import HourKey, Quarter, UsageHour
+from shared.services.aggregate import EVERY_METER, usage_of
+from shared.services.reconciliation import RawEvents
+from shared.services.store import QuarantinedRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A raw event, and what lacks it: usage hours of some of its measurements, the account."""
+
+    record: Record
+    from_hours: tuple[Measurement, ...]
+    from_account: bool
+
+
+@dataclass(slots=True)
+class Look:
+    """One customer's numbers as read once, and what is wrong with them.
+
+    `hours` are those of the span. `young` are the hours that had events too young to judge by.
+    `unsettled`: writes were under way, so that hours and account could not be compared.
+    """
+
+    account: Account
+    terms: Terms
+    aside: Mapping[str, QuarantinedRecord]
+    hours: dict[HourKey, UsageHour] = field(default_factory=dict)
+    missing: dict[str, Missing] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
+    young: set[datetime] = field(default_factory=set)
+    unsettled: bool = False
+
+    @property
+    def right(self) -> bool:
+        """Whether nothing is missing and nothing contradicts."""
+        return not self.missing and not self.findings
+
+    def applied(self, record: Record) -> Iterator[Measurement]:
+        """The measurements of the record that its usage hours should have."""
+        kept = self.aside.get(record.event.key)
+        for measurement in record.measurements:
+            lacking = {EVERY_METER, usage_of(measurement.meter)}
+            if kept is None or lacking.isdisjoint(kept.not_applied):
+                yield measurement
+
+    def billed(self, record: Record) -> bool:
+        """Whether the account should have the record."""
+        kept = self.aside.get(record.event.key)
+        return kept is None or "account" not in kept.not_applied
+
+
+def records_of(
+    raw_events: RawEvents, look: Look, start: datetime, end: datetime
+) -> Iterator[Record]:
+    """The raw events of the span with what their meters read; others are in quarantine."""
+    for raw in raw_events.between(look.account.customer, start, end):
+        if raw.event is None:
+            if raw.key not in look.aside:
+                look.findings.append(f"event {raw.key} cannot be read and is not set aside")
+            continue
+        try:
+            record = measured(raw.event, 0, look.terms.catalogue)
+        except MeterlineError as error:
+            if raw.key not in look.aside:
+                look.findings.append(f"event {raw.key} is not set aside: {error.detail}")
+            continue
+        yield record
+
+
+def as_received(records: Iterable[Record]) -> list[Record]:
+    """The records in the order in which they came in."""
+    return sorted(records, key=lambda r: (r.event.received_at, r.event.key))
+
+
+def difference(gap: Quarter) -> str:
+    """A gap that nothing explains, in words."""
+    if gap.count < 0:
+        return f"{-gap.count} more were counted than there are raw events"
+    if gap.count == 0:
+        return "as many were counted as there are raw events, but not the same"
+    return f"{gap.count} raw events were not counted, and which ones cannot be told"

@@ -1,0 +1,162 @@
+"""Whether the phases of an account hold what its usage hours say, event for event."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain.accounts import Phase
+from shared.domain.events import Measurement
+from shared.domain.folding import Record, measured
+from shared.domain.reconciliation import (
+    QUARTER,
+    ZERO,
+    PhaseTotals,
+    by_card,
+    card_of,
+    counted_by_card,
+    cut_quarters,
+    find_missing,
+    floor_quarter,
+    gaps,
+    holds,
+    holds_record,
+    in_flight,
+    phases_of,
+    plus,
+    slot_start,
+    slots_of,
+    total_of,
+)
+from shared.domain.usage_hours import Quarter
+from shared.services.aggregate import EVERY_METER
+from shared.services.event_list import EventIndex
+from shared.services.ingest import MAX_LATENESS
+from shared.services.looks import Look, Missing, as_received, difference, records_of
+from shared.services.reconciliation import RawEvents
+from shared.services.store import BillingStore
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseCheck:
+    """Compares one phase at a time."""
+
+    store: BillingStore
+    raw: RawEvents
+    events: EventIndex
+
+    def judge(self, look: Look, phase: PhaseTotals, settled: datetime, now: datetime) -> None:
+        """Compares the phase's totals with its usage hours, and names what the account lacks."""
+        expected = self._expected(look, phase.phase, settled, now)
+        if expected is None or not self._stands_still(look, phase):
+            look.unsettled = True
+            return
+        mine = [m for m in look.missing.values() if holds_record(phase.phase, m.record)]
+        cut = cut_quarters(phase.phase)
+        uncut = [m for m in mine if floor_quarter(m.record.event.occurred_at) not in cut]
+        lacking = by_card(phase.phase, (_lacking(m) for m in uncut), look.terms.catalogue)
+        total = {
+            c: plus(expected.get(c, ZERO), lacking.get(c, ZERO)) for c in {*expected, *lacking}
+        }
+        gap = gaps(total, counted_by_card(phase.totals))
+        whole = [m.record for m in mine]
+        if gap == by_card(phase.phase, whole, look.terms.catalogue):
+            names: Sequence[Record] | None = whole
+        else:
+            names = self._name_unbilled(look, phase, gap, settled)
+        for m in mine:
+            look.missing[m.record.event.key] = Missing(m.record, m.from_hours, from_account=False)
+        for record in names or ():
+            known = look.missing.get(record.event.key)
+            from_hours = known.from_hours if known else ()
+            look.missing[record.event.key] = Missing(record, from_hours, from_account=True)
+        if names is None:
+            cards = look.terms.catalogue.plan(phase.phase.plan, phase.phase.plan_version).rate_cards
+            for index, each in gap.items():
+                where = f"phase {phase.phase.number}, meter {cards[index].meter}"
+                look.findings.append(f"{where}: {difference(each)}")
+
+    def _expected(
+        self, look: Look, phase: Phase, settled: datetime, now: datetime
+    ) -> dict[int, Quarter] | None:
+        """What each rate card should have counted by the usage hours; None while some are written.
+
+        Raw events stand in for the quarters that a boundary cuts.
+        """
+        catalogue, customer = look.terms.catalogue, look.account.customer
+        plan = catalogue.plan(phase.plan, phase.plan_version)
+        start, cut = _first_usage(phase), cut_quarters(phase)
+        cards: dict[int, Quarter] = {}
+        for meter in dict.fromkeys(rate.meter for rate in plan.rate_cards):
+            for hour in self.store.usage_between(meter, customer, start, phase.end):
+                if in_flight(hour.checkpoints, look.account.checkpoints, int(now.timestamp())):
+                    return None
+                sample = Measurement(meter, ZERO.value, dict(hour.key.dimensions), 0)
+                index = card_of(phase, sample, catalogue)
+                for slot, quarter in slots_of([hour]).items():
+                    at = slot_start(slot)
+                    if index is not None and at not in cut and holds(phase, at):
+                        cards[index] = plus(cards.get(index, ZERO), quarter)
+        for at in cut:
+            records = [r for r in records_of(self.raw, look, at, at + QUARTER) if look.billed(r)]
+            if any(r.event.received_at >= settled for r in records):
+                return None
+            mine = (r for r in records if holds_record(phase, r))
+            for index, own in by_card(phase, mine, catalogue).items():
+                cards[index] = plus(cards.get(index, ZERO), own)
+        return gaps(cards, self._unbilled_asides(look, phase, cut))
+
+    def _unbilled_asides(self, look: Look, phase: Phase, cut: set[datetime]) -> dict[int, Quarter]:
+        """What usage hours have and the account lacks of records that were set aside."""
+        records = []
+        for key, kept in look.aside.items():
+            if "account" not in kept.not_applied or EVERY_METER in kept.not_applied:
+                continue
+            event = self.events.get(kept.customer, key)
+            if event is None:
+                continue
+            record = measured(event, 0, look.terms.catalogue)
+            if holds_record(phase, record) and floor_quarter(event.occurred_at) not in cut:
+                records.append(Record(event, tuple(look.applied(record)), 0))
+        return by_card(phase, records, look.terms.catalogue)
+
+    def _stands_still(self, look: Look, phase: PhaseTotals) -> bool:
+        """Whether the phase is, after its usage hours were read, as it was before."""
+        account = self.store.account(look.account.customer)
+        if account is None:
+            return False
+        if account.version == look.account.version:
+            return True
+        return any(p == phase for p in phases_of(account, look.terms.closed))
+
+    def _name_unbilled(
+        self, look: Look, phase: PhaseTotals, gap: Mapping[int, Quarter], settled: datetime
+    ) -> Sequence[Record] | None:
+        """The events that make the gap, of which the account holds only totals; None if unknown."""
+        if not gap:
+            return ()
+        catalogue, number = look.terms.catalogue, phase.phase.number
+        start = _first_usage(phase.phase)
+        named = self.store.late_usage(look.account.customer, number) if phase.closed else {}
+        candidates = []
+        for record in as_received(records_of(self.raw, look, start, phase.phase.end)):
+            event = record.event
+            if event.received_at >= settled or event.key in named or not look.billed(record):
+                continue
+            own = by_card(phase.phase, [record], catalogue)
+            if own and holds_record(phase.phase, record):
+                candidates.append((record, total_of(own.values())))
+        found = find_missing(candidates, total_of(gap.values()))
+        return found if found and by_card(phase.phase, found, catalogue) == gap else None
+
+
+def _lacking(missing: Missing) -> Record:
+    """The record with only those measurements that usage hours lack."""
+    return Record(missing.record.event, missing.from_hours, 0)
+
+
+def _first_usage(phase: Phase) -> datetime:
+    if phase.number == 1:
+        return phase.start - MAX_LATENESS - HOUR
+    return floor_quarter(phase.start)

@@ -1,0 +1,275 @@
+"""Reconciliation: the system checks its own numbers, repairs what was lost, stops what contradicts.
+
+Raw events against usage hours, usage hours against account phases, balances against the ledger. An
+hour is judged when all its events were received `settle` ago by the machine's clock, so nothing
+that is only late in the stream is ever taken for lost; and once more when no event of it can come
+in any more. Every pass goes on where the last one stopped.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from shared.domain.accounts import Account
+from shared.domain.closing import next_due
+from shared.domain.customers import Customer
+from shared.domain.errors import NotFoundError, UnavailableError, VersionConflictError
+from shared.domain.ledger import entry_between
+from shared.services.billing_run import due_token, wait_for_barriers
+from shared.services.bookkeeping import Bookkeeping
+from shared.services.changes import PutAudit, PutLedgerEntry, SaveAccount
+from shared.services.clock import customer_now
+from shared.services.customers import creation
+from shared.services.ingest import MAX_AHEAD, MAX_LATENESS
+from shared.services.looks import Look
+from shared.services.reconciliation import RawEvents, Reconciliation, ReconciliationStore
+from shared.services.recounting import Recounting
+from shared.services.repairing import ACTOR, Repairing
+from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
+
+MAX_ATTEMPTS = 100  # looks at one span; each that finds something repairs a part of it
+MAX_STANDSTILLS = 20
+STANDSTILL_SECONDS = 0.1
+MAX_POSTPONED = 100
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class Pass:
+    """What one pass over a customer came to; `finished` False asks for another."""
+
+    repaired: int = 0
+    spanned: int = 0
+    findings: list[str] = field(default_factory=list)
+    finished: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Reconciles customers. `settle` is how long after its receipt an event is judged by."""
+
+    store: BillingStore
+    notes: ReconciliationStore
+    raw: RawEvents
+    barriers: BarrierStore
+    catalogue: CatalogueSource
+    clock: Clock
+    recounting: Recounting
+    repairing: Repairing
+    bookkeeping: Bookkeeping
+    settle: timedelta
+    sleep: Callable[[float], None]
+
+    def reconcile(
+        self, key: str, out_of_time: Callable[[], bool] = lambda: False, *, again: bool = False
+    ) -> Pass:
+        """One pass over everything of the customer that is due to be judged.
+
+        With `again`, also over what was judged already and can still get late events. Safe to
+        repeat.
+        Raises: NotFoundError for a customer without a profile or events; UnavailableError when the
+        stream is behind or the customer is too busy: try again later.
+        """
+        now = self.clock.now()
+        customer = self._customer(key, now)
+        note = self.notes.reconciliation(key) or Reconciliation(key)
+        result = Pass()
+        note = self._hours(customer, note, result, now, out_of_time, again=again)
+        account = self._account(key)
+        if again or account.version != note.ledger_version or account.held is not None:
+            result.findings += self.bookkeeping.books(account)
+        if again:
+            note = replace(note, ledger_version=0)
+        note, result.spanned, wrong = self.bookkeeping.ledger(note, account, now)
+        result.findings += wrong
+        findings = tuple(result.findings)
+        clean = result.finished and not findings
+        if findings or clean:
+            self._hold("; ".join(findings) or None, key, ACTOR, now)
+        if clean:
+            self._pass_lost_barrier(key, note)
+        clean_at = now if clean else note.clean_at
+        self.notes.save(replace(note, checked_at=now, clean_at=clean_at, findings=findings))
+        return result
+
+    def release(self, key: str, actor: str) -> None:
+        """Lets billing go on although numbers contradict, until the next pass finds them again.
+
+        Raises: NotFoundError; UnavailableError.
+        """
+        if self.store.customer(key) is None:
+            raise NotFoundError("No such customer.")
+        self._hold(None, key, actor, self.clock.now())
+
+    def _customer(self, key: str, now: datetime) -> Customer:
+        """The profile; made anew if the stream lost the very events that would have made it."""
+        known = self.store.customer(key)
+        if known is not None:
+            return known
+        start, end = now - MAX_LATENESS - self.settle - DAY, now - self.settle
+        for raw in self.raw.between(key, start, end):
+            if raw.event is not None and raw.event.received_at < end:
+                customer = Customer(key, created_at=raw.event.received_at)
+                grace, catalogue = self.repairing.grace, self.catalogue.newest()
+                self._drain(key)
+                known = self.store.customer(key)
+                if known is not None:
+                    return known
+                changes = creation(self.store, catalogue, customer, customer.created_at, grace)
+                self.store.commit(changes)
+                return customer
+        raise NotFoundError("No such customer.")
+
+    def _account(self, key: str) -> Account:
+        account = self.store.account(key)
+        if account is None:
+            raise UnavailableError("the customer has no account yet")
+        return account
+
+    def _hours(
+        self,
+        customer: Customer,
+        note: Reconciliation,
+        result: Pass,
+        now: datetime,
+        out_of_time: Callable[[], bool],
+        *,
+        again: bool,
+    ) -> Reconciliation:
+        """Judges what is due; the note moves on as far as everything was right."""
+        there = customer_now(self.store, self.clock, customer)
+        on_machine_clock = customer.test_clock is None
+        until = _floor(there - self.settle if on_machine_clock else there)
+        closed_until = until - MAX_LATENESS
+        first = _floor(customer.created_at - MAX_LATENESS - DAY)
+        judged, settled = note.judged_until or first, note.settled_until or first
+        postponed: set[datetime] = set()
+        todo = [(hour, hour + HOUR, "postponed") for hour in note.postponed]
+        todo += [(a, b, "settled") for a, b in self._days(customer.key, settled, closed_until)]
+        # What can get no more late events need not be judged twice.
+        once = max(judged, min(closed_until, until))
+        todo += [(a, b, "judged") for a, b in self._days(customer.key, once, until)]
+        for start, end, kind in todo:
+            if result.findings or (result.finished and out_of_time()):
+                result.finished = False
+            if not result.finished:
+                postponed |= {start} if kind == "postponed" else set()
+                continue
+            postponed |= self._judge(customer.key, start, end, now, result)
+            if kind == "settled" and not result.findings:
+                settled = end
+            if kind == "judged" and not result.findings:
+                judged = end
+        if result.finished and not result.findings:
+            judged, settled = max(judged, until), max(settled, closed_until)
+        if again and result.finished and not result.findings:
+            for start, end in self._days(customer.key, settled, _floor(there + MAX_AHEAD) + HOUR):
+                if out_of_time():
+                    result.finished = False
+                    break
+                self._judge(customer.key, start, end, now, result)
+        kept = tuple(sorted(h for h in postponed if h < judged))[-MAX_POSTPONED:]
+        return replace(note, judged_until=judged, settled_until=settled, postponed=kept)
+
+    def _days(
+        self, key: str, start: datetime, end: datetime
+    ) -> Iterator[tuple[datetime, datetime]]:
+        """[start, end) day by day (UTC), less the days without events."""
+        while start < end:
+            at = self.raw.first(key, start, end)
+            if at is None:
+                return
+            start = max(start, at.replace(hour=0, minute=0, second=0, microsecond=0))
+            midnight = start.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+            yield start, min(midnight, end)
+            start = midnight
+
+    def _judge(
+        self, key: str, start: datetime, end: datetime, now: datetime, result: Pass
+    ) -> set[datetime]:
+        """Looks until everything is right or twice contradicts; the hours that are too young.
+
+        Nothing is repaired or believed before the stream has delivered what it holds.
+        Raises: UnavailableError.
+        """
+        look = self._look(key, start, end, now)
+        if look.right:
+            return look.young
+        contradicted, standstills = bool(look.findings), 0
+        self._drain(key)
+        for _ in range(MAX_ATTEMPTS):
+            look = self._look(key, start, end, now)
+            if look.right or (look.findings and contradicted):
+                break
+            contradicted = bool(look.findings)
+            if look.unsettled or contradicted:
+                standstills += 1
+                if standstills > MAX_STANDSTILLS:
+                    raise UnavailableError("the customer is too busy to be repaired now")
+                self.sleep(STANDSTILL_SECONDS)
+                continue
+            try:
+                repaired, refused = self.repairing.repair(look, now)
+            except VersionConflictError:
+                continue
+            result.repaired += repaired
+            if refused:
+                look.findings += refused
+                break
+        else:
+            raise UnavailableError("there is more to repair: go on later")
+        result.findings += dict.fromkeys(look.findings)
+        return look.young
+
+    def _look(self, key: str, start: datetime, end: datetime, now: datetime) -> Look:
+        return self.recounting.look(key, start, end, now - self.settle, now)
+
+    def _drain(self, key: str) -> None:
+        """Waits until the stream has delivered every event stored so far."""
+        token = "reconcile-" + secrets.token_hex(8)
+        wait_for_barriers(self.barriers, [(key, token)], self.sleep)
+
+    def _pass_lost_barrier(self, key: str, note: Reconciliation) -> None:
+        """Lets a step go on whose barrier the stream lost with the events before it.
+
+        All events from before the step have been judged, so there is nothing left to wait for.
+        """
+        terms = self.store.subscription(key)
+        if terms is None or note.judged_until is None or terms.due_at > note.judged_until:
+            return
+        account = self._account(key)
+        held = [grant for left in account.grants.values() for grant in left]
+        grants = self.store.grants(key, held).values()
+        moment = next_due(account, grants, self.repairing.grace)
+        if moment <= note.judged_until and not self.barriers.has_passed(key, due_token(moment)):
+            self.barriers.mark_passed(key, due_token(moment))
+
+    def _hold(self, reason: str | None, key: str, actor: str, now: datetime) -> None:
+        """Stops or releases the customer's billing, in a version of the account of its own."""
+        for _ in range(MAX_STANDSTILLS):
+            account = self._account(key)
+            if (account.held is None) == (reason is None):
+                return
+            after = replace(account, version=account.version + 1, held=reason)
+            cause = {"by": actor, "held": "yes" if reason else "no"}
+            audit = PutAudit(
+                at=now,
+                actor=actor,
+                action="hold" if reason else "release",
+                subject=key,
+                before={"held": account.held},
+                after={"held": reason},
+            )
+            entry = PutLedgerEntry(entry_between(account, after, now, "hold", cause))
+            try:
+                self.store.commit([SaveAccount(after, account.version), entry, audit])
+            except VersionConflictError:
+                continue
+            return
+        raise UnavailableError("the customer is too busy to be held or released now")
+
+
+def _floor(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)

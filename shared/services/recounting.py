@@ -1,0 +1,110 @@
+"""Looking at one customer: raw events against usage hours, usage hours against account phases.
+
+The order of reading matters: account, usage hours, raw events. What came in between is then newer
+than what is judged, and shows as young, or as a version that has moved on.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.domain.errors import UnavailableError
+from shared.domain.events import Measurement, time_text
+from shared.domain.folding import Record, Terms
+from shared.domain.reconciliation import (
+    QUARTER,
+    ZERO,
+    Slot,
+    find_missing,
+    gaps,
+    phases_of,
+    slot_start,
+    slots_of,
+)
+from shared.domain.usage_hours import Quarter, hour_key
+from shared.services.aggregate import CLOSED_PHASES_READ
+from shared.services.looks import Look, Missing, as_received, difference, records_of
+from shared.services.phase_check import PhaseCheck
+from shared.services.reconciliation import RawEvents
+from shared.services.store import BillingStore, CatalogueSource
+
+
+@dataclass(frozen=True, slots=True)
+class Recounting:
+    """Reads and compares. Nothing is changed."""
+
+    store: BillingStore
+    raw: RawEvents
+    catalogue: CatalogueSource
+    phases: PhaseCheck
+
+    def look(
+        self, customer: str, start: datetime, end: datetime, settled: datetime, now: datetime
+    ) -> Look:
+        """Everything that is wrong with the hours of [start, end) and the phases they belong to.
+
+        Only events received before `settled` are judged by. `now` is the machine's time.
+        Raises: UnavailableError for a customer without an account.
+        """
+        look = self._read(customer)
+        for meter in look.terms.catalogue.meters:
+            for hour in self.store.usage_between(meter, customer, start, end):
+                look.hours[hour.key] = hour
+        self._judge_hours(look, start, end, settled)
+        for phase in phases_of(look.account, look.terms.closed):
+            first = phase.phase.number == 1 or phase.phase.start < end
+            if first and phase.phase.end > start:
+                self.phases.judge(look, phase, settled, now)
+        return look
+
+    def _read(self, customer: str) -> Look:
+        account, terms = self.store.account(customer), self.store.subscription(customer)
+        if account is None or terms is None:
+            raise UnavailableError("the customer has no account yet")
+        closed = self.store.closed_phases(customer, CLOSED_PHASES_READ)
+        held = [grant for left in account.grants.values() for grant in left]
+        grants = self.store.grants(customer, held)
+        kept = self.store.set_aside(customer)
+        aside = {key: record for key, record in kept.items() if record.redriven_at is None}
+        catalogue = self.catalogue.newest()
+        return Look(account, Terms(catalogue, terms, grants, tuple(closed)), aside)
+
+    def _judge_hours(self, look: Look, start: datetime, end: datetime, settled: datetime) -> None:
+        """Counts the raw events of each quarter of an hour again, and names what is missing."""
+        counted: dict[Slot, Quarter] = {}
+        for record in records_of(self.raw, look, start, end):
+            event = record.event
+            if event.received_at >= settled:
+                look.young.add(event.occurred_at.replace(minute=0, second=0, microsecond=0))
+            for measurement in look.applied(record):
+                slot = _slot(record, measurement)
+                own = counted.get(slot, ZERO)
+                counted[slot] = own.plus(measurement.quantity, measurement.checksum)
+        found = slots_of(look.hours.values())
+        for slot, gap in gaps(counted, found).items():
+            if slot[0].hour not in look.young:
+                self._name_missing(look, slot, gap)
+
+    def _name_missing(self, look: Look, slot: Slot, gap: Quarter) -> None:
+        start = slot_start(slot)
+        candidates = [
+            ((record, measurement), Quarter(1, measurement.quantity, measurement.checksum))
+            for record in as_received(records_of(self.raw, look, start, start + QUARTER))
+            for measurement in look.applied(record)
+            if _slot(record, measurement) == slot
+        ]
+        missing = find_missing(candidates, gap)
+        if missing is None:
+            where = f"usage of {slot[0].meter} at {time_text(start)}"
+            look.findings.append(f"{where}: {difference(gap)}")
+        for record, measurement in missing or ():
+            known = look.missing.get(record.event.key)
+            others = known.from_hours if known else ()
+            # Whether the account lacks it as well is for its phase to say.
+            entry = Missing(record, (*others, measurement), from_account=True)
+            look.missing[record.event.key] = entry
+
+
+def _slot(record: Record, measurement: Measurement) -> Slot:
+    event = record.event
+    key = hour_key(event.customer, measurement, event.occurred_at)
+    return key, (event.occurred_at - key.hour) // QUARTER
