@@ -3,7 +3,8 @@
 import gzip
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlencode
@@ -75,8 +76,11 @@ class Client:
         query: Mapping[str, str | None] | None = None,
         body: object = None,
         headers: Mapping[str, str] | None = None,
+        exact: bool = False,
     ) -> Any:
         """The answer's JSON. `body` is anything JSON can hold, or bytes that are JSON already.
+
+        With `exact`, numbers with a point are decimals that lose no digit.
 
         Raises: ApiError for a refusal, ClientError when nothing answers.
         """
@@ -87,16 +91,18 @@ class Client:
             answer = self._pool.request(method, url, body=content, headers=sent, timeout=TIMEOUT)
         except urllib3.exceptions.HTTPError as error:
             raise ClientError(f"{self.url} does not answer: {error}") from error
-        document = _decode(answer.data)
+        document = _decode(answer.data, Decimal if exact else float)
         if answer.status >= 400:
             raise ApiError(answer.status, document if isinstance(document, dict) else {})
         return document
 
-    def pages(self, path: str, query: Mapping[str, str | None] | None = None) -> Iterator[Any]:
+    def pages(
+        self, path: str, query: Mapping[str, str | None] | None = None, *, exact: bool = False
+    ) -> Iterator[Any]:
         """Every item of a list, page after page."""
         cursor: str | None = None
         while True:
-            page = self.call("GET", path, query={**(query or {}), "cursor": cursor})
+            page = self.call("GET", path, query={**(query or {}), "cursor": cursor}, exact=exact)
             yield from page["data"]
             cursor = page.get("next_cursor")
             if not cursor:
@@ -134,8 +140,8 @@ def _query_text(query: Mapping[str, str | None]) -> str:
     return f"?{urlencode(given)}" if given else ""
 
 
-def _decode(data: bytes) -> Any:
+def _decode(data: bytes, number: Callable[[str], object]) -> Any:
     try:
-        return json.loads(data) if data else None
+        return json.loads(data, parse_float=number) if data else None
     except ValueError:
         return None

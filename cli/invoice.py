@@ -6,6 +6,7 @@ from typing import Any
 
 from cli.client import Client, path
 from cli.text import invoice_text, table
+from shared.domain.events import canonical_json
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -21,6 +22,17 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         action.add_argument(argument)
         action.add_argument("--json", action="store_true", help="the answer as it is")
         action.set_defaults(run=run)
+    words = "the finalized document, whole, as `meterline verify` reads it"
+    action = actions.add_parser("export", help=words, description=words)
+    action.add_argument("invoice")
+    action.set_defaults(run=run_export)
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    """Prints the document in its canonical form, the one that its hash is of."""
+    where = path("/v1/invoices/{invoice}", invoice=arguments.invoice)
+    print(canonical_json(Client.from_environment().call("GET", where)))
+    return 0
 
 
 def run_upcoming(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,106 @@
+"""`meterline verify`: whether an exported invoice is what its raw events come to. Needs no network.
+
+The events are counted and every line is priced anew; nothing that is stored anywhere is read. Get
+the two files with `meterline invoice export` and `meterline events export --invoice`.
+"""
+
+import argparse
+import gzip
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from cli.client import ClientError
+from cli.text import printable, table
+from shared.domain.errors import MeterlineError
+from shared.domain.events import UsageEvent
+from shared.domain.proof import Fate
+from shared.domain.verification import verify
+from shared.wire.strict_json import loads
+
+
+def register(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "verify", help="recompute an exported invoice from raw events", description=__doc__
+    )
+    parser.add_argument("invoice", type=Path, help="the invoice, as exported")
+    parser.add_argument("events", type=Path, help="the events, as exported; may be gzipped")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints EQUAL, or NOT EQUAL and what differs. Exit status 1 if not equal."""
+    document = _read_invoice(arguments.invoice)
+    try:
+        differences = verify(document, read_events(arguments.events))
+    except MeterlineError as error:
+        raise ClientError(f"{arguments.invoice}: {error.detail}") from error
+    name = printable(f"invoice {document.get('number')} of {document.get('customer')}")
+    if not differences:
+        total = printable(f"{document['total']} {document['currency']}")
+        print(f"EQUAL: {name}, {len(document['lines'])} lines, total {total}")
+        return 0
+    print(f"NOT EQUAL: {name}")
+    rows = [[d.place, d.stated, d.computed] for d in differences]
+    print(table(["where", "invoice says", "recomputed"], rows))
+    return 1
+
+
+def _read_invoice(file: Path) -> dict[str, Any]:
+    try:
+        document = loads(file.read_bytes())
+    except MeterlineError as error:
+        raise ClientError(f"{file} is not JSON") from error
+    if not isinstance(document, dict):
+        raise ClientError(f"{file} is no invoice")
+    return document
+
+
+def read_events(file: Path) -> Iterator[tuple[UsageEvent, Fate]]:
+    """The events of an export, each with what became of it, one after the other.
+
+    Raises: ClientError at the first line that is none.
+    """
+    unpacked = gzip.open if file.suffix == ".gz" else open
+    with unpacked(file, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                yield read_event(loads(line))
+            except (ArithmeticError, LookupError, MeterlineError, TypeError, ValueError) as error:
+                problem = f"{file}: line {number} is no event as exported: {error!r}"
+                raise ClientError(problem) from error
+
+
+def read_event(exported: Any) -> tuple[UsageEvent, Fate]:
+    """One exported event, and what became of it."""
+    late = exported["late"]
+    fate = Fate(
+        quarantined={"accepted": False, "quarantined": True}[exported["status"]],
+        late_phase=int(late["phase"]) if late else None,
+        late_period=int(late["period"]) if late else None,
+    )
+    event = UsageEvent(
+        customer=exported["subject"],
+        source=exported["source"],
+        id=exported["id"],
+        type=exported["type"],
+        occurred_at=_instant(exported["time"]),
+        received_at=_instant(exported["received_at"]),
+        catalogue_version=int(exported["catalogue_version"]),
+        data={name: _value(value) for name, value in exported["data"].items()},
+        extensions=exported["extensions"],
+    )
+    return event, fate
+
+
+def _value(value: Any) -> Any:
+    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
