@@ -1,0 +1,1 @@
+"""Seeded simulation of the services under faults, and the auditor that judges what they stored."""

@@ -1,0 +1,90 @@
+"""Exact sums: rounding, prices, shares of periods. Fractions throughout."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfo
+
+NANO = 10**9
+MINOR = {"USD": 2, "JPY": 0, "BHD": 3}
+CHECKSUM_MODULUS = 2**64
+
+
+def half_away(value: Fraction) -> int:
+    """The nearest integer, halves away from zero."""
+    size = abs(value)
+    whole = size.numerator // size.denominator
+    whole += 2 * (size - whole) >= 1
+    return whole if value >= 0 else -whole
+
+
+def to_minor(nanos: int, currency: str) -> int:
+    """Nanos rounded to the currency's minor unit, in nanos."""
+    step = 10 ** (9 - MINOR[currency])
+    return half_away(Fraction(nanos, step)) * step
+
+
+def price_nanos(price: dict[str, Any], quantity: Fraction) -> int:
+    """What a total quantity costs: tiers hold (previous bound, up_to], the first counts at zero."""
+    quantity = max(quantity, Fraction(0))
+    if price["model"] == "per_unit":
+        return half_away(quantity * Fraction(price["unit_price"]) * NANO)
+    total, below = Fraction(0), Fraction(0)
+    for index, tier in enumerate(price["tiers"]):
+        if index and quantity <= below:
+            break
+        top = quantity if tier["up_to"] is None else min(quantity, Fraction(tier["up_to"]))
+        total += (top - below) * Fraction(tier["unit_price"]) + Fraction(tier["flat_fee"])
+        below = top
+    return half_away(total * NANO)
+
+
+def money_text(nanos: int, currency: str) -> str:
+    """A minor-unit amount as an invoice shows it."""
+    places = MINOR[currency]
+    return f"{Decimal(nanos).scaleb(-9):.{places}f}"
+
+
+def plain_text(value: Fraction | Decimal) -> str:
+    """A decimal without exponent and trailing zeros."""
+    exact = value if isinstance(value, Decimal) else _decimal(value)
+    text = f"{exact:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("", "-0") else text
+
+
+def _decimal(value: Fraction) -> Decimal:
+    scaled = value * 10**12
+    if scaled.denominator != 1:
+        raise ValueError("more than twelve places")
+    sign = "-" if scaled < 0 else ""
+    digits = str(abs(scaled.numerator)).rjust(13, "0")
+    return Decimal(f"{sign}{digits[:-12]}.{digits[-12:]}")
+
+
+def calendar_start(interval: str, instant: datetime, timezone: str) -> datetime:
+    """The start of the local day, week or month that holds the instant."""
+    zone = ZoneInfo(timezone)
+    local = instant.astimezone(zone).replace(tzinfo=None)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    if interval == "week":
+        midnight -= timedelta(days=midnight.weekday())
+    if interval == "month":
+        midnight = midnight.replace(day=1)
+    return midnight.replace(tzinfo=zone).astimezone(UTC)
+
+
+def calendar_end(interval: str, instant: datetime, timezone: str) -> datetime:
+    """The start of the local day, week or month after the one that holds the instant."""
+    start = calendar_start(interval, instant, timezone)
+    beyond = {"day": 26, "week": 8 * 24, "month": 32 * 24}[interval]
+    return calendar_start(interval, start + timedelta(hours=beyond), timezone)
+
+
+def share(nanos: int, start: datetime, end: datetime, whole_start: datetime) -> int:
+    """The part of an amount for [whole_start, end) that falls to [start, end), by the second."""
+    whole = int((end - whole_start).total_seconds())
+    part = int((end - start).total_seconds())
+    return half_away(Fraction(nanos * part, whole)) if whole else 0

@@ -1,0 +1,161 @@
+"""What the auditor sees, and how it reads it."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any
+
+from tests.simulation.auditor.arithmetic import plain_text
+
+Plain = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One broken invariant, and where."""
+
+    invariant: str
+    detail: str
+
+
+@dataclass
+class Evidence:
+    """Plain data: nothing here has code of the system in it.
+
+    `versions` are all versions of each customer's account in order; `granted` and `voided` the
+    ids of grants that people were told of; `pending` how many records are still on their way.
+    """
+
+    settled: bool
+    raw: list[Plain]
+    acknowledged: list[Plain]
+    catalogue: Plain
+    customers: dict[str, Plain]
+    versions: dict[str, list[Plain]]
+    numbers: dict[str, int]
+    granted: dict[str, set[str]]
+    voided: dict[str, set[str]]
+    contradictions: list[str]
+    pending: int
+    grace_seconds: int
+
+
+@dataclass
+class Watch:
+    """Remembers what must never change once it was seen."""
+
+    _seen: dict[tuple[str, str], str] = field(default_factory=dict)
+    _invoices: dict[str, set[str]] = field(default_factory=dict)
+
+    def look(self, customers: dict[str, Plain]) -> list[Finding]:
+        """Compares finalized invoices and closed phases with what they were."""
+        findings = []
+        for customer, kept in customers.items():
+            for document in kept["invoices"]:
+                if self._changed(("V9", str(document["id"])), document):
+                    findings.append(Finding("V9", f"invoice {document['id']} changed"))
+            for closed in kept["closed"]:
+                name = f"{customer}/{closed['phase']['number']}"
+                if self._changed(("V7", name), closed["phase"]):
+                    findings.append(Finding("V7", f"closed phase {name} changed"))
+            there = {str(document["id"]) for document in kept["invoices"]}
+            known = self._invoices.setdefault(customer, set())
+            findings += [Finding("V9", f"invoice {i} is gone") for i in sorted(known - there)]
+            known |= there
+        return findings
+
+    def _changed(self, name: tuple[str, str], now: object) -> bool:
+        text = repr(now)
+        return self._seen.setdefault(name, text) != text
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one event adds to one meter."""
+
+    meter: str
+    quantity: Fraction
+    dimensions: tuple[tuple[str, str], ...]
+    checksum: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """A raw event as the auditor reads it."""
+
+    customer: str
+    key: str
+    occurred_at: datetime
+    usages: tuple[Usage, ...]
+
+
+def read_event(item: Plain, meters: list[Plain], newest: int) -> Event | None:
+    """The event, or None for an item that is none."""
+    try:
+        data = json.loads(item["data"], parse_float=Decimal, parse_int=Decimal)
+        stamp, kind = int(item["catalogue"]), item["type"]
+        at = datetime.fromisoformat(item["occurred_at"])
+    except (KeyError, ValueError):
+        return None
+    if stamp > newest:
+        return None
+    usages = []
+    for meter in meters:
+        archived = meter["archived_since"]
+        live = meter["since"] <= stamp and (archived is None or stamp < archived)
+        usage = _read(meter, item, data) if live and meter["event_type"] == kind else None
+        if usage is not None:
+            usages.append(usage)
+    return Event(item["pk"], item["sk"], at, tuple(usages))
+
+
+def _read(meter: Plain, item: Plain, data: Plain) -> Usage | None:
+    for name, wanted in meter["filter"].items():
+        if _text(data.get(name)) not in wanted:
+            return None
+    quantity = Decimal(1) if meter["value"] is None else _number(data.get(meter["value"]))
+    if quantity is None:
+        return None
+    dimensions = tuple(sorted((name, _text(data.get(name))) for name in meter["dimensions"]))
+    text = json.dumps([item["source"], item["id"], plain_text(quantity)], separators=(",", ":"))
+    checksum = int(hashlib.sha256(text.encode()).hexdigest()[:16], 16)
+    return Usage(meter["key"], Fraction(quantity), dimensions, checksum)
+
+
+def _number(value: object) -> Decimal | None:
+    if isinstance(value, str):
+        try:
+            return Decimal(value)
+        except InvalidOperation:
+            return None
+    return value if isinstance(value, Decimal) else None
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return plain_text(value) if isinstance(value, Decimal) else str(value)
+
+
+def identity(source: str, event_id: str) -> str:
+    """SHA-256 of the JSON array [source, id]."""
+    text = json.dumps([source, event_id], separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprint(kind: str, data: dict[str, str] | str) -> str:
+    """SHA-256 of canonical type and data; data is JSON text, as a whole or by name."""
+    if not isinstance(data, str):
+        data = "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in data.items()) + "}"
+    values = json.loads(data, parse_float=Decimal, parse_int=Decimal)
+    members = []
+    for name, value in sorted(values.items()):
+        text = plain_text(value) if isinstance(value, Decimal) else json.dumps(value)
+        members.append(f"{json.dumps(name)}:{text}")
+    whole = f"[{json.dumps(kind)},{{{','.join(members)}}}]"
+    return hashlib.sha256(whole.encode()).hexdigest()

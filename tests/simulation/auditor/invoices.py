@@ -1,0 +1,258 @@
+"""V7 to V9: invoices are made of what they say, rounded once a line, and numbered without a gap."""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from tests.simulation.auditor.arithmetic import (
+    NANO,
+    half_away,
+    money_text,
+    plain_text,
+    price_nanos,
+    share,
+    to_minor,
+)
+from tests.simulation.auditor.evidence import Evidence, Finding, Plain
+from tests.simulation.auditor.picture import PhasePicture, Picture, Tally
+
+
+def numbers_have_no_gap(evidence: Evidence) -> Iterator[Finding]:
+    """V9: ids and numbers are unique, numbers run from 1, and the counter stands at the last."""
+    documents = [d for kept in evidence.customers.values() for d in kept["invoices"]]
+    numbers = sorted(str(d["number"]) for d in documents)
+    wanted = [f"INV-{n:06d}" for n in range(1, len(documents) + 1)]
+    if numbers != wanted:
+        yield Finding("V9", f"numbers {sorted(set(numbers) ^ set(wanted))[:3]} of {len(numbers)}")
+    if evidence.numbers.get("INV", 0) != len(documents):
+        yield Finding("V9", f"counter at {evidence.numbers}, {len(documents)} invoices")
+    if len({d["id"] for d in documents}) != len(documents):
+        yield Finding("V9", "an invoice id is there twice")
+
+
+def one_invoice_a_period(picture: Picture) -> Iterator[Finding]:
+    """V9: one per customer, period and kind; its hash is that of its content."""
+    documents = picture.stored.get("invoices", [])
+    kinds: Counter[tuple[str, object]] = Counter()
+    for document in documents:
+        start = document["period"]["start"] if document["kind"] == "change" else ""
+        same_start = [d for d in documents if d["period"]["start"] == start]
+        # Two changes of plan at one instant are two, of phases of their own.
+        if len({json.dumps(d["lines"], sort_keys=True) for d in same_start}) < 2:
+            kinds[document["kind"], (document["period_number"], start)] += 1
+        content = {key: value for key, value in document.items() if key != "hash"}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        if document["hash"] != hashlib.sha256(text.encode()).hexdigest():
+            yield Finding("V9", f"{picture.customer}: {document['number']} is not what was hashed")
+    for kind, times in kinds.items():
+        if times > 1:
+            yield Finding("V9", f"{picture.customer}: {times} invoices of {kind}")
+
+
+def lines_are_rerated(picture: Picture) -> Iterator[Finding]:
+    """V8: the total is the sum of the lines, each rounded once, each priced as published."""
+    for document in picture.stored.get("invoices", []):
+        name = f"{picture.customer} {document['number']}"
+        lines = document["lines"]
+        total = sum((Decimal(line["amount"]) for line in lines), Decimal(0))
+        if Decimal(document["total"]) != max(Decimal(0), total):
+            yield Finding("V8", f"{name}: total {document['total']}, lines {total}")
+        if [line["n"] for line in lines] != list(range(1, len(lines) + 1)):
+            yield Finding("V8", f"{name}: lines are not numbered")
+        for line in lines:
+            exact = half_away(Fraction(line["unit_amount"]) * NANO)
+            amount = _amount(picture, line, exact, document["currency"])
+            if line["amount"] != money_text(amount, document["currency"]):
+                yield Finding("V8", f"{name} line {line['n']}: {line['amount']}, not {amount}")
+        if document["kind"] == "period":
+            yield from _usage_lines(picture, document, name)
+
+
+def _amount(picture: Picture, line: Plain, exact: int, currency: str) -> int:
+    """The line's amount in nanos, from its exact amount in its unit."""
+    if line["type"] == "overage":
+        worth = Fraction(_unit_value(picture, line))
+        return to_minor(half_away(Fraction(exact) * worth), currency)
+    return to_minor(exact, currency) if line["unit"] == currency else 0
+
+
+def _unit_value(picture: Picture, line: Plain) -> Decimal:
+    """What one credit was worth when the phase began; nothing where exhausted credits block."""
+    plan = picture.plans[line["plan"], line["plan_version"]]
+    if plan["on_exhausted"] == "block":
+        return Decimal(0)
+    start = datetime.fromisoformat(line["service_period"]["start"])
+    values = picture.evidence.catalogue["units"][line["unit"]]["values"]
+    dated = [v for v in values if v["currency"] == plan["currency"]]
+    valid = [v for v in dated if v["effective_at"] <= start] or dated[:1]
+    value: Decimal = valid[-1]["value"]
+    return value
+
+
+def _usage_lines(picture: Picture, document: Plain, name: str) -> Iterator[Finding]:
+    """V7, V8: exactly the lines of the period's phases and of the late usage billed with it."""
+    period = document["period_number"]
+    found: dict[tuple[object, ...], Plain] = {}
+    for line in document["lines"]:
+        if line["type"] in ("fee", "proration"):
+            continue
+        key = (line["phase"], line["late"], line["meter"], str(line["where"]), line["type"])
+        if key in found:
+            yield Finding("V7", f"{name}: two lines of {key}")
+        found[key] = line
+    for phase in picture.phases:
+        if phase.stored["period"] == period and phase.frozen is not None:
+            yield from _lines_of(phase, phase.tallies(phase.on_time), phase.frozen, found, name)
+        if phase.late_events.get(period):
+            tallies = phase.tallies(phase.late_events[period])
+            yield from _lines_of(phase, tallies, None, found, name)
+    for key in found:
+        yield Finding("V7", f"{name}: a line of {key} that nothing is behind")
+
+
+def _lines_of(
+    phase: PhasePicture,
+    tallies: list[Tally],
+    frozen: list[Plain] | None,
+    found: dict[tuple[object, ...], Plain],
+    name: str,
+) -> Iterator[Finding]:
+    """Takes the phase's lines out of `found`; late ones where nothing frozen is given."""
+    for index, (card, tally) in enumerate(zip(phase.cards, tallies, strict=True)):
+        totals = frozen[index] if frozen else None
+        where = str(dict(sorted(card["where"].items())))
+        key = (phase.number, frozen is None, card["meter"], where)
+        line = found.pop((*key, "usage"), None)
+        applied = found.pop((*key, "credits_applied"), None)
+        over = found.pop((*key, "overage"), None)
+        if line is None:
+            if tally.count or (totals and totals["amount"]):
+                yield Finding("V7", f"{name}: no line for {tally.count} events of {key}")
+            continue
+        events = line["events"]
+        listed = events["count"], Fraction(events["sum"]), int(events["checksum"], 16)
+        if listed != (tally.count, tally.value, tally.checksum):
+            yield Finding("V7", f"{name}: {key} bills {listed[0]} events, behind it {tally.count}")
+        if Fraction(line["quantity"]) != tally.value:
+            yield Finding("V8", f"{name}: {key} has quantity {line['quantity']}")
+        parts = [-_exact(applied), _exact(over)]
+        if totals is not None:
+            wanted = [totals["drawn"], totals["overage"] if card["unit"] != line_unit(phase) else 0]
+            amount = 0
+            if card["price"] is not None:
+                amount = price_nanos(card["price"], tally.value - Fraction(line["included"]))
+            if parts != wanted or _exact(line) != amount:
+                yield Finding("V8", f"{name}: {key} is {_exact(line)} {parts}, not {wanted}")
+        if _prices(line) != _published(card):
+            yield Finding("V8", f"{name}: {key} does not show the published price")
+
+
+def line_unit(phase: PhasePicture) -> str:
+    """The currency that the phase's plan bills in."""
+    currency: str = phase.plan["currency"]
+    return currency
+
+
+def _exact(line: Plain | None) -> int:
+    return half_away(Fraction(line["unit_amount"]) * NANO) if line else 0
+
+
+def _prices(line: Plain) -> object:
+    return line["price"]
+
+
+def _published(card: Plain) -> object:
+    """The price as the catalogue shows it."""
+    price = card["price"]
+    if price is None:
+        return None
+    if price["model"] == "per_unit":
+        return {"model": "per_unit", "unit_price": plain_text(price["unit_price"])}
+    tiers = [
+        {
+            "up_to": None if tier["up_to"] is None else plain_text(tier["up_to"]),
+            "unit_price": plain_text(tier["unit_price"]),
+            "flat_fee": plain_text(tier["flat_fee"]),
+        }
+        for tier in price["tiers"]
+    ]
+    return {"model": "graduated", "tiers": tiers}
+
+
+def late_lines_continue(picture: Picture) -> Iterator[Finding]:
+    """V8: a late line costs price(all so far) - price(all before), and late parts add up."""
+    for phase in picture.phases:
+        if phase.frozen is None:
+            continue
+        lines: dict[tuple[str, str], list[Plain]] = defaultdict(list)
+        for document in sorted(picture.stored["invoices"], key=lambda d: d["period_number"]):
+            for line in document["lines"]:
+                if line["late"] and line.get("phase") == phase.number and line["type"] == "usage":
+                    lines[line["meter"], str(line["where"])].append(line)
+        for index, card in enumerate(phase.cards):
+            frozen = phase.frozen[index]
+            value, covered = Fraction(frozen["value"]), Fraction(frozen["covered"])
+            amount = frozen["amount"]
+            for line in lines[card["meter"], str(dict(sorted(card["where"].items())))]:
+                value += Fraction(line["quantity"])
+                covered += Fraction(line["included"])
+                amount += _exact(line)
+                if card["price"] is not None and amount != price_nanos(
+                    card["price"], value - covered
+                ):
+                    yield Finding(
+                        "V8", f"{picture.customer} phase {phase.number} rate {index}: late line"
+                    )
+
+
+def fees_are_charged_once(picture: Picture) -> Iterator[Finding]:
+    """V8: each phase's fee is charged once, in advance or at once, prorated by the second."""
+    charged: Counter[tuple[object, ...]] = Counter()
+    for document in picture.stored.get("invoices", []):
+        for line in document["lines"]:
+            if line["type"] in ("fee", "proration"):
+                start = datetime.fromisoformat(line["service_period"]["start"])
+                charged[line["type"], line["plan"], line["plan_version"], start] += 1
+                yield from _fee_amount(picture, line, document)
+    for index, phase in enumerate(picture.phases):
+        before = picture.phases[index - 1] if index else None
+        if phase.stored["fee_invoiced"]:
+            if before is not None and before.plan["fee_nanos"]:
+                charged[_fee_key("proration", before, phase.start)] -= 1
+        elif before is not None and before.frozen is None:
+            continue  # Charged in advance when the period before is closed.
+        if phase.plan["fee_nanos"]:
+            charged[_fee_key("fee", phase, phase.start)] -= 1
+    # The next period's fee is charged before that period is opened by nobody: none is missing.
+    for key, times in charged.items():
+        if times:
+            yield Finding("V8", f"{picture.customer}: {key} charged {times:+d} times too often")
+
+
+def _fee_key(kind: str, phase: PhasePicture, start: datetime) -> tuple[object, ...]:
+    return kind, phase.plan["key"], phase.plan["version"], start
+
+
+def _fee_amount(picture: Picture, line: Plain, document: Plain) -> Iterator[Finding]:
+    start = datetime.fromisoformat(line["service_period"]["start"])
+    end = datetime.fromisoformat(line["service_period"]["end"])
+    fee = picture.plans[line["plan"], line["plan_version"]]["fee_nanos"]
+    credit = line["type"] == "proration"
+    # A credit is for the rest of the phase that the change ended; a fee for one that began then.
+    matching = [
+        p
+        for p in picture.phases
+        if (p.stored["plan"], p.stored["plan_version"]) == (line["plan"], line["plan_version"])
+        and (p.end == start if credit else p.start == start)
+    ]
+    amounts = {share(fee, start, end, picture.whole_start(p)) for p in matching}
+    sign = -1 if credit else 1
+    shown = Fraction(line["unit_amount"]) * NANO
+    if matching and shown not in {sign * amount for amount in amounts}:
+        yield Finding(
+            "V8", f"{picture.customer} {document['number']}: {line['description']} {float(shown)}"
+        )

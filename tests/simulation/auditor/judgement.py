@@ -1,0 +1,50 @@
+"""All checks together."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from tests.simulation.auditor import credits, invoices, periods, rating, usage
+from tests.simulation.auditor.evidence import Evidence, Finding, Plain
+from tests.simulation.auditor.picture import Picture
+
+INVARIANTS = ("V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9", "V13", "V15")
+
+
+def audit(evidence: Evidence) -> list[Finding]:
+    """Everything that is wrong; complete only where all is settled."""
+    return list(_findings(evidence))
+
+
+def _findings(evidence: Evidence) -> Iterator[Finding]:
+    yield from usage.acknowledged_is_durable(evidence)
+    yield from usage.nothing_is_stuck(evidence)
+    yield from invoices.numbers_have_no_gap(evidence)
+    for order in evidence.contradictions:
+        yield Finding("V5", f"a repeated order was answered anew: {order}")
+    raw: dict[str, list[Plain]] = defaultdict(list)
+    for item in evidence.raw:
+        raw[item["pk"]].append(item)
+    for customer in sorted({*evidence.customers, *raw}):
+        yield from _of_customer(Picture(evidence, customer, raw[customer]))
+
+
+def _of_customer(picture: Picture) -> Iterator[Finding]:
+    if not picture.evidence.settled:
+        yield from invoices.one_invoice_a_period(picture)
+        return
+    yield from usage.hours_are_recounted(picture)
+    yield from usage.raw_is_partitioned(picture)
+    yield from credits.ledger_explains_balances(picture)
+    flows = credits.follow(picture)
+    yield from credits.grants_are_conserved(picture, flows)
+    yield from credits.double_entry_is_balanced(picture, flows)
+    yield from credits.expired_is_not_drawn(picture)
+    yield from rating.usage_is_rated(picture)
+    yield from rating.credits_come_first(picture, flows)
+    yield from rating.order_is_kept(picture)
+    yield from periods.phases_tile_time(picture)
+    yield from periods.closed_periods_hold_their_events(picture)
+    yield from invoices.one_invoice_a_period(picture)
+    yield from invoices.lines_are_rerated(picture)
+    yield from invoices.late_lines_continue(picture)
+    yield from invoices.fees_are_charged_once(picture)

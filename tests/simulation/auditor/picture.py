@@ -1,0 +1,189 @@
+"""One customer's phases, events and grants, put together from what is stored."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+from tests.simulation.auditor.arithmetic import CHECKSUM_MODULUS, calendar_start
+from tests.simulation.auditor.evidence import Event, Evidence, Plain, Usage, read_event
+
+METERING_ONLY: Plain = {
+    "key": "metering-only",
+    "version": 0,
+    "currency": "USD",
+    "interval": "month",
+    "period": "calendar",
+    "fee_nanos": 0,
+    "allowances": [],
+    "credits": [],
+    "rates": [],
+    "on_exhausted": "bill",
+}
+
+
+@dataclass
+class Tally:
+    """Count, sum and checksum of usages."""
+
+    count: int = 0
+    value: Fraction = Fraction(0)
+    checksum: int = 0
+
+    def add(self, usage: Usage) -> None:
+        self.count += 1
+        self.value += usage.quantity
+        self.checksum = (self.checksum + usage.checksum) % CHECKSUM_MODULUS
+
+    def equals(self, totals: Plain) -> bool:
+        same = (self.count, self.checksum) == (totals["count"], totals["checksum"])
+        return same and self.value == Fraction(totals["value"])
+
+
+@dataclass
+class PhasePicture:
+    """A phase. `frozen` are its totals at the close, None while it is open; `totals` those of all
+    its usage, late usage included; `late` the late part that no invoice has yet.
+    """
+
+    stored: Plain
+    plan: Plain
+    cards: list[Plain]
+    frozen: list[Plain] | None
+    totals: list[Plain]
+    late: list[Plain]
+    invoice: str
+    on_time: list[Event] = field(default_factory=list)
+    late_events: dict[int, list[Event]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def number(self) -> int:
+        return int(self.stored["number"])
+
+    @property
+    def start(self) -> datetime:
+        start: datetime = self.stored["start"]
+        return start
+
+    @property
+    def end(self) -> datetime:
+        end: datetime = self.stored["end"]
+        return end
+
+    def card_of(self, usage: Usage) -> int | None:
+        """The first rate card that matches takes the usage."""
+        named = dict(usage.dimensions)
+        for index, card in enumerate(self.cards):
+            where = card["where"].items()
+            if card["meter"] == usage.meter and all(named.get(k) == v for k, v in where):
+                return index
+        return None
+
+    def tallies(self, events: Iterable[Event]) -> list[Tally]:
+        """What the events come to, by rate card."""
+        tallies = [Tally() for _ in self.cards]
+        for event in events:
+            for usage in event.usages:
+                index = self.card_of(usage)
+                if index is not None:
+                    tallies[index].add(usage)
+        return tallies
+
+
+def add_totals(a: Plain, b: Plain) -> Plain:
+    added = {name: a[name] + b[name] for name in a}
+    return {**added, "checksum": added["checksum"] % CHECKSUM_MODULUS}
+
+
+class Picture:
+    """Everything of one customer that the checks need."""
+
+    def __init__(self, evidence: Evidence, customer: str, raw: list[Plain]) -> None:
+        self.evidence = evidence
+        self.customer = customer
+        self.raw = raw
+        self.stored = evidence.customers.get(customer, {})
+        self.account: Plain | None = self.stored.get("account")
+        self.versions = evidence.versions.get(customer, [])
+        self.plans = {(p["key"], p["version"]): p for p in evidence.catalogue["plans"]}
+        self.plans["metering-only", 0] = METERING_ONLY
+        meters, newest = evidence.catalogue["meters"], evidence.catalogue["version"]
+        read = {item["sk"]: read_event(item, meters, newest) for item in raw}
+        self.unreadable = {key for key, event in read.items() if event is None}
+        self.events = [event for event in read.values() if event is not None]
+        self.quarantine = {q["key"]: q for q in self.stored.get("quarantine", [])}
+        self.phases = self._phases() if self.account else []
+        self.late_of = {(x["phase"], x["key"]): x["period"] for x in self.stored.get("late", [])}
+        self._place()
+
+    def lacks(self, event: Event, write: str) -> bool:
+        """Whether quarantine kept the event from this write and no redrive made up for it."""
+        kept = self.quarantine.get(event.key)
+        if kept is None or kept["redriven"]:
+            return False
+        missing = kept["not_applied"]
+        return write in missing or (write != "account" and "usage:*" in missing)
+
+    def phase(self, number: int) -> PhasePicture | None:
+        return next((p for p in self.phases if p.number == number), None)
+
+    def group(self, period: int) -> list[PhasePicture]:
+        """The phases of one billing period."""
+        return [p for p in self.phases if p.stored["period"] == period]
+
+    def whole_start(self, phase: PhasePicture) -> datetime:
+        """The start of the whole period that the phase's fee and allowances are for."""
+        if phase.plan["period"] == "calendar":
+            zone = self.stored["subscription"]["timezone"]
+            return calendar_start(phase.plan["interval"], phase.start, zone)
+        return min(p.start for p in self.group(phase.stored["period"]))
+
+    def _phases(self) -> list[PhasePicture]:
+        assert self.account is not None
+        late = self.account["late"]
+        pictures = []
+        for closed in self.stored["closed"]:
+            stored = closed["phase"]
+            waiting = late.get(stored["number"]) or []
+            totals = closed["billed"]
+            if waiting:
+                totals = [add_totals(a, b) for a, b in zip(totals, waiting, strict=True)]
+            pictures.append(self._picture(stored, stored["totals"], totals, waiting, closed))
+        for stored in self.account["phases"]:
+            pictures.append(self._picture(stored, None, stored["totals"], [], {"invoice": ""}))
+        return sorted(pictures, key=lambda p: p.number)
+
+    def _picture(
+        self,
+        stored: Plain,
+        frozen: list[Plain] | None,
+        totals: list[Plain],
+        late: list[Plain],
+        closed: Plain,
+    ) -> PhasePicture:
+        plan = self.plans[stored["plan"], stored["plan_version"]]
+        return PhasePicture(stored, plan, cards(plan), frozen, totals, late, closed["invoice"])
+
+    def _place(self) -> None:
+        """Puts each applied event into the phase that its own time picks."""
+        for event in self.events:
+            if not self.phases or self.lacks(event, "account"):
+                continue
+            started = [p for p in self.phases if p.start <= event.occurred_at]
+            phase = started[-1] if started else self.phases[0]
+            period = self.late_of.get((phase.number, event.key))
+            if period is None:
+                phase.on_time.append(event)
+            else:
+                phase.late_events[period].append(event)
+
+
+def cards(plan: Plain) -> list[dict[str, Any]]:
+    """A plan's rate cards: its rates, and one without a price for each meter that has an
+    allowance and no rate for all its usage."""
+    caught = {rate["meter"] for rate in plan["rates"] if not rate["where"]}
+    bare = {"price": None, "unit": plan["currency"], "where": {}}
+    free = dict.fromkeys(a["meter"] for a in plan["allowances"] if a["meter"] not in caught)
+    return [*plan["rates"], *({**bare, "meter": meter} for meter in free)]

@@ -1,0 +1,141 @@
+"""What is stored, as plain data: all that the auditor gets to see of it."""
+
+from dataclasses import asdict
+from typing import Any
+
+from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
+from shared.domain.catalogue import Catalogue, Graduated, Plan, Price
+from shared.domain.credits import Grant
+from shared.domain.ledger import LedgerEntry
+from shared.services.changes import PutQuarantine
+from tests.fakes.billing_store import MemoryBillingStore
+
+Plain = dict[str, Any]
+
+
+def plain_totals(t: Totals) -> Plain:
+    return {
+        "count": t.count,
+        "value": t.value,
+        "covered": t.covered,
+        "amount": t.amount,
+        "drawn": t.drawn,
+        "overage": t.overage,
+        "checksum": t.checksum,
+    }
+
+
+def plain_phase(p: Phase) -> Plain:
+    return {
+        "number": p.number,
+        "period": p.period,
+        "start": p.start,
+        "end": p.end,
+        "plan": p.plan,
+        "plan_version": p.plan_version,
+        "fee_invoiced": p.fee_invoiced,
+        "totals": [plain_totals(t) for t in p.totals],
+    }
+
+
+def plain_account(a: Account) -> Plain:
+    return {
+        "version": a.version,
+        "phases": [plain_phase(p) for p in a.phases],
+        "late": {n: [plain_totals(t) for t in late] for n, late in a.late.items()},
+        "grants": {unit: dict(left) for unit, left in a.grants.items()},
+    }
+
+
+def plain_closed(c: ClosedPhase) -> Plain:
+    return {
+        "phase": plain_phase(c.phase),
+        "billed": [plain_totals(t) for t in c.billed],
+        "closed_at": c.closed_at,
+        "invoice": c.invoice,
+    }
+
+
+def plain_grant(g: Grant) -> Plain:
+    return {name: getattr(g, name) for name in g.__slots__}
+
+
+def plain_entry(e: LedgerEntry) -> Plain:
+    return {
+        "from": e.from_version,
+        "to": e.to_version,
+        "at": e.at,
+        "kind": e.kind,
+        "changes": {unit: dict(moved) for unit, moved in e.changes.items()},
+        "remaining": {unit: dict(left) for unit, left in e.remaining.items()},
+        "cause": dict(e.cause),
+    }
+
+
+def plain_quarantine(kept: PutQuarantine) -> Plain:
+    return {
+        "key": kept.event_key,
+        "reason": kept.reason,
+        "not_applied": list(kept.not_applied),
+        "redriven": getattr(kept, "redriven_at", None) is not None,
+    }
+
+
+def plain_price(price: Price | None) -> Plain | None:
+    if price is None:
+        return None
+    if isinstance(price, Graduated):
+        return {"model": "graduated", "tiers": [asdict(tier) for tier in price.tiers]}
+    return {"model": "per_unit", "unit_price": price.unit_price}
+
+
+def plain_plan(plan: Plan) -> Plain:
+    return {
+        **asdict(plan),
+        "rates": [
+            {
+                "meter": r.meter,
+                "unit": r.unit,
+                "where": dict(r.where),
+                "price": plain_price(r.price),
+            }
+            for r in plan.rates
+        ],
+    }
+
+
+def plain_catalogue(catalogue: Catalogue) -> Plain:
+    return {
+        "meters": [asdict(meter) for meter in catalogue.meters.values()],
+        "plans": [plain_plan(plan) for versions in catalogue.plans.values() for plan in versions],
+        "units": {key: asdict(unit) for key, unit in catalogue.units.items()},
+    }
+
+
+def plain_customer(store: MemoryBillingStore, customer: str) -> Plain:
+    """Everything in one customer's partition, and its usage hours."""
+    account = store.accounts.get(customer)
+    ledger = store.ledgers.get(customer, {})
+    late = store.late.get(customer, {})
+    return {
+        "subscription": {"timezone": store.subscriptions[customer].timezone},
+        "account": plain_account(account) if account else None,
+        "closed": [plain_closed(c) for _, c in sorted(store.closed.get(customer, {}).items())],
+        "grants": {key: plain_grant(g) for key, g in store.grants_of.get(customer, {}).items()},
+        "ledger": [plain_entry(entry) for _, entry in sorted(ledger.items())],
+        "late": [{"phase": p, "key": key, "period": x.period} for (p, key), x in late.items()],
+        "quarantine": [plain_quarantine(k) for k in store.set_aside.get(customer, {}).values()],
+        "invoices": [store.documents[i] for _, i in sorted(store.pointers[customer].items())]
+        if customer in store.pointers
+        else [],
+        "hours": [
+            {
+                "meter": key.meter,
+                "hour": key.hour,
+                "dimensions": key.dimensions,
+                "quarters": [(q.count, q.value, q.checksum) for q in hour.quarters],
+            }
+            for key, hour in store.hours.items()
+            if key.customer == customer
+        ],
+    }

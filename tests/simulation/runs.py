@@ -1,0 +1,86 @@
+"""One seed, played and judged."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.simulation.auditor import Evidence, Finding, Watch, audit
+from tests.simulation.mix import Options
+from tests.simulation.plain import plain_account, plain_catalogue, plain_customer
+from tests.simulation.world import GRACE, World
+
+TEXTS = ("pk", "sk", "source", "id", "type", "occurred_at", "received_at", "data")
+
+
+@dataclass
+class Verdict:
+    """What one seed came to."""
+
+    options: Options
+    findings: list[Finding] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+    events: int = 0
+    trace: str = ""
+
+
+def play(options: Options) -> Verdict:
+    """Runs the seed, audits it when it is settled, and watches it on the way."""
+    world = World(options)
+    watch = Watch()
+    verdict = Verdict(options)
+
+    def look(world: World, *, settled: bool) -> None:
+        if not verdict.findings:
+            evidence = evidence_of(world, settled=settled)
+            verdict.findings += watch.look(evidence.customers)
+            verdict.findings += audit(evidence)
+
+    world.run(look)
+    verdict.errors = world.errors
+    verdict.seen = world.seen
+    verdict.events = len(world.events.items)
+    verdict.trace = world.trace_hash()
+    return verdict
+
+
+def evidence_of(world: World, *, settled: bool) -> Evidence:
+    """What the auditor may see."""
+    store = world.billing
+    history: dict[str, list[dict[str, Any]]] = {}
+    if settled:
+        for _, after, _ in world.versions:
+            history.setdefault(after.customer, []).append(plain_account(after))
+    granted: dict[str, set[str]] = {}
+    voided: dict[str, set[str]] = {}
+    for order, answer in world.people.told():
+        if order.kind in ("grant", "void"):
+            into = granted if order.kind == "grant" else voided
+            into.setdefault(order.write.customer, set()).add(answer["id"])
+    return Evidence(
+        settled=settled,
+        raw=[plain_raw(item) for item in world.events.items.values()],
+        acknowledged=world.clients.acknowledged,
+        catalogue={
+            **plain_catalogue(world.catalogue.catalogue),
+            "version": world.catalogue.catalogue.version,
+        },
+        customers={key: plain_customer(store, key) for key in sorted(store.accounts)},
+        versions=history,
+        numbers=dict(store.numbers),
+        granted=granted,
+        voided=voided,
+        contradictions=world.people.contradictions,
+        pending=world.pending,
+        grace_seconds=int(GRACE.total_seconds()),
+    )
+
+
+def plain_raw(item: Any) -> dict[str, Any]:
+    """A raw event's attributes without their types."""
+    plain = {name: item[name]["S"] for name in TEXTS if name in item}
+    return {
+        **plain,
+        "catalogue": item["catalogue"]["N"],
+        "fingerprint": bytes(item["fingerprint"]["B"]).hex(),
+    }
