@@ -86,7 +86,7 @@ class Reconciler:
         result.findings += wrong
         findings = tuple(result.findings)
         clean = result.finished and not findings
-        if findings or clean:
+        if findings or (clean and account.held is not None):
             self._hold("; ".join(findings) or None, key, ACTOR, now)
         if clean:
             self._pass_lost_barrier(key, note)

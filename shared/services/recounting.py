@@ -50,6 +50,8 @@ class Recounting:
             for hour in self.store.usage_between(meter, customer, start, end):
                 look.hours[hour.key] = hour
         self._judge_hours(look, start, end, settled)
+        if look.findings:
+            return look  # Phases would contradict in consequence.
         for phase in phases_of(look.account, look.terms.closed):
             first = phase.phase.number == 1 or phase.phase.start < end
             if first and phase.phase.end > start:
