@@ -28,7 +28,8 @@ class BillingRun(Construct):
             "StartBillingRun",
             runtime=runtime,
             module="start_billing_run",
-            timeout=Duration.seconds(120),
+            # Ten orders a request, one request after another: some 100,000 customers fit.
+            timeout=Duration.minutes(15),
             environment={"BILLING_QUEUE_URL": self.queue.queue_url},
         )
         self.start.add_to_role_policy(queue_statement(self.queue, "SendMessage"))
