@@ -2,6 +2,7 @@
 
 import json
 
+from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
@@ -20,9 +21,10 @@ def schedule(
     failures: sqs.Queue,
 ) -> scheduler.CfnSchedule:
     """Invokes `function` with the time that the run was scheduled for, retrying for an hour."""
-    role = iam.Role(
-        scope, "ScheduleRole", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com")
-    )
+    # Only schedules of this account: the service acts for everybody's.
+    own = {"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+    trusted = iam.ServicePrincipal("scheduler.amazonaws.com", conditions=own)
+    role = iam.Role(scope, "ScheduleRole", assumed_by=trusted)
     role.add_to_policy(
         iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[function.function_arn])
     )

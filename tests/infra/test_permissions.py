@@ -152,3 +152,13 @@ def test_only_the_api_and_the_schedule_may_invoke(assembly: Assembly) -> None:
         assert permission["Action"] == "lambda:InvokeFunction"
         assert permission["Principal"] == "apigateway.amazonaws.com"
         assert "ApiHttpApi" in reference(permission["SourceArn"])
+
+
+def test_the_scheduler_takes_a_role_for_this_account_only(assembly: Assembly) -> None:
+    roles = assembly.properties("AWS::IAM::Role")
+    documents = [r["AssumeRolePolicyDocument"] for n, r in roles.items() if "ScheduleRole" in n]
+    assert len(documents) == 2
+    for document in documents:
+        [statement] = document["Statement"]
+        own = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+        assert statement["Condition"] == own
