@@ -50,7 +50,6 @@ class Settings:
     secret_arn: str
     billing_queue_url: str
     test_clocks: bool
-    public_url: str
     settle_seconds: int = 48 * 3600
     reconciliation_queue_url: str = ""
 
@@ -66,7 +65,6 @@ class Settings:
             secret_arn=read("SECRET_ARN", ""),
             billing_queue_url=read("BILLING_QUEUE_URL", ""),
             test_clocks=read("TEST_CLOCKS", "0") == "1",
-            public_url=read("PUBLIC_URL", ""),
             settle_seconds=int(read("SETTLE_SECONDS", str(48 * 3600))),
             reconciliation_queue_url=read("RECONCILIATION_QUEUE_URL", ""),
         )

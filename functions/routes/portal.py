@@ -23,6 +23,6 @@ def create_portal_session(
     lifetime = timedelta(seconds=body.ttl_seconds)
     token, expires_at = runtime.portal_tokens.issue(body.customer, lifetime)
     scheme = request.headers.get("x-forwarded-proto", "https")
-    base = runtime.settings.public_url or f"{scheme}://{request.headers.get('host', '')}"
+    base = f"{scheme}://{request.headers.get('host', '')}"
     # Behind the "#" the token stays out of servers' logs and of Referer headers.
     return PortalSession(url=f"{base}/portal#token={token}", token=token, expires_at=expires_at)

@@ -44,7 +44,7 @@ PLAIN = json.dumps(event())
 
 @pytest.fixture(scope="module")
 def runtime(aws: Aws, tables: Tables) -> Runtime:
-    settings = Settings("local", tables.events_table, tables.billing_table, 3600, "", "", True, "")
+    settings = Settings("local", tables.events_table, tables.billing_table, 3600, "", "", True)
     runtime = Runtime(settings)
     runtime.dynamodb = aws.client("dynamodb")
     catalogue = CatalogueService(DynamoCatalogueStore(runtime.dynamodb, tables.billing_table))

@@ -22,7 +22,7 @@ def runtime(aws: Aws, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> Runtim
         ]
     except secrets.exceptions.ResourceExistsException:
         arn = secrets.describe_secret(SecretId=name)["ARN"]
-    settings = Settings("local", "", tables.billing_table, 3600, arn, "", True, "")
+    settings = Settings("local", "", tables.billing_table, 3600, arn, "", True)
     runtime = Runtime(settings)
     runtime.dynamodb = aws.client("dynamodb")
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)

@@ -30,7 +30,7 @@ def event(customer: str, event_id: str = "1", **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def runtime(aws: Aws, tables: Tables) -> Runtime:
-    settings = Settings("local", tables.events_table, tables.billing_table, 3600, "", "", True, "")
+    settings = Settings("local", tables.events_table, tables.billing_table, 3600, "", "", True)
     runtime = Runtime(settings)
     runtime.dynamodb = aws.client("dynamodb", pool=32)
     return runtime
