@@ -15,7 +15,7 @@ from shared.domain.folding import Record
 from shared.domain.money import EXACT
 
 QUARTER_MINUTES = 15
-REDRIVE = "redrive"  # under this name redriven records step an item's checkpoints
+REDRIVE = "redrive"  # under this name quarantine and redrive step an item's checkpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,12 @@ def add_to_hours(
                 continue
             after[key] = _add(after.get(key, before), record, measurement, shard, now_seconds)
     return [(stored.get(key, UsageHour(key)), hour) for key, hour in after.items()]
+
+
+def fenced(hour: UsageHour, now_seconds: int) -> UsageHour:
+    """The same usage, told apart from what was read before: a write from then will fail."""
+    number = hour.checkpoints.following(REDRIVE)
+    return replace(hour, checkpoints=hour.checkpoints.advanced(REDRIVE, number, now_seconds))
 
 
 def redrive_to_hours(

@@ -21,7 +21,7 @@ from shared.domain.errors import (
 )
 from shared.domain.events import UsageEvent
 from shared.domain.folding import Fold, Record, Step, Terms, measured, needs_closed_phases
-from shared.domain.usage_hours import HourKey, UsageHour, add_to_hours, hours_touched
+from shared.domain.usage_hours import HourKey, UsageHour, add_to_hours, fenced, hours_touched
 from shared.services.changes import (
     Change,
     PutLateUsage,
@@ -31,11 +31,15 @@ from shared.services.changes import (
 )
 from shared.services.customers import creation
 from shared.services.opening import opening_changes
-from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
+from shared.services.store import (
+    CLOSED_PHASES_READ,
+    BarrierStore,
+    BillingStore,
+    CatalogueSource,
+    Clock,
+)
 
 MAX_ATTEMPTS = 12
-# Closed phases that late usage can still reach: the lateness window of 35 daily periods and change.
-CLOSED_PHASES_READ = 64
 
 
 # What `not_applied` of a quarantined record may hold besides "account".
@@ -204,15 +208,20 @@ class Aggregator:
         return [SaveAccount(step.account, step.before.version), *late]
 
     def _set_aside(self, shard: str, state: _State, outcome: Outcome) -> None:
-        """Quarantines what cannot be applied, before any write passes it; the batch goes on."""
+        """Quarantines what cannot be applied, before any write passes it; the batch goes on.
+
+        The hours that lack a record are fenced in the same transaction: an earlier attempt's write
+        that is still under way cannot apply it behind the verdict.
+        """
         now = self.clock.now()
-        account = state.account
+        account, hours = state.account, dict(state.hours)
         for record, error in state.rejected:
             marked = replace(
                 account,
                 version=account.version + 1,
                 quarantine_until=now + timedelta(seconds=LIFETIME_SECONDS),
             )
+            lacking = _lacking_hours(shard, record, state, hours)
             kept = PutQuarantine(
                 customer=account.customer,
                 event_key=record.key,
@@ -220,30 +229,37 @@ class Aggregator:
                 sequence=record.sequence,
                 reason=error.code,
                 detail=error.detail,
-                not_applied=_not_applied(shard, record, state),
+                not_applied=_not_applied(shard, record, state, lacking),
                 quarantined_at=now,
                 record=record.raw,
             )
-            self.store.commit([SaveAccount(marked, account.version), kept])
+            fences = [SaveUsageHour(h, fenced(h, int(now.timestamp()))) for h in lacking]
+            self.store.commit([SaveAccount(marked, account.version), kept, *fences])
             account = marked
+            hours |= {fence.after.key: fence.after for fence in fences}
             outcome.quarantined += 1
 
 
-def _not_applied(shard: str, record: StreamRecord, state: _State) -> tuple[str, ...]:
-    """Which writes lack the record: the account, and each usage hour that has not passed it.
+def _lacking_hours(
+    shard: str, record: StreamRecord, state: _State, hours: Mapping[HourKey, UsageHour]
+) -> list[UsageHour]:
+    """The usage hours, as they are now, that the record belongs to and that have not passed it."""
+    keys = hours_touched(r for r in state.records if r.sequence == record.sequence)
+    touched = (hours.get(key, UsageHour(key)) for key in sorted(keys, key=lambda k: k.meter))
+    return [hour for hour in touched if not hour.checkpoints.applied(shard, record.sequence)]
+
+
+def _not_applied(
+    shard: str, record: StreamRecord, state: _State, lacking: Sequence[UsageHour]
+) -> tuple[str, ...]:
+    """Which writes lack the record: the account, and usage hours by meter.
 
     Of a record whose measurements are not known, no hour has it.
     """
     missing = [] if state.account.checkpoints.applied(shard, record.sequence) else ["account"]
     if record.key not in {readable.event.key for readable in state.records}:
         missing.append(EVERY_METER)
-    for readable in state.records:
-        if readable.sequence == record.sequence:
-            for key in hours_touched([readable]):
-                hour = state.hours.get(key, UsageHour(key))
-                if not hour.checkpoints.applied(shard, record.sequence):
-                    missing.append(usage_of(key.meter))
-    return tuple(sorted(missing))
+    return (*missing, *(usage_of(hour.key.meter) for hour in lacking))
 
 
 def _measured(

@@ -12,8 +12,7 @@ from shared.domain.folding import Record, find_phase, measured
 from shared.domain.invoices import invoice_id
 from shared.domain.proof import COUNTED, Fate
 from shared.domain.rating import rate_card_index
-from shared.services.aggregate import CLOSED_PHASES_READ
-from shared.services.store import BillingStore
+from shared.services.store import CLOSED_PHASES_READ, BillingStore
 
 
 @dataclass(frozen=True, slots=True)

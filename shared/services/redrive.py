@@ -20,7 +20,7 @@ from shared.domain.errors import (
 from shared.domain.folding import Fold, Record, Step, Terms, measured, needs_closed_phases
 from shared.domain.ledger import entry_between
 from shared.domain.usage_hours import REDRIVE, hours_touched, redrive_to_hours
-from shared.services.aggregate import CLOSED_PHASES_READ, EVERY_METER, MAX_ATTEMPTS, usage_of
+from shared.services.aggregate import EVERY_METER, MAX_ATTEMPTS, usage_of
 from shared.services.changes import (
     Change,
     ExplainQuarantine,
@@ -35,6 +35,7 @@ from shared.services.event_list import EventIndex
 from shared.services.journal import usage_cause
 from shared.services.opening import opening_changes
 from shared.services.store import (
+    CLOSED_PHASES_READ,
     BillingStore,
     CatalogueSource,
     Clock,

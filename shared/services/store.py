@@ -13,6 +13,9 @@ from shared.domain.ledger import LedgerEntry
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services.changes import Change
 
+# Closed phases that late usage can still reach: 35 daily periods, with changes of plan in them.
+CLOSED_PHASES_READ = 160
+
 Item = TypeVar("Item")
 
 

@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,10 +17,10 @@ from shared.domain.accounts import Account
 from shared.domain.events import UsageEvent
 from shared.services.billing_run import due_token
 from shared.services.changes import SaveAccount
-from shared.services.redrive import NotApplicableError
+from shared.services.redrive import NotApplicableError, Redrive
 from tests.integration.conftest import Tables
 from tests.support.builders import APRIL, HOUR, MARCH, MAY, usage
-from tests.support.faults import killed_at_write, replies_lost
+from tests.support.faults import Killed, hooked, killed_at_write, replies_lost
 from tests.support.stack import Stack, stack
 from tests.support.streams import usage_record
 from tests.unit.http.events import api_event
@@ -248,3 +249,47 @@ def test_unknown_records_and_callers_without_the_scope_are_refused(meterline: St
 
 def invoices(meterline: Stack, customer: str) -> list[Any]:
     return list(meterline.runtime.store.invoices(customer, 1000, None).items)
+
+
+def test_a_write_still_under_way_cannot_apply_what_was_set_aside(
+    meterline: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt stops with its first usage hour on its way; the next one sets the record aside."""
+    meterline.apply([usage_record(usage("zombie", 0, MARCH), 1)])
+    event = usage("zombie", 1, MARCH)
+    meterline.store(event)
+    record = usage_record(event, 2)
+    client = meterline.runtime.dynamodb
+    held: list[Any] = []
+
+    def hold(params: dict[str, Any], **_: Any) -> None:
+        if "UpdateExpression" in params:
+            held.append(params)
+            raise Killed
+
+    with hooked(client, "provide-client-params", hold), pytest.raises(Killed):
+        meterline.apply([record])
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.domain.folding.charge_usage", lambda *_: 1 / 0)
+        meterline.apply([record])
+    with pytest.raises(client.exceptions.ConditionalCheckFailedException):
+        client.update_item(**held[0])
+    assert redrive(event)[0] == 200
+    assert_whole(meterline, "zombie", 2)
+
+
+def test_long_after_the_stream_has_lost_it_a_record_is_redriven_as_ever(
+    meterline: Stack,
+) -> None:
+    event = poisoned(meterline, "outage")
+    now = meterline.runtime.clock.now() + timedelta(days=3)
+    clock = SimpleNamespace(now=lambda: now)
+    service = Redrive(
+        meterline.runtime.store,
+        meterline.runtime.event_index,
+        meterline.runtime.catalogue,
+        clock,
+        meterline.runtime.grace,
+    )
+    assert service.redrive("outage", event.key, "op").record.redriven_at == now
+    assert_whole(meterline, "outage", 5)
