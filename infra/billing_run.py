@@ -44,7 +44,11 @@ class BillingRun(Construct):
             "Mapping",
             event_source_arn=self.queue.queue_arn,
             function_name=self.bill.function_name,
-            batch_size=10,
+            # Closings race for one run of invoice numbers: more of them at once would only collide.
+            batch_size=1,
+            scaling_config=lambda_.CfnEventSourceMapping.ScalingConfigProperty(
+                maximum_concurrency=5
+            ),
             function_response_types=["ReportBatchItemFailures"],
         ).node.add_dependency(self.bill.role)
         self.schedule_failures = dead_letter_queue(self, "ScheduleFailures", runtime.stage)

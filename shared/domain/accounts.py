@@ -45,7 +45,8 @@ class Phase:
 
     `number` counts a customer's phases from 1, `period` its billing periods from 1. `totals` are in
     the order of the plan's rate cards. `fee_invoiced`: its fee was due at once, on an invoice of
-    its own, so the invoice of the period before does not charge it in advance.
+    its own, so the invoice of the period before does not charge it in advance. `latest` is the time
+    of its latest usage: ahead of the clock at times, and never cut off by a change of plan.
     """
 
     number: int
@@ -56,6 +57,7 @@ class Phase:
     plan_version: int
     totals: tuple[Totals, ...]
     fee_invoiced: bool = False
+    latest: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,12 @@ def draft_invoice(
     """The invoice of the oldest open period as it stands: what closing it now would bill."""
     period = account.phases[0].period
     fee = upcoming_fee(account, period, subscription, catalogue)
-    return period_invoice(account, period, closed, catalogue, fee)
+    plan = fee.plan if fee else catalogue.plan(subscription.plan, subscription.plan_version)
+    # Metering alone bills nothing, so the first fee decides the currency.
+    currency = subscription.currency or plan.currency
+    return period_invoice(
+        account, period, closed, catalogue=catalogue, next_fee=fee, currency=currency
+    )
 
 
 def close_period(

@@ -25,10 +25,10 @@ class Subscription:
     """The terms that the next period opens on; the running terms are the account's open phases.
 
     `anchor` is the start that period boundaries are computed from. `next_plan`, when set, takes
-    over at the next period's start (None of a cancellation: the default plan does).
+    over at the next period's start.
     `due_at` is when the next scheduled step falls due; the billing run finds customers by it.
-    `version` guards concurrent changes. `test_clock` is the customer's: the billing run of the real
-    clock leaves it alone.
+    `currency` is that of the first plan that bills, for good. `version` guards concurrent changes.
+    `test_clock` is the customer's: the billing run of the real clock leaves it alone.
     """
 
     customer: str
@@ -40,4 +40,5 @@ class Subscription:
     next_plan: str | None = None
     next_plan_version: int | None = None
     test_clock: str | None = None
+    currency: str | None = None
     version: int = 0

@@ -242,7 +242,8 @@ def _charge(
         at_index = next(i for i, p in enumerate(account.phases) if p.number == phase.number)
         phase = account.phases[at_index]
         charge = charge_usage(rate, phase.totals[index], measurement, at, purse)
-        phase = replace(phase, totals=_set(phase.totals, index, charge.totals))
+        latest = max(at, phase.latest or at)
+        phase = replace(phase, totals=_set(phase.totals, index, charge.totals), latest=latest)
         phases = (*account.phases[:at_index], phase, *account.phases[at_index + 1 :])
         return replace(account, phases=phases, grants=charge.purse.remaining)
     late = account.late.get(phase.number) or tuple(Totals() for _ in closed.billed)

@@ -1,6 +1,6 @@
 """What people do to credits: grant and void."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,8 +16,16 @@ def period_start(account: Account) -> datetime:
     return min(p.start for p in account.phases if p.period == account.current.period)
 
 
-def add_grant(account: Account, grant: Grant, now: datetime, catalogue: Catalogue) -> Account:
+def add_grant(
+    account: Account,
+    grant: Grant,
+    now: datetime,
+    catalogue: Catalogue,
+    others: Iterable[Grant] = (),
+) -> Account:
     """The account with the grant. One that reaches back to the period's start covers its overage.
+
+    `others` are the open grants; those of plans do not count against the bound.
 
     Raises: InvalidError for dates that cannot be; ConflictError when too many grants are open.
     """
@@ -26,7 +34,7 @@ def add_grant(account: Account, grant: Grant, now: datetime, catalogue: Catalogu
     if grant.effective_at < now and grant.effective_at != period_start(account):
         raise InvalidError(problems=[Problem("/effective_at", "in-the-past")])
     held = dict(account.grants.get(grant.unit, {}))
-    if len(held) >= MAX_OPEN_GRANTS_PER_UNIT:
+    if sum(o.unit == grant.unit and o.source != "plan" for o in others) >= MAX_OPEN_GRANTS_PER_UNIT:
         raise ConflictError(f"{MAX_OPEN_GRANTS_PER_UNIT} grants of {grant.unit} are open already")
     held[grant.id] = grant.amount
     granted = replace(

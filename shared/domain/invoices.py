@@ -137,14 +137,13 @@ def period_invoice(
     account: Account,
     period: int,
     closed: Sequence[ClosedPhase],
+    *,
     catalogue: Catalogue,
     next_fee: Fee | None,
+    currency: str,
 ) -> Invoice:
     """The invoice of a billing period: its usage, late usage of closed ones, the next fee."""
     phases = [p for p in account.phases if p.period == period]
-    plan = catalogue.plan(phases[-1].plan, phases[-1].plan_version)
-    if plan.version == 0 and next_fee is not None:
-        plan = next_fee.plan  # Metering alone bills nothing in a currency of its own.
     lines: list[Line] = []
     for phase in phases:
         lines += phase_lines(phase, phase.totals, catalogue)
@@ -156,8 +155,6 @@ def period_invoice(
         ]
     if next_fee is not None:
         lines.append(next_fee.line())
-    # Metering alone bills nothing, so the first fee decides the currency.
-    billed_on = plan if plan.version or next_fee is None else next_fee.plan
     return Invoice(
         id=invoice_id(account.customer, "period", str(period)),
         customer=account.customer,
@@ -165,7 +162,7 @@ def period_invoice(
         period=period,
         start=phases[0].start,
         end=phases[-1].end,
-        currency=billed_on.currency,
+        currency=currency,
         lines=tuple(lines),
     )
 

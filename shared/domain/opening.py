@@ -57,6 +57,7 @@ def start_subscription(
         timezone=customer.timezone,
         due_at=span.end,
         test_clock=customer.test_clock,
+        currency=plan.currency if plan.version else None,
     )
     opening = open_phase(Account(customer.key), plan, span, 1, subscription, fee_invoiced=True)
     return opening, span
@@ -73,7 +74,15 @@ def next_plan(subscription: Subscription, catalogue: Catalogue) -> Plan:
             return catalogue.latest_plan(subscription.next_plan)
         return catalogue.plan(subscription.next_plan, version)
     current = catalogue.plan(subscription.plan, subscription.plan_version)
-    return catalogue.default_plan() if current.version == 0 else current
+    if current.version:
+        return current
+    default = catalogue.default_plan()
+    return default if subscription.currency in (None, default.currency) else current
+
+
+def billed_currency(subscription: Subscription, plan: Plan) -> str | None:
+    """What the customer is billed in once it is on the plan; None while nothing ever billed."""
+    return subscription.currency or (plan.currency if plan.version else None)
 
 
 def next_span(
@@ -108,6 +117,7 @@ def open_next_period(
         plan=plan.key,
         plan_version=plan.version,
         anchor=anchor,
+        currency=billed_currency(subscription, plan),
         next_plan=None,
         next_plan_version=None,
     )

@@ -2,16 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
-from shared.domain.accounts import Account
+from shared.domain.accounts import Account, Phase
 from shared.domain.catalogue import Plan
 from shared.domain.credits import Grant
 from shared.domain.customers import Subscription
 from shared.domain.errors import ConflictError
 from shared.domain.invoices import Fee, Invoice, invoice_id
-from shared.domain.opening import Opening, Span, open_phase, period_span
+from shared.domain.opening import (
+    Opening,
+    Span,
+    billed_currency,
+    open_phase,
+    period_span,
+)
 
 When = Literal["now", "period_end"]
 
@@ -27,6 +33,15 @@ class PlanChange:
 def default_moment(current: Plan, wanted: Plan) -> When:
     """Upgrades take effect at once, downgrades at the period's end."""
     return "now" if wanted.fee_nanos >= current.fee_nanos else "period_end"
+
+
+def check_currency(subscription: Subscription, wanted: Plan) -> None:
+    """One customer is billed in one currency: late usage and the next fee share an invoice.
+
+    Raises: ConflictError.
+    """
+    if wanted.version and subscription.currency not in (None, wanted.currency):
+        raise ConflictError("The plan is in another currency.")
 
 
 def schedule_change(subscription: Subscription, plan: Plan) -> Subscription:
@@ -50,11 +65,9 @@ def change_now(
 
     Raises: ConflictError when the change would lower the fee at once, or change the currency.
     """
-    if current.version and wanted.currency != current.currency:
-        raise ConflictError("the plan is in another currency")
+    check_currency(subscription, wanted)
     last = account.current
-    # Usage a little ahead of the clock may have opened the next period already.
-    now = max(now, last.start)
+    now = _not_before_usage(now, last)
     rhythm = (wanted.interval, wanted.period)
     same_period = rhythm == (current.interval, current.period) and current.version > 0
     whole = period_span(current, subscription.anchor, subscription.timezone, last.start)
@@ -72,6 +85,7 @@ def change_now(
         terms,
         plan=wanted.key,
         plan_version=wanted.version,
+        currency=billed_currency(subscription, wanted),
         next_plan=None,
         next_plan_version=None,
     )
@@ -81,6 +95,12 @@ def change_now(
     opening = open_phase(ended, wanted, span, period, terms, grants=held, fee_invoiced=True)
     opened = replace(opening.account, version=account.version + 1)
     return PlanChange(replace(opening, account=opened), fees)
+
+
+def _not_before_usage(now: datetime, phase: Phase) -> datetime:
+    """Usage a little ahead of the clock may have opened the phase, and stays in it."""
+    after_latest = phase.latest + timedelta(microseconds=1) if phase.latest else now
+    return min(max(now, phase.start, after_latest), phase.end)
 
 
 def _fees(current: Plan, wanted: Plan, unused: Span, span: Span) -> tuple[Fee, ...]:

@@ -24,12 +24,12 @@ from shared.services.changes import (
     SaveSubscription,
 )
 from shared.services.finalizing import finalize
+from shared.services.invoicing import late_phases
 from shared.services.opening import opening_changes, with_due
 from shared.services.store import BarrierStore, BillingStore, CatalogueSource
 
 MAX_STEPS = 400  # a year of daily periods to open and close in one go
 MAX_LOST_RACES = 12
-CLOSED_PHASES_READ = 64
 BARRIER_WAIT_SECONDS = 10.0
 BARRIER_POLL_SECONDS = 0.2
 
@@ -107,7 +107,7 @@ class BillingRun:
         if account.phases[0].period != account.current.period and _ended(account) <= (
             moment - self.grace
         ):
-            self._close(due, moment)
+            self._close(due, now)
             return "closed"
         self._break(due, moment)
         return "broke"
@@ -132,12 +132,12 @@ class BillingRun:
             raise HeldError(f"billing is held: {account.held}")
         wait_for_barriers(self.barriers, [(account.customer, due_token(moment))], self.sleep)
 
-    def _close(self, due: _Due, moment: datetime) -> None:
+    def _close(self, due: _Due, now: datetime) -> None:
         """Freezes the oldest open period and finalizes its invoice, in one transaction."""
         catalogue = self.catalogue.newest()
         account = due.account
-        closed = self.store.closed_phases(account.customer, CLOSED_PHASES_READ)
-        closing = close_period(account, due.subscription, catalogue, closed, moment)
+        closed = late_phases(self.store, account)
+        closing = close_period(account, due.subscription, catalogue, closed, now)
         after = closing.account
         cause = {"period": str(account.phases[0].period)}
         changes: list[Change] = [
@@ -146,10 +146,10 @@ class BillingRun:
             *(PutClosedPhase(account.customer, phase) for phase in closing.closed),
         ]
         if closing.invoice is not None:
-            change = finalize(self.store, due.customer, closing.invoice, moment)
+            change = finalize(self.store, due.customer, closing.invoice, now)
             cause["invoice"] = str(change.document["number"])
             changes.append(change)
-        changes.append(PutLedgerEntry(entry_between(account, after, moment, "close", cause)))
+        changes.append(PutLedgerEntry(entry_between(account, after, now, "close", cause)))
         self.store.commit(changes)
 
     def _break(self, due: _Due, moment: datetime) -> None:

@@ -10,10 +10,9 @@ from shared.domain.errors import MeterlineError
 from shared.domain.invoice_document import invoice_document
 from shared.domain.ledger import Amounts, LedgerEntry, entry_between
 from shared.domain.reconciliation import misrated, phases_of
-from shared.services.aggregate import CLOSED_PHASES_READ
 from shared.services.changes import PutLedgerEntry
 from shared.services.reconciliation import JournalGap, Reconciliation
-from shared.services.store import BillingStore, CatalogueSource
+from shared.services.store import CLOSED_PHASES_READ, BillingStore, CatalogueSource
 
 ENTRIES_READ = 500
 

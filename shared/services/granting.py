@@ -60,7 +60,9 @@ def grant_credits(
     def decide() -> Decision:
         before = books.open_standing(write.customer)
         grant = _ordered_grant(before, write, order)
-        account = add_grant(before.account, grant, before.now, before.catalogue)
+        account = add_grant(
+            before.account, grant, before.now, before.catalogue, before.grants.values()
+        )
         cause = {"grant": grant.id, "source": grant.source}
         grants = {**before.grants, grant.id: grant}
         changes = books.posting(before, account, grants, "grant", cause)

@@ -7,10 +7,7 @@ from shared.domain.closing import draft_invoice
 from shared.domain.errors import NotFoundError
 from shared.domain.invoice_document import invoice_document
 from shared.services.standing import Books
-from shared.services.store import BillingStore, Page
-
-# Closed phases that late usage can still reach: the lateness window of 35 daily periods and change.
-CLOSED_PHASES_READ = 64
+from shared.services.store import CLOSED_PHASES_READ, BillingStore, Page
 
 Document = Mapping[str, object]
 
@@ -22,7 +19,7 @@ def upcoming_invoice(books: Books, key: str) -> Document:
     """
     standing = books.standing(key)
     account = standing.account
-    closed = _late_phases(books.store, account)
+    closed = late_phases(books.store, account)
     draft = draft_invoice(account, standing.subscription, standing.catalogue, closed)
     return invoice_document(draft)
 
@@ -47,6 +44,6 @@ def read_invoice(books: Books, invoice_id: str) -> Document:
     return document
 
 
-def _late_phases(store: BillingStore, account: Account) -> Sequence[ClosedPhase]:
+def late_phases(store: BillingStore, account: Account) -> Sequence[ClosedPhase]:
     """The closed phases that late usage is billed for; most accounts have none."""
     return store.closed_phases(account.customer, CLOSED_PHASES_READ) if account.late else ()

@@ -21,11 +21,10 @@ from shared.domain.reconciliation import (
     slots_of,
 )
 from shared.domain.usage_hours import Quarter, hour_key
-from shared.services.aggregate import CLOSED_PHASES_READ
 from shared.services.looks import Look, Missing, as_received, difference, records_of
 from shared.services.phase_check import PhaseCheck
 from shared.services.reconciliation import RawEvents
-from shared.services.store import BillingStore, CatalogueSource
+from shared.services.store import CLOSED_PHASES_READ, BillingStore, CatalogueSource
 
 
 @dataclass(frozen=True, slots=True)

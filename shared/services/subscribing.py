@@ -10,6 +10,7 @@ from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Pro
 from shared.domain.subscriptions import (
     When,
     change_now,
+    check_currency,
     default_moment,
     fee_invoice,
     schedule_change,
@@ -93,7 +94,7 @@ def _carry_out(
         kept = replace(terms, next_plan=None, next_plan_version=None)
         return [SaveSubscription(kept)], replace(before, subscription=kept)
     if at == "period_end":
-        _check_currency(before.plan, wanted)
+        check_currency(terms, wanted)
         scheduled = schedule_change(terms, wanted)
         return [SaveSubscription(scheduled)], replace(before, subscription=scheduled)
     return _change_now(books, before, wanted)
@@ -116,12 +117,6 @@ def _change_now(books: Books, before: Standing, wanted: Plan) -> tuple[list[Chan
     if invoice is not None:
         changes.append(finalize(books.store, before.customer, invoice, before.now))
     return changes, before.opened(change.opening)
-
-
-def _check_currency(current: Plan, wanted: Plan) -> None:
-    """A period's invoice charges the next fee in advance, so both are in one currency."""
-    if current.version and wanted.version and current.currency != wanted.currency:
-        raise ConflictError("The plan is in another currency.")
 
 
 def _audit(

@@ -1,8 +1,9 @@
 """The account and what is kept beside it, as items. The account's are terse: it is written most.
 
 Account: 1 KB holds twelve checkpoints, one phase of five rate cards and three grants.
-Lists, in order: a phase [number, period, start, end, plan, plan version, fee invoiced, totals…];
-totals [count, value, covered, amount, drawn, overage, checksum]. Instants are Unix microseconds.
+Lists, in order: a phase [number, period, start, end, plan, plan version, fee invoiced, latest
+usage, totals…]; totals [count, value, covered, amount, drawn, overage, checksum]. Instants are
+Unix microseconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,12 +76,13 @@ def _instant(micros: Any) -> datetime:
 
 def _phase(phase: Phase) -> list[object]:
     head = [phase.number, phase.period, _micros(phase.start), _micros(phase.end)]
-    terms = [phase.plan, phase.plan_version, phase.fee_invoiced]
+    latest = _micros(phase.latest) if phase.latest else None
+    terms = [phase.plan, phase.plan_version, phase.fee_invoiced, latest]
     return [*head, *terms, *(_totals(t) for t in phase.totals)]
 
 
 def _read_phase(stored: Sequence[Any]) -> Phase:
-    number, period, start, end, plan, plan_version, fee_invoiced, *totals = stored
+    number, period, start, end, plan, plan_version, fee_invoiced, latest, *totals = stored
     return Phase(
         number=int(number),
         period=int(period),
@@ -90,6 +92,7 @@ def _read_phase(stored: Sequence[Any]) -> Phase:
         plan_version=int(plan_version),
         totals=tuple(map(_read_totals, totals)),
         fee_invoiced=fee_invoiced,
+        latest=_instant(latest) if latest is not None else None,
     )
 
 
@@ -144,6 +147,7 @@ def subscription_item(subscription: Subscription) -> Item:
             "next_plan": subscription.next_plan,
             "next_plan_version": subscription.next_plan_version,
             "test_clock": subscription.test_clock,
+            "currency": subscription.currency,
             "version": subscription.version,
         }
     )
@@ -168,6 +172,7 @@ def read_subscription(item: Mapping[str, Any]) -> Subscription:
         next_plan=stored.get("next_plan"),
         next_plan_version=None if next_version is None else int(next_version),
         test_clock=stored.get("test_clock"),
+        currency=stored.get("currency"),
         version=int(stored["version"]),
     )
 

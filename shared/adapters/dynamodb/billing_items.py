@@ -68,7 +68,7 @@ def hour_keys(key: HourKey) -> dict[str, str]:
     """The primary key of a usage hour: by time, then by a hash of its dimension values."""
     hour = key.hour.strftime(HOUR_FORMAT)
     names = canonical_json(list(key.dimensions))
-    group = hashlib.sha256(names.encode()).hexdigest()[:16] if key.dimensions else ""
+    group = hashlib.sha256(names.encode()).hexdigest()[:32] if key.dimensions else ""
     return {"pk": usage_partition(key.meter, key.customer), "sk": f"{hour}#{group}"}
 
 

@@ -78,11 +78,12 @@ def test_dates_that_cannot_be(changes: dict[str, datetime]) -> None:
 
 def test_at_most_sixteen_grants_of_a_unit_are_open() -> None:
     account = with_overage().account
-    for number in range(MAX_OPEN_GRANTS_PER_UNIT):
-        account = add_grant(account, a_grant(id=f"g{number}"), NOW, CATALOGUE)
+    held = [a_grant(id=f"g{number}") for number in range(MAX_OPEN_GRANTS_PER_UNIT)]
     with pytest.raises(ConflictError):
-        add_grant(account, a_grant(id="more"), NOW, CATALOGUE)
-    add_grant(account, a_grant(id="other", unit="USD"), NOW, CATALOGUE)
+        add_grant(account, a_grant(id="more"), NOW, CATALOGUE, held)
+    add_grant(account, a_grant(id="other", unit="USD"), NOW, CATALOGUE, held)
+    plans = [replace(grant, source="plan") for grant in held]
+    add_grant(account, a_grant(id="more"), NOW, CATALOGUE, plans)
 
 
 def test_voiding_takes_the_unused_part_and_nothing_else() -> None:

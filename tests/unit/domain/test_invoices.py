@@ -56,7 +56,9 @@ def test_a_yen_fee_has_no_decimals() -> None:
     assert fee is not None
     assert fee.line().amount == units(525)  # 31 of 59 days: 525.42
     books = Books.open(a_catalogue(plan), MARCH)
-    invoice = period_invoice(books.account, 1, (), books.catalogue, fee)
+    invoice = period_invoice(
+        books.account, 1, (), catalogue=books.catalogue, next_fee=fee, currency="JPY"
+    )
     assert invoice_document(invoice)["total"] == "525"
 
 
