@@ -116,3 +116,25 @@ def test_usage_ahead_of_the_clock_may_have_opened_the_next_period_already() -> N
     books.grants |= {grant.id: grant for grant in changed.opening.grants}
     books.apply([a_record(usage("acme", 1, APRIL + HOUR), 1, CATALOGUE)])
     assert books.account.current.totals[2].value == Decimal(1)
+
+
+def test_usage_ahead_of_the_clock_stays_in_the_phase_that_took_it() -> None:
+    books = Books.open(CATALOGUE, MARCH)
+    ahead = MIDDLE + timedelta(minutes=4)
+    books.apply([a_record(usage("acme", 1, ahead), 1, CATALOGUE)])
+    first, second = change(books, DEAR, MIDDLE).opening.account.phases
+    assert first.end == second.start == ahead + timedelta(microseconds=1)
+    assert first.totals == books.account.current.totals
+
+
+def test_a_customer_is_billed_in_one_currency_for_good() -> None:
+    yen = a_plan(key="yen", currency="JPY", default=False, fee_nanos=0)
+    catalogue = a_catalogue(replace(BASIC, default=False), yen)
+    books = Books.open(catalogue, MARCH)
+    to_yen = change(books, yen, MARCH, current=METERING_ONLY)
+    assert to_yen.opening.subscription.currency == "JPY"
+    books.account, books.subscription = to_yen.opening.account, to_yen.opening.subscription
+    to_nothing = change(books, METERING_ONLY, MARCH, current=yen)
+    books.account, books.subscription = to_nothing.opening.account, to_nothing.opening.subscription
+    with pytest.raises(ConflictError):
+        change(books, BASIC, MARCH, current=METERING_ONLY)
