@@ -48,7 +48,7 @@ class MeterBody(WireModel):
 
     @field_validator("dimensions")
     @classmethod
-    def _dimensionsonce(cls, dimensions: tuple[str, ...]) -> tuple[str, ...]:
+    def _dimensions_once(cls, dimensions: tuple[str, ...]) -> tuple[str, ...]:
         return once(dimensions, lambda name: name, "duplicate-dimension")
 
     def to_meter(self, key: str) -> Meter:

@@ -155,7 +155,6 @@ class Bounds:
 
 
 Quantity = Annotated[Decimal, Bounds(places=9)]
-UnitPrice = Annotated[Decimal, Bounds(places=12)]
 # Any exact decimal in an answer.
 DecimalText = Annotated[
     Decimal, Bounds(places=40, lowest=Decimal("-1e38"), highest=Decimal("1e38"))

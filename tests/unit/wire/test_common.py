@@ -13,10 +13,10 @@ from shared.wire.common import (
     Quantity,
     QueryModel,
     Time,
-    UnitPrice,
     WireModel,
     invalid,
 )
+from shared.wire.prices import UnitPrice
 
 
 class Sample(WireModel):
