@@ -20,6 +20,8 @@ _TWO_PLACES = (
 MINOR_PLACES = dict.fromkeys(_TWO_PLACES.split(" "), 2)
 MINOR_PLACES |= dict.fromkeys(("CLP", "ISK", "JPY", "KRW", "VND"), 0)
 MINOR_PLACES |= dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3)
+# The largest amount that one fee or one grant may be, whatever the currency.
+MAX_MINOR_UNITS = 99_999_999
 
 
 def is_currency(unit: str) -> bool:

@@ -12,13 +12,11 @@ from shared.domain.credits import Grant, GrantSource
 from shared.domain.errors import InvalidError, NotFoundError, Problem
 from shared.domain.events import canonical_json
 from shared.domain.granting import add_grant, void_grant
-from shared.domain.money import MINOR_PLACES, is_currency, to_nanos
+from shared.domain.money import MAX_MINOR_UNITS, MINOR_PLACES, is_currency, to_nanos
 from shared.services.changes import Change, PutAudit, PutGrant
 from shared.services.idempotency import Decision, MoneyWrite, commit_once
 from shared.services.standing import Books, Standing
 from shared.services.store import StoredAnswer
-
-MAX_MINOR_UNITS = 99_999_999
 
 GrantStatus = Literal["scheduled", "active", "used_up", "expired", "voided"]
 

@@ -14,7 +14,7 @@ from shared.domain.catalogue import (
     Plan,
     Rate,
 )
-from shared.domain.money import MINOR_PLACES, from_nanos, to_nanos
+from shared.domain.money import MAX_MINOR_UNITS, MINOR_PLACES, from_nanos, to_nanos
 from shared.domain.periods import parse_days
 from shared.domain.publishing import MAX_RATE_CARDS
 from shared.wire.catalogue import MAX_DIMENSIONS, PropertyName
@@ -31,7 +31,6 @@ from shared.wire.common import (
 )
 from shared.wire.prices import Currency, PriceBody, Unsupported, of_price, once, to_price
 
-MAX_MINOR_UNITS = 99_999_999
 MAX_FEATURES = 50
 
 
