@@ -9,12 +9,14 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainValidator,
+    TypeAdapter,
     field_validator,
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
 
 from shared.domain.catalogue import Graduated, PerUnit, Price, Tier
+from shared.domain.invoice_document import price_document
 from shared.domain.money import MINOR_PLACES, format_money, round_to_minor, to_nanos
 from shared.domain.pricing import explain, total
 from shared.wire.common import Bounds, DecimalText, Items, Quantity, WireModel, refuse
@@ -109,6 +111,7 @@ PriceBody = Annotated[
     Annotated[PerUnitPrice | GraduatedPrice, Field(discriminator="model")],
     BeforeValidator(_refuse_unsupported_model),
 ]
+_PRICE: TypeAdapter[PerUnitPrice | GraduatedPrice] = TypeAdapter(PriceBody)
 
 
 def to_price(body: PerUnitPrice | GraduatedPrice) -> Price:
@@ -121,16 +124,8 @@ def to_price(body: PerUnitPrice | GraduatedPrice) -> Price:
 
 
 def of_price(price: Price) -> PerUnitPrice | GraduatedPrice:
-    """The price as the wire has it."""
-    match price:
-        case PerUnit():
-            return PerUnitPrice(model="per_unit", unit_price=price.unit_price)
-        case Graduated():
-            tiers = tuple(
-                TierBody(up_to=t.up_to, unit_price=t.unit_price, flat_fee=t.flat_fee)
-                for t in price.tiers
-            )
-            return GraduatedPrice(model="graduated", tiers=tiers)
+    """The price as the wire has it: in the shape that invoices show it in."""
+    return _PRICE.validate_python(price_document(price))
 
 
 class PreviewEvent(WireModel):
