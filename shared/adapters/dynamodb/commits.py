@@ -179,8 +179,7 @@ def _put_invoice(table: str, change: changes.PutInvoice) -> Iterator[Write]:
     document = change.document
     text = json.dumps(document, separators=(",", ":"))
     finalized_at = utc_text(change.finalized_at)
-    listed = {"kind": "INVOICE", "kind_sort": f"{finalized_at}#{document['id']}"}
-    invoice = {"pk": f"INVOICE#{document['id']}", "sk": "INVOICE", "document": text, **listed}
+    invoice = {"pk": f"INVOICE#{document['id']}", "sk": "INVOICE", "document": text}
     yield _put(table, to_item(invoice), ABSENT)
     pointer = {
         "pk": customer_partition(change.customer),
