@@ -18,9 +18,9 @@ from shared.wire.common import (
     PageQuery,
     QueryModel,
     Time,
-    UnitPrice,
     WireModel,
 )
+from shared.wire.prices import UnitPrice
 
 MAX_METERS = 20
 
