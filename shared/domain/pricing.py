@@ -27,8 +27,8 @@ class Share:
     amount: Decimal
 
 
-def price_nanos(price: Price, quantity: Decimal, count: int) -> int:  # noqa: ARG001
-    """The cumulative price, in nanos, of a total quantity that came in `count` usages.
+def price_nanos(price: Price, quantity: Decimal) -> int:
+    """The cumulative price, in nanos, of a total quantity.
 
     Computed exactly and rounded to the nano once, half away from zero. A total below zero, which
     only corrections can make, is priced as zero usage.

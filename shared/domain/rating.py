@@ -66,7 +66,7 @@ def _charge_difference(rate: Rate, totals: Totals, at: datetime, purse: Purse) -
     """Charges rated total less what was charged before; what no grant covers is overage."""
     if rate.price is None:
         return Charge(totals, purse)
-    rated = price_nanos(rate.price, EXACT.subtract(totals.value, totals.covered), totals.count)
+    rated = price_nanos(rate.price, EXACT.subtract(totals.value, totals.covered))
     due = rated - totals.amount
     drawn, purse = purse.draw(rate.unit, due, rate.meter, at)
     charged = replace(

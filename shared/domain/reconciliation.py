@@ -204,7 +204,7 @@ def misrated(phase: PhaseTotals, catalogue: Catalogue) -> Iterator[str]:
         if rate.price is None:
             continue
         priced = EXACT.subtract(totals.value, totals.covered)
-        amount = price_nanos(rate.price, priced, totals.count)
+        amount = price_nanos(rate.price, priced)
         where = f"phase {phase.phase.number}, meter {rate.meter}"
         if totals.amount != amount:
             yield f"{where}: {totals.amount} nanos are charged where the price is {amount}"

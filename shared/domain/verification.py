@@ -128,13 +128,12 @@ def _rated(line: Mapping[str, Any]) -> int:
     if line["price"] is None:
         return 0
     price = price_of(line["price"])
-    count, charged = line["events"]["count"], _charged(line["quantity"], line["included"])
+    charged = _charged(line["quantity"], line["included"])
     if not line["late"]:
-        return price_nanos(price, charged, count)
+        return price_nanos(price, charged)
     earlier = line["before"]
     billed = _charged(earlier["sum"], earlier["included"])
-    after = price_nanos(price, EXACT.add(billed, charged), count + earlier["count"])
-    return after - price_nanos(price, billed, earlier["count"])
+    return price_nanos(price, EXACT.add(billed, charged)) - price_nanos(price, billed)
 
 
 def _charged(quantity: str, included: str) -> Decimal:
