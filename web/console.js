@@ -30,12 +30,26 @@ async function meterRow(read, meter) {
   return [meter.key, meter.aggregation, meter.event_type, ...values.map(decimal)];
 }
 
+/** The newest fifty; `meterline quarantine list` has them all. */
+function quarantineTable(records) {
+  const rows = records.slice(0, 50).map((record) => [
+    record.customer,
+    minute(record.quarantined_at),
+    record.reason,
+    record.detail,
+    record.event_key,
+  ]);
+  return table(["Customer", "Since", "Reason", "Detail", "Event key"], rows);
+}
+
 async function overview(read, select) {
-  const [customers, meters, quarantine] = await Promise.all([
+  const [customers, meters, quarantine, reconciliation] = await Promise.all([
     readAll(read, "/v1/customers"),
     readAll(read, "/v1/meters"),
     readAll(read, "/v1/quarantine"),
+    read("/v1/reconciliation"),
   ]);
+  const contradicted = reconciliation.data.map(({ customer }) => customer).join(", ");
   const rows = await Promise.all(meters.map((meter) => meterRow(read, meter)));
   const listed = customers.map((customer) => [
     button(customer.key, () => select(customer.key)),
@@ -50,9 +64,15 @@ async function overview(read, select) {
       card("Customers", decimal(customers.length), ""),
       card("Meters", decimal(meters.length), ""),
       card("In quarantine", decimal(quarantine.length), "records that could not be applied"),
+      card(
+        "Found right",
+        reconciliation.clean_at ? minute(reconciliation.clean_at) : "not yet",
+        contradicted ? `numbers contradict: ${contradicted}` : "raw events against all totals",
+      ),
     ),
     section("Usage, all customers", table(["Meter", "Aggregation", "Event type", "#Last 24 hours", "#This month"], rows)),
     section("Customers", table(["Key", "Name", "Since", "Test clock"], listed)),
+    ...(quarantine.length ? [section("In quarantine", quarantineTable(quarantine))] : []),
   ];
 }
 
