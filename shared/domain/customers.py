@@ -24,8 +24,9 @@ class Customer:
 class Subscription:
     """The terms that the next period opens on; the running terms are the account's open phases.
 
-    `anchor` is the start that period boundaries are computed from. `next_plan`, when set, takes
-    over at the next period's start.
+    `anchor` is the start that period boundaries are computed from. `next_plan` and
+    `next_plan_version`, when set, take over at the next period's start: also after a cancellation,
+    which chooses the default plan.
     `due_at` is when the next scheduled step falls due; the billing run finds customers by it.
     `currency` is that of the first plan that bills, for good. `version` guards concurrent changes.
     `test_clock` is the customer's: the billing run of the real clock leaves it alone.

@@ -68,11 +68,8 @@ def next_plan(subscription: Subscription, catalogue: Catalogue) -> Plan:
 
     A customer without a chosen plan moves to the default as soon as there is one.
     """
-    if subscription.next_plan is not None:
-        version = subscription.next_plan_version
-        if version is None:
-            return catalogue.latest_plan(subscription.next_plan)
-        return catalogue.plan(subscription.next_plan, version)
+    if subscription.next_plan is not None and subscription.next_plan_version is not None:
+        return catalogue.plan(subscription.next_plan, subscription.next_plan_version)
     current = catalogue.plan(subscription.plan, subscription.plan_version)
     if current.version:
         return current

@@ -8,13 +8,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.domain.catalogue import Catalogue, CreditUnit, Meter, Plan
+from shared.domain.catalogue import (
+    Catalogue,
+    CreditUnit,
+    Graduated,
+    IncludedCredits,
+    Meter,
+    Plan,
+)
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
 from shared.domain.money import is_currency
+from shared.domain.periods import parse_days
 
 # Every rate card has its running totals (some 100 bytes) in each of up to eight open phases of the
 # account item, which every batch of usage writes again: 20 cards keep that within 16 KB.
 MAX_RATE_CARDS = 20
+# An invoice snapshots the price of each of its lines, and one item holds it: 400 KB.
+MAX_TIERS = 200
+# Grants of a plan that are open at a time, each some 25 bytes of the account item.
+MAX_OPEN_PLAN_GRANTS = 12
+DAYS_OF = {"day": 1, "week": 7, "month": 28, "year": 365}
 
 Entry = Meter | Plan | CreditUnit
 
@@ -121,7 +134,11 @@ def plan_problems(catalogue: Catalogue, plan: Plan) -> Iterator[Problem]:
         yield Problem("/rates", "too-many-rate-cards")
     yield from _meter_problems(catalogue, "allowances", [a.meter for a in plan.allowances])
     yield from _meter_problems(catalogue, "rates", [rate.meter for rate in plan.rates])
+    if sum(len(r.price.tiers) for r in plan.rates if isinstance(r.price, Graduated)) > MAX_TIERS:
+        yield Problem("/rates", "too-many-tiers")
     for index, included in enumerate(plan.credits):
+        if _open_at_a_time(plan, included) > MAX_OPEN_PLAN_GRANTS:
+            yield Problem(f"/credits/{index}/expires", "too-many-open-grants")
         if included.unit != plan.currency and included.unit not in catalogue.units:
             yield Problem(f"/credits/{index}/unit", "unknown-unit")
     for index, rate in enumerate(plan.rates):
@@ -135,6 +152,13 @@ def plan_problems(catalogue: Catalogue, plan: Plan) -> Iterator[Problem]:
         code = _unit_problem(catalogue, plan, rate.unit)
         if code:
             yield Problem(f"/rates/{index}/unit", code)
+
+
+def _open_at_a_time(plan: Plan, included: IncludedCredits) -> int:
+    """How many periods' grants of dated credits can be open together."""
+    if included.expires in ("period_end", "never"):
+        return 1
+    return -(-parse_days(included.expires) // DAYS_OF[plan.interval])
 
 
 def _meter_problems(catalogue: Catalogue, place: str, meters: Sequence[str]) -> Iterator[Problem]:

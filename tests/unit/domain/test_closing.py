@@ -51,7 +51,7 @@ def test_an_invoice_charges_the_fee_of_the_period_after_its_own() -> None:
     fee = upcoming_fee(books.account, 1, books.subscription, CATALOGUE)
     assert fee is not None
     assert (fee.nanos, fee.span.start, fee.span.end) == (units(20), APRIL, MAY)
-    chosen = replace(books.subscription, next_plan="dear")
+    chosen = replace(books.subscription, next_plan="dear", next_plan_version=1)
     fee = upcoming_fee(books.account, 1, chosen, CATALOGUE)
     assert fee is not None
     assert fee.nanos == units(50)
