@@ -7,7 +7,8 @@ from functions._runtime import Runtime
 from shared.domain.events import canonical_json, utc_text
 from shared.services.event_list import EventFilter, EventPage, Position
 from shared.wire.common import Page, rfc3339
-from shared.wire.events import EventsQuery, EventView
+from shared.wire.event_list import EventView
+from shared.wire.events import EventsQuery
 
 router = Router()
 
