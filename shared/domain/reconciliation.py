@@ -26,6 +26,8 @@ Each = TypeVar("Each")
 RECONCILE = "reconcile"  # under this name repairs step an item's checkpoints
 QUARTER = timedelta(minutes=QUARTER_MINUTES)
 ZERO = Quarter()
+# Up to so many candidates any choice is tried: 2^14 sums for each half.
+MAX_FEW = 28
 
 # A quarter of an hour of one usage hour item.
 Slot = tuple[HourKey, int]
@@ -88,8 +90,8 @@ def find_missing(
 ) -> tuple[Each, ...] | None:
     """The candidates that together make the gap, or None if they cannot be told.
 
-    `candidates` are in the order in which they were received: what an outage takes is a run of
-    them. Beyond runs, one or two that are missing, or present, anywhere are found.
+    In whatever order they are given: a run of them, all but a run, one or two, all but one or two;
+    of few candidates, any of them.
     """
     if not 0 < gap.count <= len(candidates):
         return None
@@ -100,6 +102,8 @@ def find_missing(
         if others is not None:
             chosen = set(others)
             found = tuple(i for i in range(len(candidates)) if i not in chosen)
+    if found is None and len(candidates) <= MAX_FEW:
+        found = _any(candidates, gap)
     return None if found is None else tuple(candidates[i][0] for i in found)
 
 
@@ -129,6 +133,27 @@ def _pair(candidates: Sequence[tuple[Each, Quarter]], gap: Quarter) -> tuple[int
             return (other, index)
         seen[own.checksum] = index
     return None
+
+
+def _any(candidates: Sequence[tuple[Each, Quarter]], gap: Quarter) -> tuple[int, ...] | None:
+    """Any that make the gap: every choice of one half is looked up among those of the other."""
+    middle = len(candidates) // 2
+    lower = {own.checksum: (chosen, own) for chosen, own in _choices(candidates[:middle])}
+    for chosen, own in _choices(candidates[middle:]):
+        rest = minus(gap, own)
+        other = lower.get(rest.checksum)
+        if other is not None and other[1] == rest:
+            mask = other[0] | chosen << middle
+            return tuple(i for i in range(len(candidates)) if mask >> i & 1)
+    return None
+
+
+def _choices(candidates: Sequence[tuple[Each, Quarter]]) -> Iterator[tuple[int, Quarter]]:
+    """Every choice of the candidates, as a bit for each, and its sum."""
+    sums = [ZERO]
+    for _, own in candidates:
+        sums += [plus(each, own) for each in sums]
+    return iter(enumerate(sums))
 
 
 def phases_of(account: Account, closed: Sequence[ClosedPhase]) -> Iterator[PhaseTotals]:

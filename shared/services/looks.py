@@ -1,17 +1,21 @@
 """What a look at one customer's numbers found."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from shared.domain.accounts import Account
 from shared.domain.errors import MeterlineError
-from shared.domain.events import Measurement
+from shared.domain.events import Measurement, utc_text
 from shared.domain.folding import Record, Terms, measured
+from shared.domain.reconciliation import find_missing
 from shared.domain.usage_hours import HourKey, Quarter, UsageHour
 from shared.services.aggregate import EVERY_METER, usage_of
 from shared.services.reconciliation import RawEvents
 from shared.services.store import QuarantinedRecord
+
+Each = TypeVar("Each")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,28 @@ def records_of(
         yield record
 
 
-def as_received(records: Iterable[Record]) -> list[Record]:
-    """The records in the order in which they came in."""
-    return sorted(records, key=lambda r: (r.event.received_at, r.event.key))
+def name_missing(
+    candidates: Sequence[tuple[Record, Each, Quarter]], gap: Quarter
+) -> tuple[Each, ...] | None:
+    """Those of the candidates that make the gap, or None if they cannot be told.
+
+    An outage takes a run of what was received; where a busy customer's items are in two shards,
+    and only one was lost, a range of keys.
+    """
+    for order in (_receipt, _key):
+        ordered = sorted(candidates, key=lambda candidate: order(candidate[0]))
+        found = find_missing([(each, own) for _, each, own in ordered], gap)
+        if found is not None:
+            return found
+    return None
+
+
+def _receipt(record: Record) -> tuple[str, str]:
+    return utc_text(record.event.received_at), record.event.key
+
+
+def _key(record: Record) -> tuple[str, str]:
+    return record.event.key, ""
 
 
 def difference(gap: Quarter) -> str:

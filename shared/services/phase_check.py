@@ -15,7 +15,6 @@ from shared.domain.reconciliation import (
     card_of,
     counted_by_card,
     cut_quarters,
-    find_missing,
     floor_quarter,
     gaps,
     holds,
@@ -31,7 +30,7 @@ from shared.domain.usage_hours import Quarter
 from shared.services.aggregate import EVERY_METER
 from shared.services.event_list import EventIndex
 from shared.services.ingest import MAX_LATENESS
-from shared.services.looks import Look, Missing, as_received, difference, records_of
+from shared.services.looks import Look, Missing, difference, name_missing, records_of
 from shared.services.reconciliation import RawEvents
 from shared.services.store import BillingStore
 
@@ -140,14 +139,14 @@ class PhaseCheck:
         start = _first_usage(phase.phase)
         named = self.store.late_usage(look.account.customer, number) if phase.closed else {}
         candidates = []
-        for record in as_received(records_of(self.raw, look, start, phase.phase.end)):
+        for record in records_of(self.raw, look, start, phase.phase.end):
             event = record.event
             if event.received_at >= settled or event.key in named or not look.billed(record):
                 continue
             own = by_card(phase.phase, [record], catalogue)
             if own and holds_record(phase.phase, record):
-                candidates.append((record, total_of(own.values())))
-        found = find_missing(candidates, total_of(gap.values()))
+                candidates.append((record, record, total_of(own.values())))
+        found = name_missing(candidates, total_of(gap.values()))
         return found if found and by_card(phase.phase, found, catalogue) == gap else None
 
 

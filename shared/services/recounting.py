@@ -14,14 +14,13 @@ from shared.domain.reconciliation import (
     QUARTER,
     ZERO,
     Slot,
-    find_missing,
     gaps,
     phases_of,
     slot_start,
     slots_of,
 )
 from shared.domain.usage_hours import Quarter, hour_key
-from shared.services.looks import Look, Missing, as_received, difference, records_of
+from shared.services.looks import Look, Missing, difference, name_missing, records_of
 from shared.services.phase_check import PhaseCheck
 from shared.services.reconciliation import RawEvents
 from shared.services.store import CLOSED_PHASES_READ, BillingStore, CatalogueSource
@@ -88,12 +87,16 @@ class Recounting:
     def _name_missing(self, look: Look, slot: Slot, gap: Quarter) -> None:
         start = slot_start(slot)
         candidates = [
-            ((record, measurement), Quarter(1, measurement.quantity, measurement.checksum))
-            for record in as_received(records_of(self.raw, look, start, start + QUARTER))
+            (
+                record,
+                (record, measurement),
+                Quarter(1, measurement.quantity, measurement.checksum),
+            )
+            for record in records_of(self.raw, look, start, start + QUARTER)
             for measurement in look.applied(record)
             if _slot(record, measurement) == slot
         ]
-        missing = find_missing(candidates, gap)
+        missing = name_missing(candidates, gap)
         if missing is None:
             where = f"usage of {slot[0].meter} at {time_text(start)}"
             look.findings.append(f"{where}: {difference(gap)}")

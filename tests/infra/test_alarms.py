@@ -1,4 +1,4 @@
-"""Whatever is counted as lost, delayed or contradictory has an alarm, and a section to read then."""
+"""Whatever is counted as lost, delayed or contradictory has an alarm, and a section to read."""
 
 from pathlib import Path
 

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -14,20 +15,32 @@ import pytest
 from functions import bill_customer, reconcile_customer, start_reconciliation
 from local.emulator import Aws
 from shared.domain.accounts import Account
-from shared.domain.errors import NotFoundError, UnavailableError
+from shared.domain.customers import Customer
+from shared.domain.errors import NotFoundError, UnavailableError, VersionConflictError
 from shared.domain.events import UsageEvent, utc_text
+from shared.domain.opening import start_subscription
 from shared.domain.reconciliation import slots_of
 from shared.domain.usage_hours import Quarter, UsageHour
 from shared.services.billing_run import HeldError, due_token
-from shared.services.changes import SaveAccount, SaveUsageHour
+from shared.services.changes import (
+    CreateCustomer,
+    PutGrant,
+    PutQuarantine,
+    SaveAccount,
+    SaveSubscription,
+    SaveUsageHour,
+)
+from shared.services.customers import creation
 from shared.services.reconcile import Pass, Reconciler
 from tests.integration.conftest import Tables
-from tests.support.builders import APRIL, DAY, HOUR, MARCH, MAY, usage
+from tests.support.builders import APRIL, DAY, HOUR, MARCH, MAY, a_plan, usage
 from tests.support.faults import hooked, killed_at_write
 from tests.support.stack import Stack, stack
 from tests.support.streams import usage_record
 
 METERS = ("messages", "tokens", "storage")
+MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
 LARGE = {"tokens": Decimal(90), "model": "large"}
 
 
@@ -423,6 +436,174 @@ def test_each_event_is_read_again_about_twice(meterline: Stack) -> None:
     with hooked(meterline.runtime.dynamodb, "before-send", count):
         reconciler(meterline, MARCH + 61 * DAY).reconcile("counted")
     assert requests <= 8
+
+
+def anniversary(meterline: Stack, customer: str, started_at: datetime) -> None:
+    """A customer whose period begins and ends in the middle of a quarter of an hour."""
+    plan = a_plan(key=f"of-{customer}", period="anniversary", default=False)
+    catalogue = meterline.publish(plan)
+    profile = Customer(customer, created_at=started_at)
+    opening, _ = start_subscription(profile, catalogue.latest_plan(plan.key), started_at)
+    terms = replace(opening.subscription, due_at=opening.account.current.end)
+    meterline.runtime.store.commit(
+        [
+            CreateCustomer(profile),
+            SaveAccount(replace(opening.account, version=1), 0),
+            SaveSubscription(terms, new=True),
+            *(PutGrant(grant) for grant in opening.grants),
+        ]
+    )
+
+
+def test_raw_events_stand_in_for_the_quarter_that_a_boundary_cuts(meterline: Stack) -> None:
+    started_at = MARCH + timedelta(hours=9, minutes=7, seconds=31)
+    boundary = APRIL + timedelta(hours=9, minutes=7, seconds=31)
+    for customer in ("cut", "whole"):
+        anniversary(meterline, customer, started_at)
+        near = [usage(customer, n, boundary + (n - 6) * 20 * SECOND) for n in range(12)]
+        if customer == "whole":
+            deliver(meterline, near)
+            continue
+        deliver(meterline, near[:3])
+        lose(meterline, near[3:9])
+        deliver(meterline, near[9:], first=20)
+    assert reconciler(meterline).reconcile("whole") == Pass()
+    result = reconciler(meterline).reconcile("cut")
+    assert result == Pass(repaired=6)
+    totals = [account_of(meterline, each).phases for each in ("cut", "whole")]
+    assert [[t.count for t in p.totals] for p in totals[0]] == [
+        [t.count for t in p.totals] for p in totals[1]
+    ]
+    assert [p.totals[2].count for p in totals[0]] == [6, 6]
+    assert reconciler(meterline).reconcile("cut", again=True) == Pass()
+
+
+def test_what_was_lost_of_periods_that_nobody_opened_opens_them(meterline: Stack) -> None:
+    deliver(meterline, march_usage("unopened", range(2)))
+    lose(meterline, [usage("unopened", n, APRIL + n * DAY) for n in range(40)])
+    assert reconciler(meterline).reconcile("unopened") == Pass(repaired=40)
+    phases = account_of(meterline, "unopened").phases
+    assert [p.totals[2].count for p in phases] == [4, 30, 10]
+    assert reconciler(meterline).reconcile("unopened", again=True) == Pass()
+
+
+def test_a_long_outage_is_repaired_in_several_transactions(meterline: Stack) -> None:
+    deliver(meterline, [usage("long", "first", MARCH)])
+    groups = [{"tokens": Decimal(n), "model": f"m{n}"} for n in range(1, 61)]
+    lost = [usage("long", n, MARCH + DAY + n * HOUR / 5, groups[n % 60]) for n in range(130)]
+    lose(meterline, lost)
+    version = account_of(meterline, "long").version
+    assert reconciler(meterline).reconcile("long") == Pass(repaired=130)
+    assert account_of(meterline, "long").version > version + 2
+    assert account_of(meterline, "long").current.totals[2].count == 131
+    assert reconciler(meterline).reconcile("long", again=True) == Pass()
+
+
+def test_repairs_race_safely_with_the_stream(meterline: Stack) -> None:
+    """Lost events are repaired while others of the same hours come in."""
+    deliver(meterline, march_usage("busy", range(2)))
+    lose(meterline, [usage("busy", f"lost{n}", MARCH + n * MINUTE) for n in range(20)])
+    streaming = [usage("busy", f"live{n}", MARCH + n * 5 * MINUTE) for n in range(60)]
+    meterline.store(*streaming)
+
+    def stream() -> None:
+        for n, event in enumerate(streaming, 100):
+            meterline.apply([usage_record(event, n)])
+
+    with ThreadPoolExecutor(2) as pool:
+        running = pool.submit(stream)
+        while not running.done():
+            with suppress(UnavailableError):
+                pool.submit(judge_span, meterline, "busy").result()
+        running.result()
+    reconciler(meterline).reconcile("busy", again=True)
+    assert reconciler(meterline).reconcile("busy", again=True) == Pass()
+    assert account_of(meterline, "busy").current.totals[2].count == 84
+
+
+def judge_span(meterline: Stack, customer: str) -> None:
+    """One look, and a repair only of what is surely lost: the rest is still in the stream."""
+    known = reconciler(meterline)
+    now = datetime.now(UTC)
+    look = known.recounting.look(customer, MARCH, MARCH + DAY, now, now)
+    look.missing = {k: m for k, m in look.missing.items() if m.record.event.id[:4] == "lost"}
+    if look.missing and not look.findings and not look.unsettled:
+        with suppress(VersionConflictError):
+            known.repairing.repair(look, now)
+
+
+def test_customers_on_test_clocks_are_judged_by_the_machines_clock(meterline: Stack) -> None:
+    pump = meterline.pump()
+    clocks = meterline.test_clocks(pump)
+    clock = clocks.create(MARCH)
+    runtime = meterline.runtime
+    customer = Customer("travels", created_at=MARCH, test_clock=clock.id)
+    catalogue = runtime.catalogue.newest()
+    runtime.store.commit(creation(runtime.store, catalogue, customer, MARCH, runtime.grace))
+    clocks.advance(clock.id, MARCH + 5 * DAY, lambda: False)
+    now = datetime.now(UTC)
+    lost = [usage("travels", n, MARCH + n * HOUR) for n in range(5)]
+    lose(meterline, [replace(event, received_at=now) for event in lost])
+    assert reconciler(meterline).reconcile("travels", again=True) == Pass()
+    assert reconciler(meterline, now + 49 * HOUR).reconcile("travels") == Pass(repaired=5)
+
+
+def test_half_applied_records_in_quarantine_are_in_their_hours_only(meterline: Stack) -> None:
+    """The hour was written, and when the record came again the account could not take it."""
+    events = march_usage("halved", range(2))
+    deliver(meterline, events[:2])
+    meterline.store(*events[2:])
+    records = [usage_record(e, n) for n, e in enumerate(events[2:], 10)]
+    client = meterline.runtime.dynamodb
+    with killed_at_write(client, 2, committed=True):
+        meterline.apply(records)
+    account = account_of(meterline, "halved")
+    for event, record in zip(events[2:], records, strict=True):
+        kept = PutQuarantine(
+            customer="halved",
+            event_key=event.key,
+            shard="shard-1",
+            sequence=int(record["dynamodb"]["SequenceNumber"]),
+            reason="unratable",
+            detail="tests",
+            not_applied=("account",),
+            quarantined_at=datetime.now(UTC),
+            record="{}",
+        )
+        meterline.runtime.store.commit([kept])
+    marked = replace(
+        account, version=account.version + 1, quarantine_until=datetime.now(UTC) + 2 * DAY
+    )
+    meterline.runtime.store.commit([SaveAccount(marked, account.version)])
+    deliver(meterline, [usage("halved", "after", MARCH + 3 * HOUR)], first=50)
+    assert reconciler(meterline).reconcile("halved", again=True) == Pass()
+    for event in events[2:]:
+        meterline.runtime.redrive.redrive("halved", event.key, "key1")
+    assert account_of(meterline, "halved").current.totals[2].count == 5
+    assert reconciler(meterline).reconcile("halved", again=True) == Pass()
+
+
+def test_a_raw_event_that_was_removed_or_changed_is_a_contradiction(
+    meterline: Stack, tables: Tables
+) -> None:
+    client = meterline.aws.client("dynamodb")
+    for customer in ("removed", "changed"):
+        events = march_usage(customer, range(3))
+        deliver(meterline, events)
+        key = {"pk": {"S": customer}, "sk": {"S": events[2].key}}
+        if customer == "removed":
+            client.delete_item(TableName=tables.events_table, Key=key)
+        else:
+            client.update_item(
+                TableName=tables.events_table,
+                Key=key,
+                UpdateExpression="SET #data = :data",
+                ExpressionAttributeNames={"#data": "data"},
+                ExpressionAttributeValues={":data": {"S": '{"model":"small","tokens":8}'}},
+            )
+        findings = reconciler(meterline).reconcile(customer).findings
+        assert any(finding.startswith("usage of tokens at") for finding in findings)
+        assert account_of(meterline, customer).held
 
 
 class Queue:

@@ -1,0 +1,117 @@
+"""Reconciliation over the API: what people see of it, and what they can start."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from local.emulator import Aws
+from shared.domain.events import UsageEvent
+from tests.integration.api import NOON, Api, publish_catalogue
+from tests.integration.conftest import Tables
+
+LATER = NOON + timedelta(days=3)
+
+
+@pytest.fixture(scope="module")
+def api(aws: Aws, tables: Tables) -> Api:
+    api = Api(aws, tables)
+    publish_catalogue(api)
+    # Nothing of these customers is in a stream.
+    passed = SimpleNamespace(has_passed=lambda *_: True, mark_passed=lambda *_: None)
+    api.runtime.__dict__["reconciler"] = replace(api.runtime.reconciler, barriers=passed)
+    return api
+
+
+def customer(api: Api) -> str:
+    api.clock.at = NOON
+    return api.new_customer().rpartition("/")[2]
+
+
+def a_message(api: Api, key: str) -> UsageEvent:
+    return UsageEvent(
+        customer=key,
+        source="test",
+        id="1",
+        type="chat.message",
+        occurred_at=NOON,
+        received_at=NOON,
+        catalogue_version=api.runtime.catalogue.newest().version,
+        data={},
+        extensions={},
+    )
+
+
+def reconcile(api: Api, key: str) -> Any:
+    api.clock.at = LATER
+    reply = api.call("POST", f"/v1/reconciliation/{key}")
+    assert reply.status == 200, reply.text
+    return reply.json
+
+
+def test_before_any_pass_there_is_no_clean_time(api: Api) -> None:
+    assert api.get("/v1/reconciliation") == {"clean_at": None, "data": [], "next_cursor": None}
+    key = customer(api)
+    assert api.get(f"/v1/reconciliation/{key}") == {
+        "customer": key,
+        "clean_at": None,
+        "checked_at": None,
+        "judged_until": None,
+        "findings": [],
+        "held": False,
+    }
+
+
+def test_lost_usage_is_repaired_on_demand(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    key = customer(api)
+    api.runtime.event_store.insert([a_message(api, key)])
+    result = {"finished": True, "repaired": 1, "spanned": 0, "findings": []}
+    assert reconcile(api, key) == result
+    assert '"RepairsMade": 1' in capsys.readouterr().out
+    assert reconcile(api, key) == {**result, "repaired": 0}
+    entries = api.get(f"/v1/customers/{key}/ledger")["data"]
+    assert [entry["kind"] for entry in entries] == ["opening", "repair"]
+    assert api.get("/v1/reconciliation")["clean_at"] == "2026-03-13T12:00:00Z"
+
+
+def test_contradictions_are_shown_and_can_be_released(api: Api) -> None:
+    """What was counted has no raw event: it was removed."""
+    key = customer(api)
+    api.use(key, "chat.message", NOON)
+    api.runtime.event_store.insert([replace(a_message(api, key), id="other")])
+    [finding] = reconcile(api, key)["findings"]
+    assert finding.startswith("usage of messages at 2026-03-10T12:00:00Z")
+    note = api.get(f"/v1/reconciliation/{key}")
+    assert (note["held"], note["findings"], note["clean_at"]) == (True, [finding], None)
+    listed = api.get("/v1/reconciliation")
+    assert (listed["clean_at"], [each["customer"] for each in listed["data"]]) == (None, [key])
+    assert api.call("DELETE", f"/v1/reconciliation/{key}/hold").status == 204
+    assert api.get(f"/v1/reconciliation/{key}")["held"] is False
+    assert reconcile(api, key)["findings"] == [finding]
+    assert api.get(f"/v1/reconciliation/{key}")["held"] is True
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/reconciliation/nobody"),
+        ("POST", "/v1/reconciliation/nobody"),
+        ("DELETE", "/v1/reconciliation/nobody/hold"),
+    ],
+)
+def test_an_unknown_customer_is_not_found(api: Api, method: str, path: str) -> None:
+    reply = api.call(method, path)
+    assert (reply.status, json.loads(reply.text)["code"]) == (404, "not-found")
+
+
+def test_only_operators_start_passes_and_portals_see_none(api: Api) -> None:
+    key = customer(api)
+    for method, path in (("POST", ""), ("DELETE", "/hold")):
+        reply = api.call(method, f"/v1/reconciliation/{key}{path}", scopes="read")
+        assert reply.status == 403
+    portal = {"scopes": "portal", "customer": key}
+    assert api.call("GET", f"/v1/reconciliation/{key}", **portal).status == 404
+    assert api.call("GET", "/v1/reconciliation", **portal).status in (403, 404)
