@@ -6,14 +6,14 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from functions._body import read_json
+from functions._validation import idempotency_key, parse_query, validate
 from shared.domain.errors import (
     ConflictError,
     ForbiddenError,
@@ -21,11 +21,10 @@ from shared.domain.errors import (
     MalformedError,
     MeterlineError,
     NotFoundError,
-    Problem,
     UnauthenticatedError,
     UnavailableError,
 )
-from shared.wire.common import TooLargeError, UnsupportedMediaTypeError, invalid
+from shared.wire.common import TooLargeError, UnsupportedMediaTypeError
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
@@ -100,7 +99,9 @@ class Route:
 
     `body`, `query` and `answer` are pydantic models (`body` may be any type that pydantic
     validates). With `portal` a portal token may call a GET route that does not name a customer;
-    its handler then calls `Request.require_customer`.
+    its handler then calls `Request.require_customer`. A `money` write is refused without an
+    Idempotency-Key. `alternatives` are media types that `Accept` may ask for instead, `refusals`
+    JSON schemas of what problems have beyond the standard members, by status.
     """
 
     method: str
@@ -115,6 +116,9 @@ class Route:
     content_type: str = JSON
     content_types: tuple[str, ...] = (JSON,)
     portal: bool = False
+    money: bool = False
+    alternatives: tuple[str, ...] = ()
+    refusals: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
     def match(self, segments: Sequence[str]) -> dict[str, str] | None:
         """The path parameters if the path fits."""
@@ -169,6 +173,8 @@ class Router:
     def _answer(self, event: Mapping[str, Any], runtime: Callable[[], Any]) -> dict[str, Any]:
         request, route = self._resolve(event)
         authorize(request, route)
+        if route.money:
+            idempotency_key(request.headers)
         arguments: dict[str, Any] = {}
         parameters = parse_query(request.query, route.query)
         if route.query is not None:
@@ -252,33 +258,6 @@ def authorize(request: Request, route: Route) -> None:
             raise ForbiddenError("A portal token only reads what is its customer's.")
     elif not request.scopes & {route.scope, "admin"}:
         raise ForbiddenError(f"The credential lacks the scope {route.scope}.")
-
-
-def parse_query(pairs: Sequence[tuple[str, str]], model: type[BaseModel] | None) -> Any:
-    """The query parameters as the model; unknown and repeated ones are refused."""
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise InvalidError("A query parameter is repeated.", [Problem("", "repeated-parameter")])
-    if model is not None:
-        return validate(model, values)
-    if values:
-        raise InvalidError("No query parameters here.", [Problem("", "unknown-member")])
-    return None
-
-
-def validate(model: Any, value: object) -> Any:
-    """The value as the model (a pydantic model or any annotation that pydantic knows)."""
-    try:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            return model.model_validate(value)
-        return _adapter(model).validate_python(value)
-    except ValidationError as error:
-        raise invalid(error, value) from None
-
-
-@cache
-def _adapter(annotation: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(annotation)
 
 
 def problem(error: MeterlineError, instance: str, **members: Any) -> Answer:

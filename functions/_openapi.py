@@ -1,13 +1,14 @@
 """The OpenAPI 3.1 document, made from the table of routes and the models that validate requests."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from functions._http import JSON, PROBLEM_JSON, Route
+from shared.wire.common import Identifier
 
 _REFERENCES = "#/components/schemas/{model}"
 _PROBLEM = {
@@ -33,6 +34,15 @@ _PROBLEM = {
             },
         },
     },
+}
+
+_PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "A repeat under the same key is answered as before, and changes nothing.",
+    "schema": TypeAdapter(Identifier).json_schema(),
 }
 
 
@@ -97,13 +107,11 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.call.__name__,
         "summary": route.summary,
-        "parameters": [*_path_parameters(route), *_query_parameters(route, schemas)],
+        "parameters": _parameters(route, schemas),
         "responses": {
             str(route.status): {"description": "Done.", **_content(route, schemas)},
-            "default": {
-                "description": "Refused.",
-                "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            },
+            **{str(s): _refusal(_with_members(m)) for s, m in route.refusals.items()},
+            "default": _refusal(_PROBLEM_REFERENCE),
         },
         "security": [{"bearer": []}, {"apiKey": []}] if route.scope else [],
     }
@@ -117,11 +125,26 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _content(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    content = {kind: {"schema": {"type": "string"}} for kind in route.alternatives}
     if route.answer is not None:
-        return {"content": {route.content_type: {"schema": schemas.answer(route.answer)}}}
-    if route.content_type == JSON:
-        return {}
-    return {"content": {route.content_type: {"schema": {"type": "string"}}}}
+        content[route.content_type] = {"schema": schemas.answer(route.answer)}
+    elif route.content_type != JSON:
+        content[route.content_type] = {"schema": {"type": "string"}}
+    return {"content": content} if content else {}
+
+
+def _refusal(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": "Refused.", "content": {PROBLEM_JSON: {"schema": schema}}}
+
+
+def _with_members(members: Mapping[str, Any]) -> dict[str, Any]:
+    more = {"type": "object", "required": list(members), "properties": members}
+    return {"allOf": [_PROBLEM_REFERENCE, more]}
+
+
+def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
+    written = [_IDEMPOTENCY_KEY] if route.money else []
+    return [*_path_parameters(route), *_query_parameters(route, schemas), *written]
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Usage events come in."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from functions._http import JSON, Answer, Request, Router, problem
 from functions._metrics import count
@@ -13,8 +13,15 @@ from shared.domain.errors import (
     Problem,
     UnavailableError,
 )
-from shared.services.ingest import IngestResult, Submission
+from shared.services.ingest import IngestResult, Outcome, Submission
 from shared.wire.events import Event, EventOrBatch, IngestAnswer
+
+# What a refusal says of each event where some may be stored.
+OUTCOMES = {
+    "type": "array",
+    "description": "What became of each event, in the request's order.",
+    "items": {"enum": list(get_args(Outcome))},
+}
 
 router = Router()
 
@@ -27,6 +34,7 @@ router = Router()
     body=EventOrBatch,
     answer=IngestAnswer,
     content_types=(JSON, "application/cloudevents+json", "application/cloudevents-batch+json"),
+    refusals={409: {"outcomes": OUTCOMES}, 503: {"outcomes": OUTCOMES}},
 )
 def send_events(
     request: Request, runtime: Runtime, body: Event | Sequence[Event]
@@ -40,6 +48,9 @@ def send_events(
     except InvalidError:
         count("ingest", {"EventsRejected": len(submissions)})
         raise
+    except UnavailableError as unavailable:
+        count("ingest", {"EventsNotStored": len(submissions)})
+        return problem(unavailable, request.instance, outcomes=["unknown"] * len(submissions))
     answer = IngestAnswer(
         accepted=result.outcomes.count("accepted"),
         duplicates=result.outcomes.count("duplicate"),

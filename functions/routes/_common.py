@@ -4,12 +4,12 @@ import hashlib
 
 from pydantic import BaseModel
 
-from functions._http import Request, validate
+from functions._http import Request
 from functions._runtime import Runtime
+from functions._validation import idempotency_key
 from shared.domain.errors import NotFoundError
 from shared.domain.events import canonical_json
-from shared.services.idempotency import IdempotencyKeyRequiredError, MoneyWrite
-from shared.wire.common import Identifier
+from shared.services.idempotency import MoneyWrite
 
 
 def open_cursor(runtime: Runtime, request: Request, cursor: str | None) -> str | None:
@@ -35,15 +35,12 @@ def money_write(request: Request, body: BaseModel | None = None) -> MoneyWrite:
 
     Raises: IdempotencyKeyRequiredError, InvalidError for a key that is no plain text.
     """
-    key = request.headers.get("idempotency-key")
-    if not key:
-        raise IdempotencyKeyRequiredError("A money write needs an Idempotency-Key header.")
     content = body.model_dump(mode="json") if body is not None else None
     asked = canonical_json([request.method, request.path, content])
     return MoneyWrite(
         customer=request.parameters["customer"],
         actor=request.principal,
-        key=validate(Identifier, key),
+        key=idempotency_key(request.headers),
         request_hash=hashlib.sha256(asked.encode()).hexdigest(),
     )
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from functions._http import Request, Router, validate
+from functions._http import Request, Router
 from functions._runtime import Runtime
+from functions._validation import validate
 from shared.domain.errors import NotFoundError
 from shared.wire.catalogue import CreditUnitAnswer, CreditUnitBody, MeterAnswer, MeterBody
 from shared.wire.common import Page, PageQuery, Slug

@@ -33,6 +33,7 @@ def _grant_json(held: HeldGrant) -> str:
     body=GrantBody,
     answer=GrantView,
     status=201,
+    money=True,
 )
 def create_grant(request: Request, runtime: Runtime, body: GrantBody) -> Answer:
     write = money_write(request, body)
@@ -46,6 +47,7 @@ def create_grant(request: Request, runtime: Runtime, body: GrantBody) -> Answer:
     scope="admin",
     summary="Take back what is left of a grant",
     answer=GrantView,
+    money=True,
 )
 def void_grant(request: Request, runtime: Runtime) -> Answer:
     grant = request.parameters["grant"]

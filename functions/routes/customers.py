@@ -1,7 +1,8 @@
 """Customers: profiles, kept by operators."""
 
-from functions._http import Request, Router, validate
+from functions._http import Request, Router
 from functions._runtime import Runtime
+from functions._validation import validate
 from functions.routes._common import hide_from_portal, open_cursor, seal_cursor
 from shared.services.managing_customers import put_customer
 from shared.wire.common import CustomerKey, Page, PageQuery

@@ -55,6 +55,7 @@ def read_invoices(request: Request, runtime: Runtime, query: PageQuery) -> Answe
     summary="A finalized invoice; a page where Accept says so",
     answer=InvoiceView,
     portal=True,
+    alternatives=(HTML,),
 )
 def read_finalized_invoice(request: Request, runtime: Runtime) -> Answer:
     document = read_invoice(runtime.books, request.parameters["invoice"])

@@ -21,6 +21,7 @@ def _subscription_json(standing: Standing) -> str:
     summary="Change or cancel a customer's plan",
     body=SubscriptionBody,
     answer=SubscriptionView,
+    money=True,
 )
 def change_customer_plan(request: Request, runtime: Runtime, body: SubscriptionBody) -> Answer:
     write = money_write(request, body)

@@ -18,6 +18,7 @@ router = Router()
     summary="Usage of a meter by windows of time; CSV where Accept says so",
     query=UsageQuery,
     answer=UsageView,
+    alternatives=(CSV,),
 )
 def read_usage(request: Request, runtime: Runtime, query: UsageQuery) -> UsageView | Answer:
     question = query.to_question()

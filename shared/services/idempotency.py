@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from shared.domain.errors import (
     ConflictError,
-    MalformedError,
     UnavailableError,
     VersionConflictError,
 )
@@ -14,12 +13,6 @@ from shared.services.store import BillingStore, StoredAnswer
 
 # Races are lost to metering, which writes an account a few times a second at most.
 MAX_ATTEMPTS = 16
-
-
-class IdempotencyKeyRequiredError(MalformedError):
-    """A money write came without an Idempotency-Key (400)."""
-
-    code = "idempotency-key-required"
 
 
 class IdempotencyKeyReusedError(ConflictError):

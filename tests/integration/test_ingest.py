@@ -172,6 +172,15 @@ def test_storage_that_stays_away_is_503_with_outcomes(send: Send, runtime: Runti
     assert send([event("away"), event("away", "2")]) == (200, counts(0, 2))
 
 
+def test_events_that_cannot_be_judged_are_503_with_outcomes(send: Send, runtime: Runtime) -> None:
+    orphan = {"pk": "C#orphan", "sk": "PROFILE", "test_clock": "gone"}
+    runtime.dynamodb.put_item(TableName=runtime.settings.billing_table, Item=to_item(orphan))
+    status, answer = send([event("orphan"), event("orphan", "2")])
+    assert (status, answer["code"]) == (503, "unavailable")
+    assert answer["outcomes"] == ["unknown", "unknown"]
+    assert stored(runtime, "orphan") == []
+
+
 def test_write_units(send: Send, runtime: Runtime) -> None:
     """An event up to 1 KB costs one unit in the table, and one in the index by time.
 

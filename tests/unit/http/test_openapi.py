@@ -67,3 +67,30 @@ def test_a_model_may_look_different_when_it_is_written(served: dict[str, Any]) -
     assert body != answer
     assert "AllowanceBody-Input" in text
     assert "AllowanceBody-Output" in text
+
+
+def test_every_money_write_asks_for_an_idempotency_key(served: dict[str, Any]) -> None:
+    for path, item in served["paths"].items():
+        of_money = path.startswith(("/v1/customers/{customer}/", "/v1/invoices/"))
+        for method, operation in item.items():
+            headers = [p for p in operation["parameters"] if p["in"] == "header"]
+            asked = [(p["name"], p["required"]) for p in headers]
+            assert asked == [("Idempotency-Key", True)] * (of_money and method == "post"), path
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"), [("/v1/usage", "text/csv"), ("/v1/invoices/{invoice}", "text/html")]
+)
+def test_answers_in_other_media_types_are_described(
+    served: dict[str, Any], path: str, media_type: str
+) -> None:
+    content = served["paths"][path]["get"]["responses"]["200"]["content"]
+    assert set(content) == {"application/json", media_type}
+
+
+def test_refused_events_have_outcomes(served: dict[str, Any]) -> None:
+    responses = served["paths"]["/v1/events"]["post"]["responses"]
+    for status in ("409", "503"):
+        content = responses[status]["content"]["application/problem+json"]
+        _, more = content["schema"]["allOf"]
+        assert more["required"] == ["outcomes"]

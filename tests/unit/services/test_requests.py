@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from functions._http import Request
+from functions._validation import IdempotencyKeyRequiredError
 from functions.routes._common import accepts, money_write
 from functions.routes._invoice_page import invoice_page
 from shared.domain.errors import InvalidError
-from shared.services.idempotency import IdempotencyKeyRequiredError
 from shared.wire.credits import GrantBody
 from shared.wire.usage import _cell
 

@@ -1,0 +1,61 @@
+"""Reading a request into models: what breaks a rule is refused with pointers, never repeated."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from shared.domain.errors import InvalidError, MalformedError, Problem
+from shared.wire.common import Identifier, invalid
+
+
+class IdempotencyKeyRequiredError(MalformedError):
+    """A money write came without an Idempotency-Key (400)."""
+
+    code = "idempotency-key-required"
+
+
+def validate(model: Any, value: object) -> Any:
+    """The value as the model (a pydantic model or any annotation that pydantic knows).
+
+    Raises: InvalidError.
+    """
+    try:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            return model.model_validate(value)
+        return _adapter(model).validate_python(value)
+    except ValidationError as error:
+        raise invalid(error, value) from None
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation)
+
+
+def parse_query(pairs: Sequence[tuple[str, str]], model: type[BaseModel] | None) -> Any:
+    """The query parameters as the model; unknown and repeated ones are refused.
+
+    Raises: InvalidError.
+    """
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise InvalidError("A query parameter is repeated.", [Problem("", "repeated-parameter")])
+    if model is not None:
+        return validate(model, values)
+    if values:
+        raise InvalidError("No query parameters here.", [Problem("", "unknown-member")])
+    return None
+
+
+def idempotency_key(headers: Mapping[str, str]) -> str:
+    """The Idempotency-Key. Header names are lower-case.
+
+    Raises: IdempotencyKeyRequiredError, InvalidError for a key that is no plain text.
+    """
+    key = headers.get("idempotency-key")
+    if not key:
+        raise IdempotencyKeyRequiredError("A money write needs an Idempotency-Key header.")
+    checked: str = validate(Identifier, key)
+    return checked
