@@ -161,6 +161,8 @@ class Fold:
         if closed is not None and account is not self.account:
             period = self.account.phases[0].period
             self._late.append(LateUsage(record.event, phase.number, period))
+        if closed is None and record.measurements:
+            account = _reached(account, phase.number, max(at, phase.start))
         self.account = account
 
 
@@ -219,6 +221,15 @@ def needs_closed_phases(account: Account, at: datetime) -> bool:
     return at < first.start and first.number > 1
 
 
+def _reached(account: Account, number: int, at: datetime) -> Account:
+    """The account with the instant noted in an open phase, also for usage that no rate takes."""
+    phases = (
+        replace(phase, latest=max(at, phase.latest or at)) if phase.number == number else phase
+        for phase in account.phases
+    )
+    return replace(account, phases=tuple(phases))
+
+
 def _charge(
     account: Account,
     place: tuple[Phase, ClosedPhase | None],
@@ -242,8 +253,7 @@ def _charge(
         at_index = next(i for i, p in enumerate(account.phases) if p.number == phase.number)
         phase = account.phases[at_index]
         charge = charge_usage(rate, phase.totals[index], measurement, at, purse)
-        latest = max(at, phase.latest or at)
-        phase = replace(phase, totals=_set(phase.totals, index, charge.totals), latest=latest)
+        phase = replace(phase, totals=_set(phase.totals, index, charge.totals))
         phases = (*account.phases[:at_index], phase, *account.phases[at_index + 1 :])
         return replace(account, phases=phases, grants=charge.purse.remaining)
     late = account.late.get(phase.number) or tuple(Totals() for _ in closed.billed)

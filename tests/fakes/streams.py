@@ -29,10 +29,9 @@ class MemoryShard:
 
     def read(self, after: Cursor | None) -> list[StreamRecord]:
         start = self.trimmed
-        if after is not None:
-            number = int(after.number)
-            while start < len(self.records) and int(self.records[start].cursor.number) <= number:
-                start += 1
+        if after is not None and self.records:
+            first = int(self.records[0].cursor.number)  # Numbers rise by one.
+            start = max(start, int(after.number) - first + 1)
         return self.records[start : start + RECORDS_PER_READ]
 
     def put(self, body: dict[str, Any], at_seconds: float) -> None:

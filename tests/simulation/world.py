@@ -12,7 +12,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from functions.aggregate import read_record
@@ -48,7 +48,9 @@ from tests.simulation.offers import METERS, a_plan, credit_units
 from tests.simulation.people import People
 
 GRACE = timedelta(hours=1)
+RETENTION = timedelta(hours=23)  # DynamoDB keeps stream records for 24 hours.
 MAX_SETTLING_ROUNDS = 60
+MAX_EVENTS = 400
 PERIODS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=31)}
 
 
@@ -108,7 +110,9 @@ class World:
     def _publish(self, key: str) -> None:
         """Publishes a drawn plan; one that does not fit is drawn again."""
         for _ in range(20):
-            interval = self.mix.interval if self.rng.random() < 0.8 else "week"
+            # A period much shorter than the seed is long would end by the dozen.
+            longer = {"day": "week", "week": "month", "month": "month"}[self.mix.interval]
+            interval = self.mix.interval if self.rng.random() < 0.8 else longer
             default = self._default and key == self.plans[0]
             plan = a_plan(self.rng, key, self.currency, interval, default=default)
             try:
@@ -128,7 +132,9 @@ class World:
         self.people = People(rng, self.seen, self.billing, units, self.plans)
         context = MemoryIngestContext(self.store, FaultyCatalogueStore(self.catalogue, self.storm))
         events = FaultyEventStore(self.events, self.storm, self._poisoned)
-        self.ingest = Ingest(events, context, self._cached_catalogue(), self._clock())
+        # A clock that is far behind would refuse all usage as not yet happened.
+        clock = self._clock(-2)
+        self.ingest = Ingest(events, context, self._cached_catalogue(), clock)
         self.books = Books(self.store, self._cached_catalogue(), self._clock(), GRACE)
         run_catalogue = self._cached_catalogue()
         self.billing_run = BillingRun(
@@ -141,9 +147,9 @@ class World:
         store = FaultyCatalogueStore(self.catalogue, self.storm)
         return CachedCatalogue(store, lambda: (self.now - self.mix.start).total_seconds())
 
-    def _clock(self) -> SkewedClock:
+    def _clock(self, slowest: float = -10) -> SkewedClock:
         """One container's clock, up to ten minutes wrong."""
-        minutes = self.rng.uniform(-10, 10) if self.storm.strikes("skew", "clock skew") else 0
+        minutes = self.rng.uniform(slowest, 10) if self.storm.strikes("skew", "clock skew") else 0
         return SkewedClock(lambda: self.now, timedelta(seconds=int(minutes * 60)))
 
     def _first_number(self) -> int:
@@ -312,7 +318,8 @@ class World:
         return self._move(self.rng.choice(shards), self._journal) if shards else Step.IDLE
 
     def send(self) -> None:
-        if self.rng.random() < 0.6 or not self.clients.outbox:
+        enough = len(self.events.items) >= MAX_EVENTS
+        if not enough and (self.rng.random() < 0.6 or not self.clients.outbox):
             self.clients.write(self.now, self.customers)
         self.clients.send(self.now, self.ingest)
 
@@ -424,10 +431,24 @@ class World:
             terms = self.billing.subscriptions[self.rng.choice(sorted(self.billing.subscriptions))]
             moment = terms.due_at + timedelta(seconds=self.rng.randint(-200, 200))
             if self.now < moment < self.now + self.mix.length / 4:
-                self.now = moment
+                self.now = max(self.now, min(moment, self._retained_until()))
                 return
         seconds = self.mix.length.total_seconds() / max(self.mix.steps, 100)
-        self.now += timedelta(seconds=int(self.rng.expovariate(1 / seconds)))
+        passed = timedelta(seconds=int(self.rng.expovariate(1 / seconds)))
+        self.now = max(self.now, min(self.now + passed, self._retained_until()))
+
+    def _retained_until(self) -> datetime:
+        """When the streams would lose a record that is not acknowledged: time waits for it."""
+        shards = [*self.usage_stream.shards, *self.account_stream.shards]
+        waiting = [self._first_pending(shard) for shard in shards if not self.drained(shard)]
+        oldest = min(waiting, default=self.now.timestamp())
+        return datetime.fromtimestamp(oldest, UTC) + RETENTION
+
+    def _first_pending(self, shard: MemoryShard) -> float:
+        """When the oldest record that is not acknowledged was made (Unix seconds)."""
+        progress = self._progress.get(shard.shard_id)
+        acknowledged = progress.load().acknowledged if progress else None
+        return shard.read(acknowledged)[0].created_at
 
     def settle(self) -> None:
         """No more faults: everybody is answered, streams run dry, and what is due is done."""
