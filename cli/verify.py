@@ -9,6 +9,7 @@ import gzip
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         "verify", help="recompute an exported invoice from raw events", description=__doc__
     )
     parser.add_argument("invoice", type=Path, help="the invoice, as exported")
-    parser.add_argument("events", type=Path, help="the events, as exported; may be gzipped")
+    parser.add_argument(
+        "events", type=Path, nargs="+", help="the events, as exported; .gz is unpacked"
+    )
     parser.set_defaults(run=run)
 
 
@@ -35,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints EQUAL, or NOT EQUAL and what differs. Exit status 1 if not equal."""
     document = _read_invoice(arguments.invoice)
     try:
-        differences = verify(document, read_events(arguments.events))
+        differences = verify(document, chain.from_iterable(map(read_events, arguments.events)))
     except MeterlineError as error:
         raise ClientError(f"{arguments.invoice}: {error.detail}") from error
     name = printable(f"invoice {document.get('number')} of {document.get('customer')}")

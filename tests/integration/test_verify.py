@@ -116,6 +116,7 @@ def test_exported_invoices_equal_their_events_without_a_network(
     exported: dict[int, Files],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a socket was opened")
@@ -129,6 +130,13 @@ def test_exported_invoices_equal_their_events_without_a_network(
     document = json.loads(exported[2][0].read_text())
     late = [line for line in document["lines"] if line["late"] and line["type"] == "usage"]
     assert sum(line["events"]["count"] for line in late) == 4
+    one, two = exported[1][1].with_suffix(".1"), exported[1][1].with_suffix(".2")
+    lines = exported[1][1].read_text().splitlines(keepends=True)
+    one.write_text("".join(lines[:9]))
+    two.write_text("".join(lines[9:]))
+    assert main(["verify", *map(str, (exported[1][0], one, two))]) == 0
+    assert main(["verify", *map(str, (exported[1][0], one))]) == 1
+    assert main(["verify", *map(str, (exported[1][0], one, tmp_path / "gone"))]) == 1
     packed = exported[1][1].with_suffix(".gz")
     packed.write_bytes(gzip.compress(exported[1][1].read_bytes()))
     assert verdict((exported[1][0], packed), capsys)[0] == 0
