@@ -1,10 +1,11 @@
 """Customers: profiles, kept by operators."""
 
-from functions._http import Request, Router
+from functions._http import Answer, Request, Router
 from functions._runtime import Runtime
 from functions._validation import validate
-from functions.routes._common import hide_from_portal, open_cursor, seal_cursor
-from shared.services.managing_customers import put_customer
+from functions.routes._common import hide_from_portal, money_write, open_cursor, seal_cursor
+from shared.domain.customers import Customer
+from shared.services.managing_customers import archive_customer, put_customer
 from shared.wire.common import CustomerKey, Page, PageQuery
 from shared.wire.customers import CustomerBody, CustomerView
 
@@ -56,3 +57,35 @@ def read_customers(request: Request, runtime: Runtime, query: PageQuery) -> Page
         data=[CustomerView.of(customer) for customer in page.items],
         next_cursor=seal_cursor(runtime, request, page.cursor),
     )
+
+
+def _customer_json(customer: Customer) -> str:
+    return CustomerView.of(customer).model_dump_json()
+
+
+@router.route(
+    "POST",
+    "/v1/customers/{customer}/archive",
+    scope="admin",
+    summary="Archive a customer: new events of it are refused",
+    answer=CustomerView,
+    money=True,
+)
+def archive(request: Request, runtime: Runtime) -> Answer:
+    write = money_write(request)
+    stored = archive_customer(runtime.books, write, _customer_json, archived=True)
+    return Answer(stored.answer, stored.status)
+
+
+@router.route(
+    "POST",
+    "/v1/customers/{customer}/unarchive",
+    scope="admin",
+    summary="Take events of an archived customer again",
+    answer=CustomerView,
+    money=True,
+)
+def unarchive(request: Request, runtime: Runtime) -> Answer:
+    write = money_write(request)
+    stored = archive_customer(runtime.books, write, _customer_json, archived=False)
+    return Answer(stored.answer, stored.status)

@@ -44,9 +44,10 @@ class CreateCustomer:
 
 @dataclass(frozen=True, slots=True)
 class UpdateCustomer:
-    """Overwrites the profile of a known customer."""
+    """Overwrites the profile of a known customer if it is archived as it was when read."""
 
     customer: Customer
+    read_archived_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Customers as people keep them: profiles, and making a customer before its first event."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from shared.domain.customers import Customer
@@ -13,7 +13,9 @@ from shared.domain.errors import (
 )
 from shared.services.changes import PutAudit, UpdateCustomer
 from shared.services.customers import creation
+from shared.services.idempotency import Decision, MoneyWrite, commit_once
 from shared.services.standing import Books
+from shared.services.store import StoredAnswer
 
 # A race is lost only to the customer's first event or to another PUT of the same customer.
 MAX_ATTEMPTS = 8
@@ -53,6 +55,27 @@ def put_customer(
     raise UnavailableError("the customer is being changed by others: send again")
 
 
+def archive_customer(
+    books: Books, write: MoneyWrite, render: Callable[[Customer], str], *, archived: bool
+) -> StoredAnswer:
+    """Archives the customer, or takes that back; done twice it changes nothing.
+
+    New events of an archived customer are refused. What it is subscribed to goes on.
+    Raises: NotFoundError, ConflictError for a reused key, UnavailableError.
+    """
+
+    def decide() -> Decision:
+        stored = books.customer(write.customer)
+        if (stored.archived_at is not None) == archived:
+            return Decision([], render(stored))
+        customer = replace(stored, archived_at=books.now(stored) if archived else None)
+        action = "customer.archive" if archived else "customer.unarchive"
+        audit = _audit(books, write.actor, action, stored, customer)
+        return Decision([UpdateCustomer(customer, stored.archived_at), audit], render(customer))
+
+    return commit_once(books.store, write, decide)
+
+
 def _create(books: Books, key: str, profile: Profile, actor: str, *, test_clocks: bool) -> Customer:
     now = books.clock.now()
     if profile.test_clock is not None:
@@ -89,7 +112,7 @@ def _update(books: Books, stored: Customer, profile: Profile, actor: str) -> Cus
     )
     if customer != stored:
         audit = _audit(books, actor, "customer.update", stored, customer)
-        books.store.commit([UpdateCustomer(customer), audit])
+        books.store.commit([UpdateCustomer(customer, stored.archived_at), audit])
     return customer
 
 

@@ -1,14 +1,20 @@
 """Customers over HTTP."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from functions import ingest
 from local.emulator import Aws
+from shared.domain.errors import VersionConflictError
 from shared.domain.events import utc_text
+from shared.services.changes import UpdateCustomer
 from tests.integration.api import Api, publish_catalogue
 from tests.integration.conftest import Tables
+from tests.unit.http.events import api_event
 
 PROFILE = {
     "name": "Ada <Lovelace>",
@@ -24,6 +30,14 @@ def api(aws: Aws, tables: Tables) -> Api:
     made = Api(aws, tables)
     publish_catalogue(made)
     return made
+
+
+def send(api: Api, customer: str, event_id: str) -> tuple[int, Any]:
+    """Posts an event of the customer; gives the status and the answer."""
+    sent = {"specversion": "1.0", "id": event_id, "source": "app", "type": "chat.message"}
+    event = api_event("POST", "/v1/events", {**sent, "subject": customer, "data": {}})
+    answer = ingest.router.serve(event, lambda: api.runtime)
+    return answer["statusCode"], json.loads(answer["body"])
 
 
 def test_a_customer_is_made_on_the_default_plan_from_now_on(api: Api) -> None:
@@ -58,6 +72,36 @@ def test_a_profile_is_replaced_as_a_whole(api: Api) -> None:
     }
     # The subscription keeps the zone that its periods are counted in.
     assert api.get("/v1/customers/grace/subscription")["timezone"] == "Europe/Berlin"
+
+
+def test_an_archived_customer_sends_nothing_new_until_it_is_back(api: Api) -> None:
+    path = "/v1/customers/retired"
+    made = api.put(path, PROFILE)
+    assert send(api, "retired", "1")[0] == 200
+    archived = api.post(f"{path}/archive", None, "a1")
+    assert archived == {**made, "archived_at": "2026-03-10T12:00:00Z"}
+    assert send(api, "retired", "1") == (200, {"accepted": 0, "duplicates": 1, "unmetered": 0})
+    status, refused = send(api, "retired", "2")
+    assert (status, refused["errors"]) == (
+        422,
+        [{"pointer": "/subject", "code": "customer-archived"}],
+    )
+    # Neither a new profile nor archiving again changes since when it is.
+    assert api.put(path, PROFILE) == archived
+    assert api.post(f"{path}/archive", None, "a2") == archived
+    assert api.post(f"{path}/unarchive", None, "u1") == made
+    assert send(api, "retired", "2")[0] == 200
+    assert api.post(f"{path}/archive", None, "a1") == archived  # as it was answered
+    assert api.get(path) == made
+
+
+def test_a_profile_that_was_read_before_archiving_does_not_undo_it(api: Api) -> None:
+    api.put("/v1/customers/raced", PROFILE)
+    read = api.runtime.books.customer("raced")
+    api.post("/v1/customers/raced/archive", None, "a1")
+    with pytest.raises(VersionConflictError):
+        api.runtime.store.commit([UpdateCustomer(replace(read, name="Late"), None)])
+    assert api.call("POST", "/v1/customers/nobody/archive", key="a1").status == 404
 
 
 def test_keys_may_hold_any_script_and_stay_one_path_segment(api: Api) -> None:

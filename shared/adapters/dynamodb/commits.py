@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from shared.adapters.dynamodb.account_items import (
@@ -50,8 +51,8 @@ def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C
             yield _put(table, customer_item(customer), ABSENT)
             if customer.test_clock:
                 yield from _join_clock(table, customer)
-        case changes.UpdateCustomer(customer):
-            yield _put(table, customer_item(customer), PRESENT)
+        case changes.UpdateCustomer(customer, read_archived_at):
+            yield _update_customer(table, customer, read_archived_at)
         case changes.PutGrant(grant):
             yield _put(table, grant_item(grant))
         case changes.PutLedgerEntry(entry):
@@ -121,6 +122,16 @@ def _save_subscription(table: str, subscription: Subscription, *, new: bool) -> 
     if new:
         return _put(table, item, ABSENT)
     return _update(table, item, *_version_is(subscription.version))
+
+
+def _update_customer(table: str, customer: Customer, read_archived_at: datetime | None) -> Write:
+    """Put as a whole, so that what was cleared is gone."""
+    if read_archived_at is None:
+        condition = f"{PRESENT} AND attribute_not_exists(archived_at)"
+        return _put(table, customer_item(customer), condition)
+    write = _put(table, customer_item(customer), "archived_at = :read")
+    write["Put"]["ExpressionAttributeValues"] = to_item({":read": read_archived_at})
+    return write
 
 
 def _join_clock(table: str, customer: Customer) -> Iterator[Write]:
