@@ -1,6 +1,7 @@
 """What several routes need of a request: its pages, its idempotency key, what it accepts."""
 
 import hashlib
+from collections.abc import Callable
 
 from pydantic import BaseModel
 
@@ -10,6 +11,23 @@ from functions._validation import idempotency_key
 from shared.domain.errors import NotFoundError
 from shared.domain.events import canonical_json
 from shared.services.idempotency import MoneyWrite
+
+# A function's whole answer has at most 6 MB.
+MAX_PAGE_BYTES = 4 * 2**20
+
+
+def page_that_fits(limit: int, render: Callable[[int], tuple[str, int]]) -> str:
+    """A page of a list as JSON, of fewer items than `limit` where one answer cannot hold them.
+
+    `render` makes the page of at most as many items as it is told, and says how many these are.
+    """
+    text, count = render(limit)
+    # The gateway takes the text as a string in JSON, where a quote or a backslash is two bytes.
+    while (size := len(text.encode()) + text.count('"') + text.count("\\")) > MAX_PAGE_BYTES:
+        if count <= 1:
+            break
+        text, count = render(max(1, count * MAX_PAGE_BYTES // size))
+    return text
 
 
 def open_cursor(runtime: Runtime, request: Request, cursor: str | None) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from functions._http import Answer, Request, Router
 from functions._runtime import Runtime
+from functions.routes._common import page_that_fits
 from shared.domain.events import canonical_json, utc_text
 from shared.services.event_list import EventFilter, EventPage, Position
 from shared.wire.common import Page, rfc3339
@@ -31,13 +32,17 @@ def list_events(request: Request, runtime: Runtime, query: EventsQuery) -> Answe
         start, end = rfc3339(opened["from"]), rfc3339(opened["to"])
         position = Position(rfc3339(opened["occurred_at"]), opened["key"])
     wanted = EventFilter(query.customer, start, end, query.type, query.source, query.id)
-    page = runtime.event_list.page(wanted, query.limit, position)
-    following = _place(page)
-    cursor = runtime.cursors.sign(purpose, following) if following else None
-    views = tuple(EventView.of(event, page.fates[event.key]) for event in page.events)
-    answer = Page[EventView](data=views, next_cursor=cursor)
-    # Written as canonical JSON, which keeps the numbers in events' data exact.
-    return Answer(canonical_json(answer.model_dump()))
+
+    def render(limit: int) -> tuple[str, int]:
+        page = runtime.event_list.page(wanted, limit, position)
+        following = _place(page)
+        cursor = runtime.cursors.sign(purpose, following) if following else None
+        views = tuple(EventView.of(event, page.fates[event.key]) for event in page.events)
+        answer = Page[EventView](data=views, next_cursor=cursor)
+        # Written as canonical JSON, which keeps the numbers in events' data exact.
+        return canonical_json(answer.model_dump()), len(views)
+
+    return Answer(page_that_fits(query.limit, render))
 
 
 def _place(page: EventPage) -> Mapping[str, str] | None:

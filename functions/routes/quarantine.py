@@ -1,9 +1,9 @@
 """Quarantine: records that could not be applied, for operators to look at and to redrive."""
 
-from functions._http import Request, Router
+from functions._http import Answer, Request, Router
 from functions._metrics import count
 from functions._runtime import Runtime
-from functions.routes._common import open_cursor, seal_cursor
+from functions.routes._common import open_cursor, page_that_fits, seal_cursor
 from shared.wire.common import Page, PageQuery
 from shared.wire.quarantine import QuarantinedRecordView, RedrivenView
 
@@ -18,14 +18,18 @@ router = Router()
     query=PageQuery,
     answer=Page[QuarantinedRecordView],
 )
-def read_quarantine(
-    request: Request, runtime: Runtime, query: PageQuery
-) -> Page[QuarantinedRecordView]:
-    page = runtime.store.quarantine(query.limit, open_cursor(runtime, request, query.cursor))
-    return Page[QuarantinedRecordView](
-        data=[QuarantinedRecordView.of(record) for record in page.items],
-        next_cursor=seal_cursor(runtime, request, page.cursor),
-    )
+def read_quarantine(request: Request, runtime: Runtime, query: PageQuery) -> Answer:
+    after = open_cursor(runtime, request, query.cursor)
+
+    def render(limit: int) -> tuple[str, int]:
+        page = runtime.store.quarantine(limit, after)
+        answer = Page[QuarantinedRecordView](
+            data=[QuarantinedRecordView.of(record) for record in page.items],
+            next_cursor=seal_cursor(runtime, request, page.cursor),
+        )
+        return answer.model_dump_json(), len(page.items)
+
+    return Answer(page_that_fits(query.limit, render))
 
 
 @router.route(

@@ -251,6 +251,27 @@ def test_pages_join_up(history: list[str], runtime: Runtime, limit: int) -> None
     assert found == history[::-1]
 
 
+def test_a_page_of_large_events_ends_before_the_answer_is_too_large(
+    send: Send, runtime: Runtime
+) -> None:
+    runtime.cursors = Cursors(b"k" * 32)
+    data = {f"p{number}": "x" * 4000 for number in range(30)}
+    ids = [f"{number:02}" for number in range(40)]
+    for start in range(0, 40, 8):
+        batch = [event("large", event_id, data=data) for event_id in ids[start : start + 8]]
+        assert send(batch)[0] == 200
+    found, query = [], "customer=large&limit=1000"
+    sizes = []
+    while query:
+        _, page = listed(runtime, query)
+        sizes.append(len(page["data"]))
+        found += [e["id"] for e in page["data"]]
+        cursor = page["next_cursor"]
+        query = f"customer=large&limit=1000&cursor={cursor}" if cursor else ""
+    assert sorted(found) == ids
+    assert 30 < sizes[0] < 40
+
+
 @pytest.mark.parametrize(
     ("query", "ids"),
     [

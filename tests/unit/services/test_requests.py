@@ -1,12 +1,13 @@
 """What routes make of a request's headers, and of text that spreadsheets and browsers run."""
 
+import json
 from typing import Any
 
 import pytest
 
 from functions._http import Request
 from functions._validation import IdempotencyKeyRequiredError
-from functions.routes._common import accepts, money_write
+from functions.routes._common import MAX_PAGE_BYTES, accepts, money_write, page_that_fits
 from functions.routes._invoice_page import invoice_page
 from shared.domain.errors import InvalidError
 from shared.wire.credits import GrantBody
@@ -53,6 +54,23 @@ def test_a_key_is_required_and_plain_text() -> None:
         money_write(request(idempotency_key=""))
     with pytest.raises(InvalidError):
         money_write(request(idempotency_key="k" * 257))
+
+
+@pytest.mark.parametrize("item", ["x" * 10**5, '"\\' * 10**5, "é" * 10**5])
+def test_a_page_holds_what_one_answer_can(item: str) -> None:
+    def render(limit: int) -> tuple[str, int]:
+        page = [item] * min(limit, 100)
+        return json.dumps(page, ensure_ascii=False), len(page)
+
+    page = json.loads(page_that_fits(1000, render))
+    each = len(json.dumps(json.dumps(item, ensure_ascii=False), ensure_ascii=False).encode())
+    assert MAX_PAGE_BYTES - 2 * each < each * len(page) <= MAX_PAGE_BYTES + each
+
+
+def test_a_page_has_an_item_however_large() -> None:
+    text = page_that_fits(3, lambda limit: ("x" * MAX_PAGE_BYTES * limit, limit))
+    assert len(text) == MAX_PAGE_BYTES
+    assert page_that_fits(1, lambda limit: ("x" * 2 * MAX_PAGE_BYTES, limit))
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1"])
