@@ -95,10 +95,16 @@ def plain_text(text: str) -> str:
     return text
 
 
+# A sort key in storage has 1,024 bytes, and some hold more than the customer's key.
+MAX_KEY_BYTES = 900
+
+
 def _path_safe(text: str) -> str:
-    """A key that can be one segment of a path, whoever decodes that path."""
+    """A key that can be one segment of a path, whoever decodes that path, and of a storage key."""
     if "/" in text or "%" in text or text in (".", ".."):
         raise refuse("not-a-key")
+    if len(text.encode()) > MAX_KEY_BYTES:
+        raise refuse("key-length")
     return text
 
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -111,6 +112,12 @@ def test_keys_may_hold_any_script_and_stay_one_path_segment(api: Api) -> None:
     assert api.call("PUT", "/v1/customers/%00", {}).status == 422
     assert api.call("PUT", f"/v1/customers/{'k' * 257}", {}).status == 422
     assert api.call("PUT", "/v1/customers/..", {}).status == 404
+
+
+def test_keys_fit_wherever_they_are_stored(api: Api) -> None:
+    for key, status in ((225 * "\N{GRINNING FACE}", 200), (226 * "\N{GRINNING FACE}", 422)):
+        assert api.call("PUT", f"/v1/customers/{quote(key)}", {}).status == status
+        assert send(api, key, "1")[0] == status
 
 
 def test_lists_page_to_the_end_and_refuse_forged_cursors(api: Api) -> None:
