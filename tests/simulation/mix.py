@@ -83,7 +83,7 @@ def draw_mix(options: Options) -> Mix:
         [("day", timedelta(days=4)), ("week", timedelta(days=20)), ("month", timedelta(days=75))]
     )
     customers = rng.randint(1, 6)
-    steps = rng.randint(200, 420)
+    steps = rng.randint(150, 320)
     start = rng.choice(STARTS) + timedelta(minutes=rng.randrange(2000))
     weights = {
         "send": rng.uniform(2, 5),

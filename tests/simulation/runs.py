@@ -59,7 +59,7 @@ def evidence_of(world: World, *, settled: bool) -> Evidence:
             into.setdefault(order.write.customer, set()).add(answer["id"])
     return Evidence(
         settled=settled,
-        raw=[plain_raw(item) for item in world.events.items.values()],
+        raw=[plain_raw(item) for item in world.events.items.values()] if settled else [],
         acknowledged=world.clients.acknowledged,
         catalogue={
             **plain_catalogue(world.catalogue.catalogue),

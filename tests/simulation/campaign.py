@@ -1,0 +1,59 @@
+"""Many seeds in several processes, and what they came to together."""
+
+import multiprocessing
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tests.simulation.mix import Options
+from tests.simulation.runs import Verdict, play
+from tests.simulation.shrinking import command
+
+SHOWN_FAILURES = 5
+
+
+@dataclass
+class Result:
+    """The sum of all verdicts."""
+
+    seeds: int = 0
+    events: int = 0
+    seconds: float = 0.0
+    seen: Counter[str] = field(default_factory=Counter)
+    failed: list[Verdict] = field(default_factory=list)
+
+
+def run(seeds: Iterable[int], processes: int) -> Result:
+    """Plays every seed."""
+    result = Result()
+    started = time.monotonic()
+    with multiprocessing.Pool(processes) as pool:
+        for verdict in pool.imap_unordered(_play, seeds, chunksize=4):
+            result.seeds += 1
+            result.events += verdict.events
+            result.seen += verdict.seen
+            if verdict.findings or verdict.errors:
+                result.failed.append(verdict)
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def _play(seed: int) -> Verdict:
+    return play(Options(seed))
+
+
+def summary(result: Result, *, counters: bool) -> str:
+    """What ran, what was hit, and how to see each failure again."""
+    lines = []
+    if counters:
+        lines += [f"{times:>10,}  {name}" for name, times in sorted(result.seen.items())]
+    for verdict in sorted(result.failed, key=lambda v: v.options.seed)[:SHOWN_FAILURES]:
+        lines.append(f"seed {verdict.options.seed}: replay with `{command(verdict.options)}`")
+        lines += [f"  {f.invariant}: {f.detail}" for f in verdict.findings[:3]]
+        lines += [f"  {error.splitlines()[-1]}" for error in verdict.errors[:1]]
+    lines.append(
+        f"{result.seeds:,} seeds, {result.events:,} events, {len(result.failed)} violated "
+        f"an invariant, in {result.seconds:.0f} s"
+    )
+    return "\n".join(lines)
