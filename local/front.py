@@ -115,7 +115,10 @@ async def _read_body(receive: Receive) -> bytes | None:
 
 
 def _joined(headers: Headers) -> dict[str, str]:
-    """Repeated headers become one with commas between the values, as HTTP APIs deliver them."""
+    """Repeated headers become one with commas between the values, as HTTP APIs deliver them.
+
+    The scheme that the request came by is told in the header that they tell it in.
+    """
     joined: dict[str, str] = {"user-agent": SKIP_HEADER, "accept-encoding": SKIP_HEADER}
     seen = set()
     for raw_name, raw_value in headers:
@@ -125,7 +128,7 @@ def _joined(headers: Headers) -> dict[str, str]:
         separator = "; " if name == "cookie" else ","
         joined[name] = f"{joined[name]}{separator}{value}" if name in seen else value
         seen.add(name)
-    return joined
+    return {**joined, "x-forwarded-proto": "http"}
 
 
 def _is_problem(headers: Headers) -> bool:

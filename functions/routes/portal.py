@@ -20,6 +20,7 @@ router = Router()
 def create_portal_session(
     request: Request, runtime: Runtime, body: PortalSessionBody
 ) -> PortalSession:
+    runtime.books.customer(body.customer)
     lifetime = timedelta(seconds=body.ttl_seconds)
     token, expires_at = runtime.portal_tokens.issue(body.customer, lifetime)
     scheme = request.headers.get("x-forwarded-proto", "https")

@@ -132,6 +132,13 @@ class Plan:
         unpriced = tuple(Rate(meter, None, self.currency) for meter in dict.fromkeys(free))
         return self.rates + unpriced
 
+    @property
+    def bills(self) -> bool:
+        """Whether anything on it can ever come to an amount of money."""
+        priced = (rate for rate in self.rates if rate.price is not None)
+        in_money = any(r.unit == self.currency or self.on_exhausted == "bill" for r in priced)
+        return self.fee_nanos > 0 or in_money
+
 
 # Where no default plan is published, usage is metered on this one and nothing is billed.
 METERING_ONLY = Plan(

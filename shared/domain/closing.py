@@ -48,9 +48,10 @@ def draft_invoice(
     subscription: Subscription,
     catalogue: Catalogue,
     closed: Sequence[ClosedPhase],
+    period: int | None = None,
 ) -> Invoice:
-    """The invoice of the oldest open period as it stands: what closing it now would bill."""
-    period = account.phases[0].period
+    """The invoice of an open period, the oldest by default: what closing it now would bill."""
+    period = account.phases[0].period if period is None else period
     fee = upcoming_fee(account, period, subscription, catalogue)
     plan = fee.plan if fee else catalogue.plan(subscription.plan, subscription.plan_version)
     # Metering alone bills nothing, so the first fee decides the currency.

@@ -142,13 +142,17 @@ def period_invoice(
     next_fee: Fee | None,
     currency: str,
 ) -> Invoice:
-    """The invoice of a billing period: its usage, late usage of closed ones, the next fee."""
+    """The invoice of a billing period: its usage, late usage of closed ones, the next fee.
+
+    Late usage is on the invoice of the oldest open period, which is the next to be finalized.
+    """
     phases = [p for p in account.phases if p.period == period]
     lines: list[Line] = []
     for phase in phases:
         lines += phase_lines(phase, phase.totals, catalogue)
     by_number = {c.phase.number: c for c in closed}
-    for number, totals in sorted(account.late.items()):
+    late_totals = account.late if period == account.phases[0].period else {}
+    for number, totals in sorted(late_totals.items()):
         late = phase_lines(by_number[number].phase, totals, catalogue, by_number[number].billed)
         lines += [
             replace(line, late=True, description=f"{line.description} (late)") for line in late

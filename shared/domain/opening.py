@@ -57,7 +57,7 @@ def start_subscription(
         timezone=customer.timezone,
         due_at=span.end,
         test_clock=customer.test_clock,
-        currency=plan.currency if plan.version else None,
+        currency=plan.currency if plan.bills else None,
     )
     opening = open_phase(Account(customer.key), plan, span, 1, subscription, fee_invoiced=True)
     return opening, span
@@ -79,7 +79,7 @@ def next_plan(subscription: Subscription, catalogue: Catalogue) -> Plan:
 
 def billed_currency(subscription: Subscription, plan: Plan) -> str | None:
     """What the customer is billed in once it is on the plan; None while nothing ever billed."""
-    return subscription.currency or (plan.currency if plan.version else None)
+    return subscription.currency or (plan.currency if plan.bills else None)
 
 
 def next_span(

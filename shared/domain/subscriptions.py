@@ -19,6 +19,13 @@ from shared.domain.opening import (
     period_span,
 )
 
+
+class LowerFeeError(ConflictError):
+    """At once, the change would give money back: it takes effect at the period's end."""
+
+    code = "lower-fee"
+
+
 When = Literal["now", "period_end"]
 
 
@@ -40,7 +47,7 @@ def check_currency(subscription: Subscription, wanted: Plan) -> None:
 
     Raises: ConflictError.
     """
-    if wanted.version and subscription.currency not in (None, wanted.currency):
+    if wanted.bills and subscription.currency not in (None, wanted.currency):
         raise ConflictError("The plan is in another currency.")
 
 
@@ -80,7 +87,7 @@ def change_now(
     unused = Span(now, last.end, whole.whole_start)
     fees = _fees(current, wanted, unused, span)
     if sum(fee.nanos for fee in fees) < 0:
-        raise ConflictError("a lower fee takes effect at the period's end")
+        raise LowerFeeError("What is left of the fee exceeds the new one: ask for period_end.")
     terms = replace(
         terms,
         plan=wanted.key,

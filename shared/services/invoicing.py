@@ -13,15 +13,20 @@ Document = Mapping[str, object]
 
 
 def upcoming_invoice(books: Books, key: str) -> Document:
-    """The invoice that closing the oldest open period now would make.
+    """The draft of the current period, and in `closing` those of ended ones not finalized yet.
 
     Raises: NotFoundError.
     """
-    standing = books.standing(key)
+    standing = books.standing(key).caught_up()
     account = standing.account
     closed = late_phases(books.store, account)
-    draft = draft_invoice(account, standing.subscription, standing.catalogue, closed)
-    return invoice_document(draft)
+    *closing, current = (
+        invoice_document(
+            draft_invoice(account, standing.subscription, standing.catalogue, closed, period)
+        )
+        for period in sorted({phase.period for phase in account.phases})
+    )
+    return {**current, "closing": closing}
 
 
 def list_invoices(books: Books, key: str, limit: int, cursor: str | None) -> Page[Document]:

@@ -8,6 +8,7 @@ from shared.domain.accounts import MAX_OPEN_PHASES
 from shared.domain.catalogue import Plan
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
 from shared.domain.subscriptions import (
+    LowerFeeError,
     When,
     change_now,
     check_currency,
@@ -52,7 +53,12 @@ def change_subscription(
     def decide() -> Decision:
         before = books.open_standing(write.customer)
         wanted = _wanted_plan(before, order)
-        changes, after = _carry_out(books, before, wanted, _moment(before.plan, wanted, order))
+        try:
+            changes, after = _carry_out(books, before, wanted, _moment(before.plan, wanted, order))
+        except LowerFeeError:
+            if order.at is not None:
+                raise
+            changes, after = _carry_out(books, before, wanted, "period_end")
         if changes:
             changes.append(_audit(books, write, order, before, after))
         return Decision(changes, render(after))

@@ -95,3 +95,12 @@ class InvoiceView(WireModel):
     total: DecimalText
     finalized_at: Time | None
     hash: str | None = None
+
+
+class UpcomingInvoiceView(InvoiceView):
+    """The draft of the current period; `closing` are those of ended ones, oldest first.
+
+    An ended period's draft is finalized when its grace is over.
+    """
+
+    closing: list[InvoiceView]

@@ -103,7 +103,7 @@ def test_a_lower_fee_never_takes_effect_at_once(api: Api, customer: str) -> None
     refused = api.call(
         "POST", f"{customer}/subscription", {"action": "cancel", "at": "now"}, key="k2"
     )
-    assert (refused.status, refused.json["code"]) == (409, "conflict")
+    assert (refused.status, refused.json["code"]) == (409, "lower-fee")
     assert api.get(f"{customer}/subscription")["next_change"] is None
 
 

@@ -11,7 +11,7 @@ import pytest
 from local.emulator import Aws
 from shared.services.billing_run import BillingRun
 from shared.services.changes import PutQuarantine
-from shared.wire.invoices import InvoiceView
+from shared.wire.invoices import InvoiceView, UpcomingInvoiceView
 from tests.integration.api import NOON, Api, publish_catalogue
 from tests.integration.conftest import Tables
 
@@ -162,10 +162,27 @@ def test_the_upcoming_invoice_follows_usage(api: Api) -> None:
         ("usage", "4.31"),
     ]
     assert draft["total"] == "4.33"
-    InvoiceView.model_validate(draft)
-    # The period has ended and nothing has opened the next one yet.
+    UpcomingInvoiceView.model_validate(draft)
+    assert draft["closing"] == []
+    # The period has ended and nothing has opened the next one yet: its own draft is still there.
     api.clock.at = datetime(2026, 4, 1, 0, 30, tzinfo=UTC)
-    assert api.get("/v1/customers/cleo/invoices/upcoming") == draft
+    current = api.get("/v1/customers/cleo/invoices/upcoming")
+    assert (current["period"]["start"], current["lines"]) == ("2026-04-01T00:00:00Z", [])
+    assert [{**closing, "closing": []} for closing in current["closing"]] == [draft]
+
+
+def test_usage_right_after_a_subscription_is_on_the_upcoming_invoice(api: Api) -> None:
+    api.clock.at = NOON
+    path = api.new_customer()
+    rates = [{"meter": "messages", "price": {"model": "per_unit", "unit_price": "0.1"}}]
+    weekly = {"name": "Weekly", "currency": "USD", "interval": "week", "rates": rates}
+    api.put("/v1/plans/weekly", weekly)
+    api.post(f"{path}/subscription", {"action": "change", "plan": "weekly"}, "k1")
+    api.use(path.rpartition("/")[2], "chat.message", NOON + timedelta(seconds=1))
+    upcoming = api.get(f"{path}/invoices/upcoming")
+    assert upcoming["period"]["start"] == api.get(f"{path}/subscription")["period"]["start"]
+    assert "usage" in [line["type"] for line in upcoming["lines"]]
+    assert [draft["lines"] for draft in upcoming["closing"]] == [[]]
 
 
 def test_a_finalized_invoice_is_read_as_it_was_stored(api: Api) -> None:
@@ -255,7 +272,7 @@ def test_late_usage_is_on_the_upcoming_invoice_under_its_own_period(api: Api) ->
         api.runtime.store, PassedBarriers(), api.runtime.catalogue, timedelta(hours=1), time.sleep
     ).bill(customer, api.clock.at)
     [closed] = api.get(f"{path}/invoices")["data"]
-    final = ("status", "number", "finalized_at", "hash")
+    final = ("status", "number", "finalized_at", "hash", "closing")
     assert {k: v for k, v in closed.items() if k not in final} == {
         k: v for k, v in draft.items() if k not in final
     }

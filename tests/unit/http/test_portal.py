@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from functions.routes.portal import router
+from shared.domain.errors import NotFoundError
 from shared.services.portal_tokens import PortalTokens
 from tests.unit.http.events import api_event
 
@@ -21,11 +22,19 @@ class RealClock:
         return datetime.now(UTC)
 
 
+class Books:
+    """One customer is known."""
+
+    def customer(self, key: str) -> None:
+        if key != "acme":
+            raise NotFoundError
+
+
 TOKENS = PortalTokens(b"s" * 64, RealClock())
 
 
 def create(body: Any, **more: Any) -> tuple[int, dict[str, Any]]:
-    runtime = SimpleNamespace(portal_tokens=TOKENS)
+    runtime = SimpleNamespace(portal_tokens=TOKENS, books=Books())
     event = api_event("POST", "/v1/portal/sessions", body, **more)
     answer = router.serve(event, lambda: runtime)
     return answer["statusCode"], json.loads(answer["body"])
@@ -38,6 +47,10 @@ def test_a_session() -> None:
     assert session["url"] == f"https://{HOST}/portal#token={session['token']}"
     lifetime = datetime.fromisoformat(session["expires_at"]) - datetime.now(UTC)
     assert 590 < lifetime.total_seconds() <= 600
+
+
+def test_nobody_signs_in_who_is_not_known() -> None:
+    assert create({"customer": "nope"})[0] == 404
 
 
 @pytest.mark.parametrize(
