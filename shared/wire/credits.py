@@ -157,7 +157,8 @@ class LedgerEntryView(WireModel):
     """One step of the account, over its versions (from_version, version].
 
     `balance_after` is what all grants of the unit hold after it: of the unit asked for, else of
-    each one that is held or was moved. `amount` is the entry's sum in the unit asked for.
+    each one that is held or was moved. `amount` is the entry's sum in the unit asked for. `at` of
+    usage and repairs is when they were recorded, by the machine's clock; else the customer's time.
     """
 
     version: int
