@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.adapters.billing_queue import BillingQueue
     from shared.adapters.dynamodb.usage_events import DynamoEventStore
     from shared.adapters.secrets import SecretKeys
-    from shared.services.aggregate import Aggregator
+    from shared.services.aggregate import Aggregator, Spread
     from shared.services.api_keys import ApiKeys
     from shared.services.billing_run import BillingRun
     from shared.services.catalogue import CatalogueService
@@ -153,7 +153,15 @@ class Runtime:
     def aggregator(self) -> "Aggregator":
         from shared.services.aggregate import Aggregator
 
-        return Aggregator(self.store, self.barriers, self.catalogue, self.clock, self.grace)
+        return Aggregator(
+            self.store, self.barriers, self.catalogue, self.clock, self.grace, self.spread
+        )
+
+    @cached_property
+    def spread(self) -> "Spread":
+        from shared.adapters.threads import Threads
+
+        return Threads()
 
     @cached_property
     def billing_run(self) -> "BillingRun":
@@ -209,7 +217,7 @@ class Runtime:
             clock=self.clock,
             recounting=Recounting(self.store, raw, self.catalogue, phases),
             repairing=Repairing(self.store, self.grace),
-            bookkeeping=Bookkeeping(self.store, self.catalogue, settle),
+            bookkeeping=Bookkeeping(self.store, self.catalogue),
             settle=settle,
             sleep=time.sleep,
         )

@@ -15,6 +15,8 @@ from shared.services.reconciliation import JournalGap, Reconciliation
 from shared.services.store import CLOSED_PHASES_READ, BillingStore, CatalogueSource
 
 ENTRIES_READ = 500
+# Twice as long as a stream keeps its records, on every stage: an entry is never written twice.
+JOURNAL_SETTLE = timedelta(hours=48)
 
 
 @dataclass(slots=True)
@@ -27,19 +29,18 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Bookkeeping:
-    """`settle` is how long the journal is given to write its entries."""
+    """Checks; the only thing it ever writes is an entry over versions that have none."""
 
     store: BillingStore
     catalogue: CatalogueSource
-    settle: timedelta
 
     def ledger(
         self, note: Reconciliation, account: Account, now: datetime
     ) -> tuple[Reconciliation, int, list[str]]:
         """Checks the entries since the note; returns the next note, gaps spanned, and findings.
 
-        A version without an entry may still be in the stream. If it still has none when `settle`
-        has gone by, it never will have: one marked entry then spans what is missing, from the
+        A version without an entry may still be in the stream. If it still has none after
+        JOURNAL_SETTLE, it never will have: one marked entry then spans what is missing, from the
         difference.
         """
         if note.ledger_version == account.version:
@@ -49,7 +50,7 @@ class Bookkeeping:
             version = note.ledger_version if chain.findings else account.version
             return _checked(note, version, None), 0, chain.findings
         seen = note.gap or JournalGap(account.version, now)
-        if seen.seen_at + self.settle > now:
+        if seen.seen_at + JOURNAL_SETTLE > now:
             return _checked(note, note.ledger_version, seen), 0, []
         lost = [entry for entry in chain.spans if entry.to_version <= seen.account_version]
         for entry in lost:

@@ -17,6 +17,9 @@ from shared.services.store import QuarantinedRecord
 
 Each = TypeVar("Each")
 
+# As many as a function's memory holds with room to spare.
+MAX_CANDIDATES = 200_000
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -87,8 +90,10 @@ def name_missing(
     """Those of the candidates that make the gap, or None if they cannot be told.
 
     An outage takes a run of what was received; where a busy customer's items are in two shards,
-    and only one was lost, a range of keys.
+    and only one was lost, a range of keys. Of too many candidates, none are told.
     """
+    if len(candidates) > MAX_CANDIDATES:
+        return None
     for order in (_receipt, _key):
         ordered = sorted(candidates, key=lambda candidate: order(candidate[0]))
         found = find_missing([(each, own) for _, each, own in ordered], gap)

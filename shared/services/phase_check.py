@@ -30,7 +30,14 @@ from shared.domain.usage_hours import Quarter
 from shared.services.aggregate import EVERY_METER
 from shared.services.event_list import EventIndex
 from shared.services.ingest import MAX_LATENESS
-from shared.services.looks import Look, Missing, difference, name_missing, records_of
+from shared.services.looks import (
+    MAX_CANDIDATES,
+    Look,
+    Missing,
+    difference,
+    name_missing,
+    records_of,
+)
 from shared.services.reconciliation import RawEvents
 from shared.services.store import BillingStore
 
@@ -146,6 +153,8 @@ class PhaseCheck:
             own = by_card(phase.phase, [record], catalogue)
             if own and holds_record(phase.phase, record):
                 candidates.append((record, record, total_of(own.values())))
+            if len(candidates) > MAX_CANDIDATES:
+                return None
         found = name_missing(candidates, total_of(gap.values()))
         return found if found and by_card(phase.phase, found, catalogue) == gap else None
 

@@ -79,7 +79,7 @@ class Reconciler:
         note = self._hours(customer, note, result, now, out_of_time, again=again)
         account = self._account(key)
         if again or account.version != note.ledger_version or account.held is not None:
-            result.findings += self.bookkeeping.books(account)
+            result.findings += self._books(account)
         if again:
             note = replace(note, ledger_version=0)
         note, result.spanned, wrong = self.bookkeeping.ledger(note, account, now)
@@ -127,6 +127,14 @@ class Reconciler:
         if account is None:
             raise UnavailableError("the customer has no account yet")
         return account
+
+    def _books(self, account: Account) -> list[str]:
+        """What two readings find wrong: a void or a close may have come between two reads."""
+        found = list(self.bookkeeping.books(account))
+        if not found:
+            return found
+        seen_again = set(self.bookkeeping.books(self._account(account.customer)))
+        return [finding for finding in found if finding in seen_again]
 
     def _hours(
         self,

@@ -93,6 +93,7 @@ def test_the_console_asks_for_a_key_once_and_shows_everyone(
         "0", timeout=VISIBLE_MS
     )
     expect(page.locator("tr", has_text=customer)).to_contain_text("<img src=x onerror=alert(1)>")
+    expect(page.locator(".card", has_text="Found right").locator("strong")).not_to_be_empty()
     page.get_by_role("button", name=customer).click()
     expect(page.get_by_role("heading", name="Upcoming invoice")).to_be_visible(timeout=VISIBLE_MS)
     page.reload()
