@@ -5,9 +5,10 @@ conditional on what was read and carries the shard's position, so a batch may be
 cut differently, or stopped between any two writes: the totals come out the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Protocol, TypeVar
 
 from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.catalogue import Catalogue
@@ -39,6 +40,9 @@ from shared.services.store import (
     Clock,
 )
 
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
 MAX_ATTEMPTS = 12
 
 
@@ -67,6 +71,20 @@ class StreamRecord:
     error: MeterlineError | None = None
 
 
+class Spread(Protocol):
+    """How independent writes are made: one after another, or several at a time."""
+
+    def __call__(
+        self, work: Callable[[Part], Result], parts: Sequence[Part], /
+    ) -> Sequence[Result]:
+        """The result for each part, in order; raises what the first failed part raised."""
+
+
+def one_by_one(work: Callable[[Part], Result], parts: Sequence[Part], /) -> Sequence[Result]:
+    """Spreads nothing."""
+    return [work(part) for part in parts]
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a batch came to. `failed_from` is the first sequence number to deliver again."""
@@ -76,6 +94,15 @@ class Outcome:
     conflicts: int = 0
     failed_from: int | None = None
     error: MeterlineError | None = None
+
+    def add(self, other: "Outcome") -> None:
+        """Adds what another part of the batch came to."""
+        self.applied += other.applied
+        self.quarantined += other.quarantined
+        self.conflicts += other.conflicts
+        if other.failed_from is not None:
+            self.failed_from = min(other.failed_from, self.failed_from or other.failed_from)
+            self.error = other.error
 
 
 @dataclass(slots=True)
@@ -98,6 +125,7 @@ class Aggregator:
     catalogue: CatalogueSource
     clock: Clock
     grace: timedelta
+    spread: Spread = one_by_one
 
     def apply(self, shard: str, records: Sequence[StreamRecord]) -> Outcome:
         """Applies one shard's records, customer by customer, then passes its barriers."""
@@ -106,17 +134,26 @@ class Aggregator:
         for record in records:
             if record.barrier is None:
                 by_customer.setdefault(record.customer, []).append(record)
-        for customer, theirs in by_customer.items():
-            try:
-                self._apply_customer(shard, customer, theirs, outcome)
-            except MeterlineError as error:
-                outcome.error = error
-                first = min(record.sequence for record in theirs)
-                outcome.failed_from = min(first, outcome.failed_from or first)
+        for theirs in self.spread(
+            lambda of: self._customer_outcome(shard, *of), list(by_customer.items())
+        ):
+            outcome.add(theirs)
         for record in records:
             stopped = outcome.failed_from is not None and record.sequence > outcome.failed_from
             if record.barrier is not None and not stopped:
                 self.barriers.mark_passed(record.customer, record.barrier)
+        return outcome
+
+    def _customer_outcome(
+        self, shard: str, customer: str, records: Sequence[StreamRecord]
+    ) -> Outcome:
+        """What one customer's records came to; its failure is its own."""
+        outcome = Outcome()
+        try:
+            self._apply_customer(shard, customer, records, outcome)
+        except MeterlineError as error:
+            outcome.error = error
+            outcome.failed_from = min(record.sequence for record in records)
         return outcome
 
     def _apply_customer(
@@ -149,8 +186,8 @@ class Aggregator:
             if self.catalogue.newest().version == catalogue.version:
                 self._set_aside(shard, state, outcome)
             return False
-        for before, after in add_to_hours(state.records, state.hours, shard, now_seconds):
-            self.store.commit([SaveUsageHour(before, after)])
+        hours = add_to_hours(state.records, state.hours, shard, now_seconds)
+        self.spread(lambda hour: self.store.commit([SaveUsageHour(*hour)]), hours)
         for step in fold.steps:
             self.store.commit(self._changes(step, state.terms))
         outcome.applied += len(state.records)
@@ -195,8 +232,7 @@ class Aggregator:
         closed: Sequence[ClosedPhase] = ()
         if any(needs_closed_phases(account, r.event.occurred_at) for r in readable):
             closed = self.store.closed_phases(customer, CLOSED_PHASES_READ)
-        held = [grant for left in account.grants.values() for grant in left]
-        grants = self.store.grants(customer, held)
+        grants = self.store.grants(customer, account.open_grants)
         terms = Terms(catalogue, subscription, grants, tuple(closed))
         return _State(account, terms, footing.hours, readable, rejected)
 
