@@ -1,6 +1,6 @@
 """Whether the phases of an account hold what its usage hours say, event for event."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,7 +26,7 @@ from shared.domain.reconciliation import (
     slots_of,
     total_of,
 )
-from shared.domain.usage_hours import Quarter
+from shared.domain.usage_hours import Quarter, UsageHour
 from shared.services.aggregate import EVERY_METER
 from shared.services.event_list import EventIndex
 from shared.services.ingest import MAX_LATENESS
@@ -42,6 +42,7 @@ from shared.services.reconciliation import RawEvents
 from shared.services.store import BillingStore
 
 HOUR = timedelta(hours=1)
+WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class PhaseCheck:
         start, cut = _first_usage(phase), cut_quarters(phase)
         cards: dict[int, Quarter] = {}
         for meter in dict.fromkeys(rate.meter for rate in plan.rate_cards):
-            for hour in self.store.usage_between(meter, customer, start, phase.end):
+            for hour in self._usage(meter, customer, start, phase.end):
                 if in_flight(hour.checkpoints, look.account.checkpoints, int(now.timestamp())):
                     return None
                 sample = Measurement(meter, ZERO.value, dict(hour.key.dimensions), 0)
@@ -112,6 +113,16 @@ class PhaseCheck:
             for index, own in by_card(phase, mine, catalogue).items():
                 cards[index] = plus(cards.get(index, ZERO), own)
         return gaps(cards, self._unbilled_asides(look, phase, cut))
+
+    def _usage(
+        self, meter: str, customer: str, start: datetime, end: datetime
+    ) -> Iterator[UsageHour]:
+        """The usage hours of [start, end), never more of them at once than a week has."""
+        start = start.replace(minute=0, second=0, microsecond=0)
+        while start < end:
+            until = min(start + WEEK, end)
+            yield from self.store.usage_between(meter, customer, start, until)
+            start = until
 
     def _unbilled_asides(self, look: Look, phase: Phase, cut: set[datetime]) -> dict[int, Quarter]:
         """What usage hours have and the account lacks of records that were set aside."""
