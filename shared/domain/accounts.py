@@ -85,6 +85,17 @@ class Account:
         """The phase in force: the latest one opened."""
         return self.phases[-1]
 
+    @property
+    def oldest_period_end(self) -> datetime:
+        """The end of the oldest period that is not closed yet."""
+        first = self.phases[0].period
+        return max(phase.end for phase in self.phases if phase.period == first)
+
+    @property
+    def open_grants(self) -> tuple[str, ...]:
+        """The ids of the grants with something left."""
+        return tuple(grant for left in self.grants.values() for grant in left)
+
     def remaining(self, unit: str) -> int:
         """What is left in all open grants of the unit, in nanos."""
         return sum(self.grants.get(unit, {}).values())

@@ -111,8 +111,7 @@ def next_due(account: Account, grants: Iterable[Grant], grace: timedelta) -> dat
     """When the next scheduled step of the account falls due: opening, closing or breakage."""
     moments = [account.current.end]
     if len({p.period for p in account.phases}) > 1:
-        first = account.phases[0].period
-        moments.append(max(p.end for p in account.phases if p.period == first) + grace)
-    held = {grant for left in account.grants.values() for grant in left}
+        moments.append(account.oldest_period_end + grace)
+    held = account.open_grants
     moments += [g.expires_at + grace for g in grants if g.expires_at and g.id in held]
     return min(moments)

@@ -90,8 +90,8 @@ class BillingRun:
         subscription = self.store.subscription(key)
         if customer is None or account is None or subscription is None:
             raise NotFoundError(f"no customer {key}")
-        held = [grant for left in account.grants.values() for grant in left]
-        return _Due(customer, account, subscription, self.store.grants(key, held))
+        grants = self.store.grants(key, account.open_grants)
+        return _Due(customer, account, subscription, grants)
 
     def _step(self, due: _Due, now: datetime) -> Step | None:
         """The step that falls due first, if it has; None when nothing is due."""
@@ -104,9 +104,8 @@ class BillingRun:
             self._open(due)
             return "opened"
         self._settle(account, moment)
-        if account.phases[0].period != account.current.period and _ended(account) <= (
-            moment - self.grace
-        ):
+        over = account.phases[0].period != account.current.period
+        if over and account.oldest_period_end <= moment - self.grace:
             self._close(due, now)
             return "closed"
         self._break(due, moment)
@@ -162,12 +161,6 @@ class BillingRun:
         terms = with_due(due.subscription, after, due.grants.values(), self.grace)
         saved = SaveAccount(after, account.version)
         self.store.commit([saved, SaveSubscription(terms), PutLedgerEntry(entry)])
-
-
-def _ended(account: Account) -> datetime:
-    """When the oldest open period ended."""
-    first = account.phases[0].period
-    return max(phase.end for phase in account.phases if phase.period == first)
 
 
 def due_token(moment: datetime) -> str:

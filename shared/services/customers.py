@@ -1,8 +1,8 @@
 """Creating customers: by people through the API, or on first sight of an event."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.accounts import Account
 from shared.domain.catalogue import Catalogue
 from shared.domain.customers import Customer
 from shared.domain.invoices import period_fee
@@ -35,7 +35,7 @@ def creation(
     """
     plan = catalogue.default_plan()
     opening, span = start_subscription(customer, plan, started_at)
-    account = _first_version(opening.account)
+    account = replace(opening.account, version=1)
     subscription = with_due(opening.subscription, account, opening.grants, grace)
     cause = {"plan": plan.key, "plan_version": str(plan.version)}
     changes: list[Change] = [
@@ -50,7 +50,3 @@ def creation(
     if invoice is not None:
         changes.append(finalize(store, customer, invoice, started_at))
     return changes
-
-
-def _first_version(account: Account) -> Account:
-    return Account(account.customer, 1, account.phases, grants=account.grants)

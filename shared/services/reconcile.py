@@ -248,8 +248,7 @@ class Reconciler:
         if terms is None or note.judged_until is None or terms.due_at > note.judged_until:
             return
         account = self._account(key)
-        held = [grant for left in account.grants.values() for grant in left]
-        grants = self.store.grants(key, held).values()
+        grants = self.store.grants(key, account.open_grants).values()
         moment = next_due(account, grants, self.repairing.grace)
         if moment <= note.judged_until and not self.barriers.has_passed(key, due_token(moment)):
             self.barriers.mark_passed(key, due_token(moment))

@@ -61,8 +61,7 @@ class Recounting:
         if account is None or terms is None:
             raise UnavailableError("the customer has no account yet")
         closed = self.store.closed_phases(customer, CLOSED_PHASES_READ)
-        held = [grant for left in account.grants.values() for grant in left]
-        grants = self.store.grants(customer, held)
+        grants = self.store.grants(customer, account.open_grants)
         kept = self.store.set_aside(customer)
         aside = {key: record for key, record in kept.items() if record.redriven_at is None}
         catalogue = self.catalogue.newest()

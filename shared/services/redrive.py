@@ -139,8 +139,7 @@ class Redrive:
         closed: Sequence[ClosedPhase] = ()
         if needs_closed_phases(account, event.occurred_at):
             closed = self.store.closed_phases(event.customer, CLOSED_PHASES_READ)
-        held = [grant for left in account.grants.values() for grant in left]
-        grants = self.store.grants(event.customer, held)
+        grants = self.store.grants(event.customer, account.open_grants)
         # Read last: it then holds every plan version that the account names.
         terms = Terms(self.catalogue.newest(), subscription, grants, tuple(closed))
         fold = Fold(REDRIVE, int(now.timestamp()), account, terms)

@@ -104,12 +104,11 @@ class Books:
         account, subscription = self.store.account(key), self.store.subscription(key)
         if account is None or subscription is None:
             raise UnavailableError("the customer has no account yet")
-        held = [grant for left in account.grants.values() for grant in left]
         return Standing(
             customer=customer,
             account=account,
             subscription=subscription,
-            grants=self.store.grants(key, held),
+            grants=self.store.grants(key, account.open_grants),
             # Read last: it then holds every plan version that the account names.
             catalogue=self.catalogue.newest(),
             now=self.now(customer),

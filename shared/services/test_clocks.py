@@ -130,8 +130,7 @@ class TestClocks:
             account = self.store.account(customer)
             if account is None:
                 continue
-            held = [grant for left in account.grants.values() for grant in left]
-            grants = self.store.grants(customer, held).values()
+            grants = self.store.grants(customer, account.open_grants).values()
             moment = next_due(account, grants, self.billing_run.grace)
             moments.setdefault(moment, []).append(customer)
         return min(moments.items()) if moments else None

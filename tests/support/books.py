@@ -47,8 +47,7 @@ class Books:
 
     def held(self) -> dict[str, Grant]:
         """The grants that something is left of: all that the services read."""
-        ids = {grant for left in self.account.grants.values() for grant in left}
-        return {key: self.grants[key] for key in ids}
+        return {key: self.grants[key] for key in self.account.open_grants}
 
     def apply(self, records: Iterable[Record], shard: str = "shard-1", now_seconds: int = 0) -> int:
         """Folds one batch; the number of writes that the account took."""
