@@ -9,6 +9,8 @@ import {
 const STORED = "meterline-key";
 const HOUR_MS = 3_600_000;
 const QUARTER_MS = HOUR_MS / 4;
+// A total over all customers reads each one's hours: seldom enough to keep the page quick.
+const TOTALS_MS = 15_000;
 
 /** The last 24 hours, to the quarter hour, and the calendar month in UTC. */
 function spans() {
@@ -24,10 +26,26 @@ async function total(read, meter, [from, to]) {
   return data.length ? data[0].value : "0";
 }
 
-async function meterRow(read, meter) {
-  const { day, month } = spans();
-  const values = await Promise.all([total(read, meter.key, day), total(read, meter.key, month)]);
-  return [meter.key, meter.aggregation, meter.event_type, ...values.map(decimal)];
+/** A function that gives the last known total at once and asks again when it is old; "–" failed. */
+function keptTotals(read) {
+  const kept = new Map();
+  return (meter, name, span) => {
+    const id = `${name} ${meter}`;
+    if (!kept.has(id)) kept.set(id, { text: "…", askAt: 0 });
+    const known = kept.get(id);
+    if (Date.now() >= known.askAt) {
+      known.askAt = Infinity;
+      total(read, meter, span)
+        .then((value) => decimal(value), () => "–")
+        .then((text) => Object.assign(known, { text, askAt: Date.now() + TOTALS_MS }));
+    }
+    return known.text;
+  };
+}
+
+function meterRow(totalOf, meter) {
+  const values = Object.entries(spans()).map(([name, span]) => totalOf(meter.key, name, span));
+  return [meter.key, meter.aggregation, meter.event_type, ...values];
 }
 
 /** The newest fifty; `meterline quarantine list` has them all. */
@@ -42,7 +60,7 @@ function quarantineTable(records) {
   return table(["Customer", "Since", "Reason", "Detail", "Event key"], rows);
 }
 
-async function overview(read, select) {
+async function overview(read, totalOf, select) {
   const [customers, meters, quarantine, reconciliation] = await Promise.all([
     readAll(read, "/v1/customers"),
     readAll(read, "/v1/meters"),
@@ -50,7 +68,7 @@ async function overview(read, select) {
     read("/v1/reconciliation"),
   ]);
   const contradicted = reconciliation.data.map(({ customer }) => customer).join(", ");
-  const rows = await Promise.all(meters.map((meter) => meterRow(read, meter)));
+  const rows = meters.map((meter) => meterRow(totalOf, meter));
   const listed = customers.map((customer) => [
     button(customer.key, () => select(customer.key)),
     customer.name,
@@ -79,6 +97,7 @@ async function overview(read, select) {
 function start(key) {
   sessionStorage.setItem(STORED, key);
   const read = reader(key);
+  const totalOf = keptTotals(read);
   let selected = "";
   let invoice = "";
   const select = (customer) => {
@@ -90,7 +109,7 @@ function start(key) {
     refresh();
   };
   const render = async () => {
-    if (!selected) return overview(read, select);
+    if (!selected) return overview(read, totalOf, select);
     const back = button("← all customers", () => select(""));
     const sections = await customerSections(read, selected, invoice, show);
     return [element("p", "", back), element("h2", "", selected), ...sections];
