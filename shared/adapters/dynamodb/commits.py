@@ -194,7 +194,7 @@ def _put_invoice(table: str, change: changes.PutInvoice) -> Iterator[Write]:
     yield _put(table, to_item(invoice), ABSENT)
     pointer = {
         "pk": customer_partition(change.customer),
-        "sk": f"INVOICE#{finalized_at}#{document['id']}",
+        "sk": f"INVOICE#{finalized_at}#{change.number:012d}#{document['id']}",
         "id": document["id"],
     }
     yield _put(table, to_item(pointer), ABSENT)
