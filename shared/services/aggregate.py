@@ -265,7 +265,7 @@ class Aggregator:
                 sequence=record.sequence,
                 reason=error.code,
                 detail=error.detail,
-                not_applied=_not_applied(shard, record, state, lacking),
+                not_applied=_not_applied(record, state, lacking),
                 quarantined_at=now,
                 record=record.raw,
             )
@@ -286,16 +286,15 @@ def _lacking_hours(
 
 
 def _not_applied(
-    shard: str, record: StreamRecord, state: _State, lacking: Sequence[UsageHour]
+    record: StreamRecord, state: _State, lacking: Sequence[UsageHour]
 ) -> tuple[str, ...]:
-    """Which writes lack the record: the account, and usage hours by meter.
+    """Which writes lack the record: the account, or it would be passed over, and hours by meter.
 
     Of a record whose measurements are not known, no hour has it.
     """
-    missing = [] if state.account.checkpoints.applied(shard, record.sequence) else ["account"]
     if record.key not in {readable.event.key for readable in state.records}:
-        missing.append(EVERY_METER)
-    return (*missing, *(usage_of(hour.key.meter) for hour in lacking))
+        return "account", EVERY_METER
+    return ("account", *(usage_of(hour.key.meter) for hour in lacking))
 
 
 def _measured(
