@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.checkpoints import Checkpoints
@@ -36,7 +36,7 @@ class MemoryBillingStore:
         self.grants_of: dict[str, dict[str, Grant]] = {}
         self.closed: dict[str, dict[int, ClosedPhase]] = {}
         self.late: dict[str, dict[tuple[int, str], LateUsage]] = {}
-        self.set_aside: dict[str, dict[str, PutQuarantine]] = {}
+        self.aside: dict[str, dict[str, QuarantinedRecord]] = {}
         self.hours: dict[HourKey, UsageHour] = {}
         self.ledgers: dict[str, dict[int, LedgerEntry]] = {}
         self.documents: dict[str, Mapping[str, object]] = {}
@@ -73,15 +73,26 @@ class MemoryBillingStore:
         return [phase for _, phase in newest_first[:limit]]
 
     def quarantined(self, customer: str, event_keys: Iterable[str]) -> set[str]:
-        return set(self.set_aside.get(customer, {})) & set(event_keys)
+        return set(self.aside.get(customer, {})) & set(event_keys)
+
+    def set_aside(self, customer: str) -> Mapping[str, QuarantinedRecord]:
+        return self.aside.get(customer, {})
+
+    def quarantined_record(self, customer: str, event_key: str) -> QuarantinedRecord | None:
+        return self.aside.get(customer, {}).get(event_key)
 
     def quarantine(self, limit: int, cursor: str | None) -> Page[QuarantinedRecord]:
         every = {
-            f"{kept.quarantined_at.isoformat()}#{kept.event_key}": _record(kept)
-            for aside in self.set_aside.values()
+            f"{kept.quarantined_at.isoformat()}#{kept.event_key}": kept
+            for aside in self.aside.values()
             for kept in aside.values()
+            if kept.redriven_at is None
         }
         return _page(every, limit, cursor, newest_first=True)
+
+    def late_usage(self, customer: str, phase: int) -> Mapping[str, int]:
+        late = self.late.get(customer, {})
+        return {key: usage.period for (number, key), usage in late.items() if number == phase}
 
     def footing(self, customer: str, hours: Iterable[HourKey]) -> Footing:
         found = {key: self.hours[key] for key in hours if key in self.hours}
@@ -158,7 +169,10 @@ class MemoryBillingStore:
                 fresh = change.document["id"] not in self.documents
                 return fresh and self.numbers.get(change.series, 0) == change.number - 1
             case changes.PutQuarantine():
-                return change.event_key not in self.set_aside.get(change.customer, {})
+                return change.event_key not in self.aside.get(change.customer, {})
+            case changes.MarkRedriven() | changes.ExplainQuarantine():
+                record = self.aside.get(change.customer, {}).get(change.event_key)
+                return record is not None and record.redriven_at is None
             case changes.PutIdempotencyKey():
                 return (change.customer, change.key) not in self.answers
             case changes.SaveUsageHour(before, _):
@@ -194,7 +208,11 @@ class MemoryBillingStore:
                 self.pointers.setdefault(change.customer, {})[pointer] = str(document["id"])
                 self.numbers[change.series] = change.number
             case changes.PutQuarantine():
-                self.set_aside.setdefault(change.customer, {})[change.event_key] = change
+                self.aside.setdefault(change.customer, {})[change.event_key] = _record(change)
+            case changes.MarkRedriven():
+                self._amend(change, redriven_at=change.redriven_at)
+            case changes.ExplainQuarantine():
+                self._amend(change, reason=change.reason, detail=change.detail)
             case changes.PutIdempotencyKey():
                 answer = StoredAnswer(change.body_hash, change.status, change.answer)
                 self.answers[change.customer, change.key] = answer
@@ -202,6 +220,12 @@ class MemoryBillingStore:
                 self.audits.append(change)
             case changes.SaveUsageHour(_, after):
                 self.hours[after.key] = after
+
+    def _amend(
+        self, change: changes.MarkRedriven | changes.ExplainQuarantine, **members: Any
+    ) -> None:
+        aside = self.aside[change.customer]
+        aside[change.event_key] = replace(aside[change.event_key], **members)
 
 
 def _record(kept: PutQuarantine) -> QuarantinedRecord:
@@ -252,7 +276,7 @@ def _keys(change: Change) -> list[Key]:  # noqa: C901, PLR0911, PLR0912
         case changes.PutInvoice():
             invoice = change.document["id"]
             return [("INVOICE", invoice), ("POINTER", invoice), ("NUMBERS", change.series)]
-        case changes.PutQuarantine():
+        case changes.PutQuarantine() | changes.MarkRedriven() | changes.ExplainQuarantine():
             return [("QUARANTINE", change.customer, change.event_key)]
         case changes.PutIdempotencyKey():
             return [("IDEMPOTENCY", change.customer, change.key)]

@@ -91,6 +91,7 @@ def draw_mix(options: Options) -> Mix:
         "journal": rng.uniform(0.5, 2),
         "bill": rng.uniform(0.5, 2),
         "person": rng.uniform(0.2, 1.5),
+        "redrive": rng.choice((0, 0.2, 0.6)),
     }
     return Mix(
         steps=options.steps if options.steps is not None else steps,

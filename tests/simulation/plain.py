@@ -7,7 +7,7 @@ from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.catalogue import Catalogue, Graduated, Plan, Price
 from shared.domain.credits import Grant
 from shared.domain.ledger import LedgerEntry
-from shared.services.changes import PutQuarantine
+from shared.services.store import QuarantinedRecord
 from tests.fakes.billing_store import MemoryBillingStore
 
 Plain = dict[str, Any]
@@ -72,12 +72,12 @@ def plain_entry(e: LedgerEntry) -> Plain:
     }
 
 
-def plain_quarantine(kept: PutQuarantine) -> Plain:
+def plain_quarantine(kept: QuarantinedRecord) -> Plain:
     return {
         "key": kept.event_key,
         "reason": kept.reason,
         "not_applied": list(kept.not_applied),
-        "redriven": getattr(kept, "redriven_at", None) is not None,
+        "redriven": kept.redriven_at is not None,
     }
 
 
@@ -124,7 +124,7 @@ def plain_customer(store: MemoryBillingStore, customer: str) -> Plain:
         "grants": {key: plain_grant(g) for key, g in store.grants_of.get(customer, {}).items()},
         "ledger": [plain_entry(entry) for _, entry in sorted(ledger.items())],
         "late": [{"phase": p, "key": key, "period": x.period} for (p, key), x in late.items()],
-        "quarantine": [plain_quarantine(k) for k in store.set_aside.get(customer, {}).values()],
+        "quarantine": [plain_quarantine(k) for k in store.aside.get(customer, {}).values()],
         "invoices": [store.documents[i] for _, i in sorted(store.pointers[customer].items())]
         if customer in store.pointers
         else [],
