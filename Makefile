@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 CDK := node_modules/.bin/cdk
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: env up down demo test lint types synth bench conformance deploy lock clean help
+.PHONY: env up down demo test lint types synth simulate mutants bench conformance deploy lock clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 14
@@ -27,6 +27,7 @@ demo: env  ## start it, drive traffic through it and report
 
 test: lint types synth  ## lint, types, synth checks and every test
 	@$(BIN)/python -m pytest tests --ignore tests/e2e --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m tests.simulation --seeds 300 --quiet
 	@$(BIN)/python -m pytest tests/e2e
 
 lint: env  ## style
@@ -40,6 +41,12 @@ synth: env  ## synthesize both stages, offline, with every check
 	@$(CDK) synth --quiet -c stage=local --output cdk.out
 	@$(CDK) synth --quiet -c stage=prod --output cdk.out.prod
 	@$(BIN)/cfn-lint cdk.out/*.template.json cdk.out.prod/*.template.json
+
+simulate: env  ## play SEEDS=300 seeds of faults and audit each (FIRST=0 is the first)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)
+
+mutants: env  ## plant each known bug and print which invariant catches it
+	@$(BIN)/python -m tests.simulation.mutants
 
 bench: env  ## measure throughput, latency and write units
 	@$(BIN)/python -m bench
@@ -57,6 +64,9 @@ lock: $(BIN)/uv  ## resolve the dependencies again, into requirements/*.lock
 
 clean:  ## remove everything that was made here, except local data
 	@rm -rf $(VENV) node_modules build cdk.out cdk.out.prod .mypy_cache .ruff_cache .pytest_cache
+
+SEEDS := 300
+FIRST := 0
 
 # The runtime lock follows the development lock, because the local AWS runs functions on this
 # environment's interpreter and asks for one exact botocore: what is tested is what is deployed.

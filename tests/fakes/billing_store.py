@@ -148,7 +148,7 @@ class MemoryBillingStore:
         for change in batch:
             self._make(change)
 
-    def _holds(self, change: Change) -> bool:  # noqa: PLR0911  # noqa: PLR0911
+    def _holds(self, change: Change) -> bool:  # noqa: C901, PLR0911
         """Whether the change's own condition holds."""
         match change:
             case changes.SaveAccount(account, read_version):
@@ -181,7 +181,7 @@ class MemoryBillingStore:
             case _:
                 return True
 
-    def _make(self, change: Change) -> None:  # noqa: C901
+    def _make(self, change: Change) -> None:  # noqa: C901, PLR0912
         match change:
             case changes.SaveAccount(account, _):
                 before = self.accounts.get(account.customer)

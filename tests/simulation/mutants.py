@@ -17,7 +17,6 @@ from unittest import mock
 
 from shared.domain import (
     closing,
-    credits,
     folding,
     granting,
     invoices,
@@ -27,6 +26,7 @@ from shared.domain import (
     subscriptions,
     usage_hours,
 )
+from shared.domain import credits as credits_module
 from shared.domain.accounts import Account
 from shared.domain.checkpoints import Checkpoints, shard_hash
 from shared.domain.credits import Grant, Purse
@@ -281,7 +281,7 @@ def expired_grant_drawn() -> Sequence[Patch]:
 
 @mutant
 def drawn_in_the_order_of_ids() -> Sequence[Patch]:
-    return [(credits, "draw_order", lambda grant: grant.id)]
+    return [(credits_module, "draw_order", lambda grant: grant.id)]
 
 
 @mutant
@@ -289,7 +289,7 @@ def later_grants_never_drawn() -> Sequence[Patch]:
     draw = Purse.draw
 
     def wrong(self: Purse, unit: str, nanos: int, meter: str, at: Any) -> Any:
-        first = sorted(self.grants, key=credits.draw_order)[:2]
+        first = sorted(self.grants, key=credits_module.draw_order)[:2]
         taken, _ = draw(Purse(first, self.remaining), unit, nanos, meter, at)
         after = draw(Purse(first, self.remaining), unit, taken, meter, at)[1]
         return taken, Purse(self.grants, after.remaining)

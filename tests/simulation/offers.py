@@ -76,8 +76,10 @@ def _rates(rng: random.Random, meter: str, currency: str) -> list[Rate]:
     units = (currency, currency, "sparks", "coins")
     rates = []
     if meter == "tokens":
-        for model in rng.sample(MODELS, rng.randint(0, 2)):
-            rates.append(Rate(meter, _price(rng), rng.choice(units), {"model": model}))
+        rates += [
+            Rate(meter, _price(rng), rng.choice(units), {"model": model})
+            for model in rng.sample(MODELS, rng.randint(0, 2))
+        ]
     if meter == "paid" and rng.random() < 0.5:
         rates.append(Rate(meter, _price(rng), rng.choice(units), {"region": "eu"}))
     if not rates or rng.random() < 0.8:

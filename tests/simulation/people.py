@@ -56,6 +56,8 @@ class People:
     def insist(self, books: Books) -> None:
         """Sends an order that is not answered, or now and then one that is."""
         again = self.answered and self.rng.random() < 0.1
+        if not again and not self.orders:
+            return
         order = self.rng.choice(self.answered if again else self.orders)
         try:
             answer = order.operation(books, order.write)

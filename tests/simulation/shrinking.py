@@ -24,12 +24,15 @@ def broken(verdict: Verdict) -> set[str]:
     return {f.invariant for f in verdict.findings} | ({"error"} if verdict.errors else set())
 
 
-def shrink(options: Options, wanted: str) -> Options:
+def shrink(options: Options, wanted: str, tries: int = 200) -> Options:
     """Fewer steps, customers and faults, as long as the same invariant breaks."""
     smaller = True
     while smaller:
         smaller = False
         for candidate in _smaller(options):
+            tries -= 1
+            if tries < 0:
+                return options
             if wanted in broken(play(candidate)):
                 options, smaller = candidate, True
                 break
@@ -57,7 +60,7 @@ def replay(options: Options) -> int:
         print(error)
     if not broken(verdict):
         return 0
-    least = shrink(options, sorted(broken(verdict))[0])
+    least = shrink(options, min(broken(verdict)))
     print(f"the least that still fails: {command(least)}")
     print(f"  faults: {', '.join(sorted(draw_mix(least).rates)) or 'none'}")
     for finding in play(least).findings[:5]:

@@ -150,7 +150,13 @@ class World:
     def _cached_catalogue(self) -> CachedCatalogue:
         """One container's copy."""
         store = FaultyCatalogueStore(self.catalogue, self.storm)
-        return CachedCatalogue(store, lambda: (self.now - self.mix.start).total_seconds())
+        return CachedCatalogue(store, self._seconds)
+
+    def _seconds(self) -> float:
+        return (self.now - self.mix.start).total_seconds()
+
+    def _unix_seconds(self) -> float:
+        return self.now.timestamp()
 
     def _clock(self, slowest: float = -10) -> SkewedClock:
         """One container's clock, up to ten minutes wrong."""
@@ -210,7 +216,7 @@ class World:
                 store=progress,
                 invoke=invoke,
                 discard=self._discarded,
-                now=lambda: self.now.timestamp(),
+                now=self._unix_seconds,
                 faults=Faults(self._regroup, lambda: self.storm.strikes("lost-acknowledgement")),
             )
         return self._consumers[shard.shard_id]
@@ -431,7 +437,7 @@ class World:
             return step()
         except (Crash, MeterlineError) as error:
             self._note("stopped", type(error).__name__)
-        except Exception:
+        except Exception:  # noqa: BLE001
             self.errors.append(traceback.format_exc())
         return None
 
@@ -490,7 +496,7 @@ class World:
         self.storm.on = False
         for _ in range(MAX_SETTLING_ROUNDS):
             before = self._hash.digest()
-            for _ in range(3 * len(self.people.orders)):
+            for _ in range(20 * len(self.people.orders)):
                 self._safely(lambda: self.people.insist(self.books))
             for letter in list(self.clients.outbox):
                 letter.not_before = self.now

@@ -54,9 +54,11 @@ class Watch:
         """Compares finalized invoices and closed phases with what they were."""
         findings = []
         for customer, kept in customers.items():
-            for document in kept["invoices"]:
-                if self._changed(("V9", str(document["id"])), document):
-                    findings.append(Finding("V9", f"invoice {document['id']} changed"))
+            findings += [
+                Finding("V9", f"invoice {document['id']} changed")
+                for document in kept["invoices"]
+                if self._changed(("V9", str(document["id"])), document)
+            ]
             for closed in kept["closed"]:
                 name = f"{customer}/{closed['phase']['number']}"
                 if self._changed(("V7", name), closed["phase"]):

@@ -212,12 +212,10 @@ def late_lines_continue(picture: Picture) -> Iterator[Finding]:
 def fees_are_charged_once(picture: Picture) -> Iterator[Finding]:
     """V8: each phase's fee is charged once, in advance or at once, prorated by the second."""
     charged: Counter[tuple[object, ...]] = Counter()
-    for document in picture.stored.get("invoices", []):
-        for line in document["lines"]:
-            if line["type"] in ("fee", "proration"):
-                start = datetime.fromisoformat(line["service_period"]["start"])
-                charged[line["type"], line["plan"], line["plan_version"], start] += 1
-                yield from _fee_amount(picture, line, document)
+    for document, line in _fee_lines(picture):
+        start = datetime.fromisoformat(line["service_period"]["start"])
+        charged[line["type"], line["plan"], line["plan_version"], start] += 1
+        yield from _fee_amount(picture, line, document)
     for index, phase in enumerate(picture.phases):
         before = picture.phases[index - 1] if index else None
         if phase.stored["fee_invoiced"]:
@@ -227,10 +225,16 @@ def fees_are_charged_once(picture: Picture) -> Iterator[Finding]:
             continue  # Charged in advance when the period before is closed.
         if phase.plan["fee_nanos"]:
             charged[_fee_key("fee", phase, phase.start)] -= 1
-    # The next period's fee is charged before that period is opened by nobody: none is missing.
     for key, times in charged.items():
         if times:
             yield Finding("V8", f"{picture.customer}: {key} charged {times:+d} times too often")
+
+
+def _fee_lines(picture: Picture) -> Iterator[tuple[Plain, Plain]]:
+    for document in picture.stored.get("invoices", []):
+        for line in document["lines"]:
+            if line["type"] in ("fee", "proration"):
+                yield document, line
 
 
 def _fee_key(kind: str, phase: PhasePicture, start: datetime) -> tuple[object, ...]:

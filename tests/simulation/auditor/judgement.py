@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from tests.simulation.auditor import credits, invoices, periods, rating, usage
+from tests.simulation.auditor import grants, invoices, periods, rating, usage
 from tests.simulation.auditor.evidence import Evidence, Finding, Plain
 from tests.simulation.auditor.picture import Picture
 
@@ -35,11 +35,11 @@ def _of_customer(picture: Picture) -> Iterator[Finding]:
         return
     yield from usage.hours_are_recounted(picture)
     yield from usage.raw_is_partitioned(picture)
-    yield from credits.ledger_explains_balances(picture)
-    flows = credits.follow(picture)
-    yield from credits.grants_are_conserved(picture, flows)
-    yield from credits.double_entry_is_balanced(picture, flows)
-    yield from credits.expired_is_not_drawn(picture)
+    yield from grants.ledger_explains_balances(picture)
+    flows = grants.follow(picture)
+    yield from grants.grants_are_conserved(picture, flows)
+    yield from grants.double_entry_is_balanced(picture, flows)
+    yield from grants.expired_is_not_drawn(picture)
     yield from rating.usage_is_rated(picture)
     yield from rating.credits_come_first(picture, flows)
     yield from rating.order_is_kept(picture)

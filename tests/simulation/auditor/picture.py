@@ -151,8 +151,10 @@ class Picture:
             if waiting:
                 totals = [add_totals(a, b) for a, b in zip(totals, waiting, strict=True)]
             pictures.append(self._picture(stored, stored["totals"], totals, waiting, closed))
-        for stored in self.account["phases"]:
-            pictures.append(self._picture(stored, None, stored["totals"], [], {"invoice": ""}))
+        pictures += [
+            self._picture(stored, None, stored["totals"], [], {"invoice": ""})
+            for stored in self.account["phases"]
+        ]
         return sorted(pictures, key=lambda p: p.number)
 
     def _picture(

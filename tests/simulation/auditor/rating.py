@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 from tests.simulation.auditor.arithmetic import price_nanos
-from tests.simulation.auditor.credits import NEVER, Flows
 from tests.simulation.auditor.evidence import Finding, Plain
+from tests.simulation.auditor.grants import NEVER, Flows
 from tests.simulation.auditor.picture import PhasePicture, Picture
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
