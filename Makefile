@@ -42,8 +42,10 @@ synth: env  ## synthesize both stages, offline, with every check
 	@$(CDK) synth --quiet -c stage=prod --output cdk.out.prod
 	@$(BIN)/cfn-lint cdk.out/*.template.json cdk.out.prod/*.template.json
 
-simulate: env  ## play SEEDS=300 seeds of faults and audit each (FIRST=0 is the first)
-	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)
+simulate: env  ## play SEEDS=300 seeds of faults and audit each (RING=adapter: the handlers)
+	@$(if $(filter adapter,$(RING)),\
+		SEEDS=$(SEEDS) FIRST=$(FIRST) $(BIN)/python -m pytest tests/integration/test_simulated_handlers.py,\
+		$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST))
 
 mutants: env  ## plant each known bug and print which invariant catches it
 	@$(BIN)/python -m tests.simulation.mutants
