@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.adapters.dynamodb.barriers import SORT_KEY_PREFIX
-from shared.adapters.dynamodb.usage_events import from_item, to_item
+from shared.adapters.dynamodb.usage_events import read_event, to_item
 from shared.domain.errors import UnavailableError
 from shared.domain.events import UsageEvent
 from shared.services.catalogue import CatalogueStore
@@ -29,9 +29,9 @@ class MemoryEventStore:
         return {key: bytes(item["fingerprint"]["B"]) for key, item in found.items()}
 
     def get(self, customer: str, key: str) -> UsageEvent | None:
-        """The event, as a lookup by its identity reads it; KeyError or ValueError for none."""
+        """The event, as a lookup by its identity reads it; UnreadableError for none."""
         item = self.items.get((customer, key))
-        return from_item(item) if item else None
+        return read_event(item) if item else None
 
     def put(self, key: EventKey, item: Item) -> Insertion:
         """Stores the item unless its key is taken, and puts it on the stream."""

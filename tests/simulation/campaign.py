@@ -1,6 +1,7 @@
 """Many seeds in several processes, and what they came to together."""
 
 import multiprocessing
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -35,6 +36,8 @@ def run(seeds: Iterable[int], processes: int) -> Result:
             result.seen += verdict.seen
             if verdict.findings or verdict.errors:
                 result.failed.append(verdict)
+            if result.seeds % 1000 == 0:
+                print(summary(result, counters=False), file=sys.stderr, flush=True)
     result.seconds = time.monotonic() - started
     return result
 
