@@ -6,7 +6,6 @@ batch or when the mapping's own limits say to give the batch up. Everything it t
 in, so the same class drives the deployed stack and simulations that call a handler directly.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -122,7 +121,7 @@ class ShardConsumer:
         due: list[StreamRecord] = []
         size = 0
         for record in self._pending[: self.mapping.batch_size]:
-            size += len(json.dumps(record.body))
+            size += record.size_bytes
             if due and size > MAXIMUM_PAYLOAD_BYTES:
                 break
             if self._window_of(record) != self._window_of(self._pending[0]):

@@ -1,7 +1,9 @@
 """The words of event source mappings: records, cursors, windows, and what a consumer needs."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 Event = dict[str, Any]
@@ -25,6 +27,11 @@ class StreamRecord:
 
     cursor: Cursor
     body: Event
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """How much of an event's payload the record takes."""
+        return len(json.dumps(self.body))
 
     @property
     def created_at(self) -> float:

@@ -111,6 +111,8 @@ CHECKSUM_MODULUS = 2**64
 
 def canonical_json(value: object) -> str:
     """One text per meaning: sorted keys, no spaces, numbers as normalised decimals."""
+    if isinstance(value, str):  # Most values are, and the other questions take longer.
+        return json.dumps(value)
     if isinstance(value, Mapping):
         pairs = (f"{json.dumps(k)}:{canonical_json(v)}" for k, v in sorted(value.items()))
         return "{" + ",".join(pairs) + "}"

@@ -84,6 +84,7 @@ class World:
     # -- composition
 
     def _storage(self) -> None:
+        self._records: dict[tuple[str, str], StreamRecord] = {}
         self._cures: dict[tuple[str, str], dict[str, Any]] = {}
         self.versions: list[tuple[Account | None, Account, datetime]] = []
         self.usage_stream = MemoryStream("usage", self._first_number)
@@ -276,7 +277,7 @@ class World:
     # -- handlers
 
     def _aggregate(self, shard: str, event: Event) -> Any:
-        records = [read_record(record) for record in event["Records"]]
+        records = [self._read(shard, record) for record in event["Records"]]
         if not records:
             return {"state": {}}
         self._observe(shard, records)
@@ -291,6 +292,13 @@ class World:
             return {"state": {}, "batchItemFailures": []}
         self.seen["branch: part of a batch delivered again"] += 1
         return {"state": {}, "batchItemFailures": [{"itemIdentifier": str(outcome.failed_from)}]}
+
+    def _read(self, shard: str, record: Event) -> StreamRecord:
+        """What the handler makes of the record; read once, as it never changes."""
+        place = shard, record["eventID"]
+        if place not in self._records:
+            self._records[place] = read_record(record)
+        return self._records[place]
 
     def _observe(self, shard: str, records: list[StreamRecord]) -> None:
         """Counts what redelivery, closed periods and quarantine will make of the records."""
