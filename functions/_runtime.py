@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.adapters.billing_queue import BillingQueue
     from shared.adapters.dynamodb.usage_events import DynamoEventStore
     from shared.adapters.secrets import SecretKeys
-    from shared.services.aggregate import Aggregator, Spread
+    from shared.services.aggregate import Aggregator
     from shared.services.api_keys import ApiKeys
     from shared.services.billing_run import BillingRun
     from shared.services.catalogue import CatalogueService
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from shared.services.reconcile import Reconciler
     from shared.services.reconciliation import ReconciliationStore
     from shared.services.redrive import Redrive
+    from shared.services.spread import Spread
     from shared.services.standing import Books
     from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
     from shared.services.test_clocks import TestClocks

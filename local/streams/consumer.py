@@ -87,11 +87,6 @@ class ShardConsumer:
             pass
         self._save(backlog=tuple(self._pending))
 
-    @property
-    def iterator_age_seconds(self) -> float:
-        """Age of the oldest record that is read and not acknowledged; 0 when there is none."""
-        return max(0.0, self.now() - self._pending[0].created_at) if self._pending else 0.0
-
     # -- from the shard to a batch
 
     def _read(self) -> bool:

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
-Part = TypeVar("Part")
-Result = TypeVar("Result")
+from shared.services.spread import Part, Result, one_by_one
 
 AT_A_TIME = 4
 
@@ -17,6 +15,6 @@ class Threads:
         self, work: Callable[[Part], Result], parts: Sequence[Part], /
     ) -> Sequence[Result]:
         if len(parts) <= 1:
-            return [work(part) for part in parts]
+            return one_by_one(work, parts)
         with ThreadPoolExecutor(min(AT_A_TIME, len(parts))) as pool:
             return list(pool.map(work, parts))

@@ -5,10 +5,9 @@ conditional on what was read and carries the shard's position, so a batch may be
 cut differently, or stopped between any two writes: the totals come out the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Protocol, TypeVar
 
 from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.catalogue import Catalogue
@@ -32,6 +31,7 @@ from shared.services.changes import (
 )
 from shared.services.customers import creation
 from shared.services.opening import opening_changes
+from shared.services.spread import Spread, one_by_one
 from shared.services.store import (
     CLOSED_PHASES_READ,
     BarrierStore,
@@ -40,12 +40,7 @@ from shared.services.store import (
     Clock,
 )
 
-Part = TypeVar("Part")
-Result = TypeVar("Result")
-
 MAX_ATTEMPTS = 12
-
-
 # What `not_applied` of a quarantined record may hold besides "account".
 EVERY_METER = "usage:*"
 
@@ -69,20 +64,6 @@ class StreamRecord:
     barrier: str | None = None
     raw: str = ""
     error: MeterlineError | None = None
-
-
-class Spread(Protocol):
-    """How independent writes are made: one after another, or several at a time."""
-
-    def __call__(
-        self, work: Callable[[Part], Result], parts: Sequence[Part], /
-    ) -> Sequence[Result]:
-        """The result for each part, in order; raises what the first failed part raised."""
-
-
-def one_by_one(work: Callable[[Part], Result], parts: Sequence[Part], /) -> Sequence[Result]:
-    """Spreads nothing."""
-    return [work(part) for part in parts]
 
 
 @dataclass(slots=True)
