@@ -5,6 +5,7 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 CDK := node_modules/.bin/cdk
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
@@ -14,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 14
 
-env: $(VENV)/.synced node_modules/.installed  ## make the Python and Node environment
+env: $(VENV)/.synced $(PEERS)/.synced node_modules/.installed  ## make the Python and Node environment
 
 up: env  ## start the system on this machine (PORT=8787 moves it)
 	@$(BIN)/python -m local up
@@ -64,9 +65,10 @@ lock: $(BIN)/uv  ## resolve the dependencies again, into requirements/*.lock
 	@$(BIN)/uv pip compile --quiet --upgrade $(COMPILE) requirements/dev.in --output-file requirements/dev.lock
 	@$(BIN)/uv pip compile --quiet --upgrade $(COMPILE) --constraints requirements/dev.lock \
 		requirements/runtime.in --output-file requirements/runtime.lock
+	@$(BIN)/uv pip compile --quiet --upgrade $(COMPILE) requirements/peers.in --output-file requirements/peers.lock
 
 clean:  ## remove everything that was made here, except local data
-	@rm -rf $(VENV) node_modules build cdk.out cdk.out.prod .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(PEERS) node_modules build cdk.out cdk.out.prod .mypy_cache .ruff_cache .pytest_cache
 
 SEEDS := 300
 FIRST := 0
@@ -95,6 +97,12 @@ $(VENV)/.synced: requirements/dev.lock | $(BIN)/uv
 	@printf '%s\n' '#!$(CURDIR)/$(BIN)/python' 'import sys' 'sys.path.insert(0, "$(CURDIR)")' \
 		'from cli.__main__ import main' 'sys.exit(main())' > $(BIN)/meterline
 	@chmod +x $(BIN)/meterline
+	@touch $@
+
+# Other vendors' clients, which the tests drive, need other versions than the CDK does.
+$(PEERS)/.synced: requirements/peers.lock | $(BIN)/uv
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(PEERS)
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(PEERS)/bin/python requirements/peers.lock
 	@touch $@
 
 node_modules/.installed: package-lock.json $(VENV)/.synced
