@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cli import (
     balance,
     catalog,
+    event_types,
     export,
     invoice,
     keys,
@@ -19,7 +20,19 @@ from cli import (
 from cli.client import ClientError
 
 # Each module registers its own commands.
-MODULES = (catalog, send, usage, balance, invoice, export, verify, quarantine, reconcile, keys)
+MODULES = (
+    catalog,
+    send,
+    event_types,
+    usage,
+    balance,
+    invoice,
+    export,
+    verify,
+    quarantine,
+    reconcile,
+    keys,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

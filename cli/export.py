@@ -1,4 +1,4 @@
-"""`meterline events`: raw events as they are stored, for keeping and for `meterline verify`."""
+"""`meterline events export`: raw events as they are stored, for keeping and for `meterline verify`."""
 
 import argparse
 from collections.abc import Iterator
@@ -13,10 +13,8 @@ MAX_RANGE = timedelta(days=300)  # The API lists at most 400 days at once.
 BEFORE_FIRST_PHASE = timedelta(days=36)
 
 
-def register(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser("events", help="raw events as they are stored")
-    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+def register(actions: "argparse._SubParsersAction[Any]") -> None:
+    """Adds the action to those of `meterline events`."""
     action = actions.add_parser("export", help=run.__doc__, description=run.__doc__)
     action.add_argument("--invoice", help="everything that this invoice's lines may count")
     action.add_argument("--customer", help="or else of this customer")

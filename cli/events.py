@@ -1,0 +1,17 @@
+"""`meterline events`: the raw events, as they are stored."""
+
+import argparse
+from typing import Any
+
+from cli import export
+
+# Each module adds its own actions.
+MODULES = (export,)
+
+
+def register(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Adds the commands."""
+    parser = commands.add_parser("events", help="raw events as they are stored")
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    for module in MODULES:
+        module.register(actions)
