@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from cli import (
     balance,
     catalog,
-    event_types,
-    export,
+    events,
     invoice,
     keys,
     quarantine,
@@ -23,11 +22,10 @@ from cli.client import ClientError
 MODULES = (
     catalog,
     send,
-    event_types,
     usage,
     balance,
     invoice,
-    export,
+    events,
     verify,
     quarantine,
     reconcile,

@@ -1,4 +1,4 @@
-"""`meterline events export`: raw events as they are stored, for keeping and for `meterline verify`."""
+"""`meterline events export`: raw events as they are stored, to keep and for `meterline verify`."""
 
 import argparse
 from collections.abc import Iterator
