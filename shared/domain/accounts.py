@@ -66,8 +66,8 @@ class Account:
 
     `phases` are those not closed yet, oldest first; the last one is the current one. `late` holds,
     per closed phase number, the totals of usage that came after its close and is billed with the
-    next invoice. `grants` is unit -> grant id -> remaining nanos. `quarantine_until` is the machine
-    time until which quarantined records of this customer may still be redelivered. `held` says why
+    next invoice. `grants` is unit -> grant id -> remaining nanos. `quarantined_at` is when a record
+    was last set aside (machine time): whoever has none need not be asked for them. `held` says why
     nothing of it may be closed or broken: its numbers contradict each other.
     """
 
@@ -77,7 +77,7 @@ class Account:
     late: Mapping[int, tuple[Totals, ...]] = field(default_factory=dict)
     grants: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
-    quarantine_until: datetime | None = None
+    quarantined_at: datetime | None = None
     held: str | None = None
 
     @property

@@ -11,7 +11,6 @@ from datetime import timedelta
 
 from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.catalogue import Catalogue
-from shared.domain.checkpoints import LIFETIME_SECONDS
 from shared.domain.customers import Customer
 from shared.domain.errors import (
     MeterlineError,
@@ -204,7 +203,8 @@ class Aggregator:
             return None
         if subscription is None:
             raise UnavailableError("the account has no subscription")
-        if account.quarantine_until and self.clock.now() < account.quarantine_until:
+        if account.quarantined_at is not None:
+            # However long ago: a verdict outlives every promise of when a stream redelivers.
             aside = self.store.quarantined(customer, [r.key for r in records])
             readable = [r for r in readable if r.event.key not in aside]
             unreadable = [(r, error) for r, error in unreadable if r.key not in aside]
@@ -233,11 +233,7 @@ class Aggregator:
         now = self.clock.now()
         account, hours = state.account, dict(state.hours)
         for record, error in state.rejected:
-            marked = replace(
-                account,
-                version=account.version + 1,
-                quarantine_until=now + timedelta(seconds=LIFETIME_SECONDS),
-            )
+            marked = replace(account, version=account.version + 1, quarantined_at=now)
             lacking = _lacking_hours(shard, record, state, hours)
             kept = PutQuarantine(
                 customer=account.customer,

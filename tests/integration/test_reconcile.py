@@ -571,9 +571,7 @@ def test_half_applied_records_in_quarantine_are_in_their_hours_only(meterline: S
             record="{}",
         )
         meterline.runtime.store.commit([kept])
-    marked = replace(
-        account, version=account.version + 1, quarantine_until=datetime.now(UTC) + 2 * DAY
-    )
+    marked = replace(account, version=account.version + 1, quarantined_at=datetime.now(UTC))
     meterline.runtime.store.commit([SaveAccount(marked, account.version)])
     deliver(meterline, [usage("halved", "after", MARCH + 3 * HOUR)], first=50)
     assert reconciler(meterline).reconcile("halved", again=True) == Pass()

@@ -293,3 +293,28 @@ def test_long_after_the_stream_has_lost_it_a_record_is_redriven_as_ever(
     )
     assert service.redrive("outage", event.key, "op").record.redriven_at == now
     assert_whole(meterline, "outage", 5)
+
+
+@pytest.mark.parametrize("cured", [False, True])
+def test_a_verdict_stands_when_its_record_comes_again_days_later(
+    meterline: Stack, monkeypatch: pytest.MonkeyPatch, cured: bool
+) -> None:
+    """A shard is not blocked by it, and a record that could now be applied is not, but by hand."""
+    customer = "overdue-cured" if cured else "overdue"
+    event = usage(customer, 1, MARCH)
+    meterline.apply([usage_record(usage(customer, 0, MARCH), 1)])
+    meterline.store(event)
+    record = usage_record(event, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.domain.folding.charge_usage", lambda *_: 1 / 0)
+        meterline.apply([record])
+    assert listed(meterline, customer) == [event.key]
+    later = meterline.runtime.clock.now() + timedelta(days=3)
+    aggregator = replace(meterline.runtime.aggregator, clock=SimpleNamespace(now=lambda: later))
+    monkeypatch.setitem(meterline.runtime.__dict__, "aggregator", aggregator)
+    if not cured:
+        record["dynamodb"]["NewImage"]["data"]["S"] = "{"
+    assert meterline.apply([record])["batchItemFailures"] == []
+    assert counted(meterline, customer)[0] == 1
+    assert redrive(event)[0] == 200
+    assert counted(meterline, customer)[0] == 2

@@ -40,7 +40,7 @@ def account_item(account: Account) -> Item:
             or None,
             "grants": account.grants or None,
             "checkpoints": account.checkpoints.pack() or None,
-            "quarantine_until": account.quarantine_until,
+            "quarantined_at": account.quarantined_at,
             "held": account.held,
         }
     )
@@ -50,7 +50,7 @@ def read_account(item: Mapping[str, Any]) -> Account:
     """The account of an item, or of a stream record's image of one."""
     stored = from_item(item)
     late = stored.get("late", {})
-    until = stored.get("quarantine_until")
+    set_aside = stored.get("quarantined_at")
     return Account(
         customer=stored["pk"].removeprefix("C#"),
         version=int(stored["version"]),
@@ -61,7 +61,7 @@ def read_account(item: Mapping[str, Any]) -> Account:
             for unit, held in stored.get("grants", {}).items()
         },
         checkpoints=Checkpoints.unpack(bytes(stored.get("checkpoints", b""))),
-        quarantine_until=utc_time(until) if until else None,
+        quarantined_at=utc_time(set_aside) if set_aside else None,
         held=stored.get("held"),
     )
 

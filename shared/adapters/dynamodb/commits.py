@@ -33,7 +33,7 @@ IN_QUARANTINE = f"{PRESENT} AND attribute_not_exists(redriven_at)"
 
 # Optional members of items that are updated in place: absent from the item, they are removed.
 OPTIONAL = {
-    "ACCOUNT": ("late", "grants", "checkpoints", "quarantine_until", "held"),
+    "ACCOUNT": ("late", "grants", "checkpoints", "quarantined_at", "held"),
     "SUBSCRIPTION": ("next_plan", "next_plan_version"),
 }
 
