@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from shared.services.reconciliation import ReconciliationStore
     from shared.services.redrive import Redrive
     from shared.services.spread import Spread
+    from shared.services.segments import SegmentStore
     from shared.services.standing import Books
     from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
     from shared.services.test_clocks import TestClocks
@@ -138,6 +139,12 @@ class Runtime:
         return DynamoBillingStore(self.dynamodb, self.settings.billing_table)
 
     @cached_property
+    @cached_property
+    def segments(self) -> "SegmentStore":
+        from shared.adapters.dynamodb.segments import DynamoSegmentStore
+
+        return DynamoSegmentStore(self.dynamodb, self.settings.billing_table)
+
     def books(self) -> "Books":
         from shared.services.standing import Books
 

@@ -15,6 +15,7 @@ from functions.routes import (
     quarantine,
     reconciliation,
     subscriptions,
+    segments,
     usage,
 )
 from functions.routes import credits as credit_routes
@@ -25,6 +26,7 @@ router = Router(
         catalogue.router,
         customers.router,
         subscriptions.router,
+        segments.router,
         credit_routes.router,
         usage.router,
         invoices.router,

@@ -34,7 +34,7 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "api": {
         "events": ("GetItem", "PutItem"),  # It puts barriers, never events.
         "events/by_time": ("Query",),
-        "billing": (*READ, *WRITE),
+        "billing": (*READ, *WRITE, "DeleteItem"),  # It deletes segments.
         "billing/by_kind": ("Query",),
     },
     "test_clocks": {

@@ -6,8 +6,9 @@ from functions._validation import validate
 from functions.routes._common import hide_from_portal, money_write, open_cursor, seal_cursor
 from shared.domain.customers import Customer
 from shared.services.managing_customers import archive_customer, put_customer
-from shared.wire.common import CustomerKey, Page, PageQuery
-from shared.wire.customers import CustomerBody, CustomerView
+from shared.services.segments import customers_page, named_segment
+from shared.wire.common import CustomerKey, Page
+from shared.wire.customers import CustomerBody, CustomersQuery, CustomerView
 
 router = Router()
 
@@ -47,12 +48,14 @@ def read_customer(request: Request, runtime: Runtime) -> CustomerView:
     "GET",
     "/v1/customers",
     scope="read",
-    summary="All customers by key",
-    query=PageQuery,
+    summary="All customers by key, or those of a segment",
+    query=CustomersQuery,
     answer=Page[CustomerView],
 )
-def read_customers(request: Request, runtime: Runtime, query: PageQuery) -> Page[CustomerView]:
-    page = runtime.store.customers(query.limit, open_cursor(runtime, request, query.cursor))
+def read_customers(request: Request, runtime: Runtime, query: CustomersQuery) -> Page[CustomerView]:
+    segment = named_segment(runtime.segments, query.segment) if query.segment else None
+    after = open_cursor(runtime, request, query.cursor)
+    page = customers_page(runtime.store, segment, query.limit, after)
     return Page[CustomerView](
         data=[CustomerView.of(customer) for customer in page.items],
         next_cursor=seal_cursor(runtime, request, page.cursor),

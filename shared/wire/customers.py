@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from shared.domain.customers import Customer
 from shared.services.managing_customers import Profile
-from shared.wire.common import Identifier, Text, Time, WireModel, refuse
+from shared.wire.common import Identifier, PageQuery, Slug, Text, Time, WireModel, refuse
 from shared.wire.prices import Currency
 
 MAX_TRAITS = 50
@@ -56,6 +56,12 @@ class CustomerBody(WireModel):
         return Profile(
             self.name, self.email, self.currency, self.timezone, self.traits, self.test_clock
         )
+
+
+class CustomersQuery(PageQuery):
+    """A page of a segment may hold fewer customers than asked for, and still not be the last."""
+
+    segment: Slug | None = None
 
 
 class CustomerView(WireModel):

@@ -26,7 +26,7 @@ NEEDS: dict[str, dict[str, set[str]]] = {
     "ApiApiRole": {
         EVENTS: {"dynamodb:GetItem", "dynamodb:PutItem"},
         f"{EVENTS}/index/by_time": {"dynamodb:Query"},
-        BILLING: {f"dynamodb:{action}" for action in READ | WRITE},
+        BILLING: {f"dynamodb:{action}" for action in READ | WRITE | {"DeleteItem"}},
         f"{BILLING}/index/by_kind": {"dynamodb:Query"},
         "ApiSecret.Id": {"secretsmanager:GetSecretValue"},
     },
