@@ -17,6 +17,14 @@ def read_json(
 
     Raises: UnsupportedMediaTypeError, TooLargeError, MalformedError, InvalidError.
     """
+    return strict_json.loads(read_bytes(headers, body, content_types))
+
+
+def read_bytes(headers: Mapping[str, str], body: bytes, content_types: Sequence[str]) -> bytes:
+    """The body, inflated, of one of the content types and in UTF-8 as far as the sender says.
+
+    Raises: UnsupportedMediaTypeError, TooLargeError, MalformedError.
+    """
     media_type, _, parameters = headers.get("content-type", "").partition(";")
     charset = parameters.strip().lower().replace('"', "")
     if media_type.strip().lower() not in content_types or charset not in ("", "charset=utf-8"):
@@ -28,7 +36,7 @@ def read_json(
         body = inflate(body)
     if len(body) > MAX_BODY_BYTES:
         raise TooLargeError(f"A body has at most {MAX_BODY_BYTES} bytes after inflating.")
-    return strict_json.loads(body)
+    return body
 
 
 def inflate(compressed: bytes) -> bytes:

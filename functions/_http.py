@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 from pydantic import BaseModel
 
 from functions._body import read_json
-from functions._validation import idempotency_key, parse_query, validate
+from functions._validation import distinct, idempotency_key, validate, validate_query
 from shared.domain.errors import (
     ConflictError,
     ForbiddenError,
@@ -94,6 +94,19 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Dialect:
+    """How the requests of a route are read, and what its refusals look like.
+
+    `read_query` makes a mapping of the query's pairs, `read_body` a plain value of the request's
+    body in one of the content types; both are then validated by the route's models.
+    """
+
+    read_query: Callable[[Sequence[tuple[str, str]]], Mapping[str, object]]
+    read_body: Callable[[Request, Sequence[str]], object]
+    refuse: Callable[[MeterlineError, str], Answer]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One row of the table: what is accepted, who may call, what comes back.
 
@@ -101,7 +114,8 @@ class Route:
     validates). With `portal` a portal token may call a GET route that does not name a customer;
     its handler then calls `Request.require_customer`. A `money` write is refused without an
     Idempotency-Key. `alternatives` are media types that `Accept` may ask for instead, `refusals`
-    JSON schemas of what problems have beyond the standard members, by status.
+    JSON schemas of what problems have beyond the standard members, by status. Without a `dialect`
+    it is spoken to as the API's own description says.
     """
 
     method: str
@@ -119,6 +133,7 @@ class Route:
     money: bool = False
     alternatives: tuple[str, ...] = ()
     refusals: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    dialect: Dialect | None = None
 
     def match(self, segments: Sequence[str]) -> dict[str, str] | None:
         """The path parameters if the path fits."""
@@ -161,22 +176,26 @@ class Router:
     def serve(self, event: Mapping[str, Any], runtime: Callable[[], Any]) -> dict[str, Any]:
         """Answer one API Gateway event (HTTP API, payload 2.0); never raises."""
         instance = _instance(event)
+        dialect = OWN_DIALECT
         try:
-            return self._answer(event, runtime)
+            route, parameters = self._resolve(event)
+            dialect = route.dialect or OWN_DIALECT
+            return _render(self._answer(parse_request(event, parameters), route, runtime))
         except MeterlineError as error:
-            return _render(problem(error, instance))
+            return _render(dialect.refuse(error, instance))
         except Exception:
             # What went wrong is for the log; the caller learns only where to look it up.
             logger.exception("unhandled error, %s", instance)
-            return _render(problem(MeterlineError("Something failed on our side."), instance))
+            failure = MeterlineError("Something failed on our side.")
+            return _render(dialect.refuse(failure, instance))
 
-    def _answer(self, event: Mapping[str, Any], runtime: Callable[[], Any]) -> dict[str, Any]:
-        request, route = self._resolve(event)
+    def _answer(self, request: Request, route: Route, runtime: Callable[[], Any]) -> Answer:
+        dialect = route.dialect or OWN_DIALECT
         authorize(request, route)
         if route.money:
             idempotency_key(request.headers)
         arguments: dict[str, Any] = {}
-        parameters = parse_query(request.query, route.query)
+        parameters = validate_query(dialect.read_query(request.query), route.query)
         if route.query is not None:
             arguments["query"] = parameters
             if "customer" in route.query.model_fields:
@@ -184,14 +203,14 @@ class Router:
                 request.require_customer(parameters.customer or "")
         if route.body is not None:
             arguments["body"] = validate(
-                route.body, read_json(request.headers, request.body, route.content_types)
+                route.body, dialect.read_body(request, route.content_types)
             )
         result = route.call(request, runtime(), **arguments)
-        if not isinstance(result, Answer):
-            result = Answer(result, route.status, route.content_type)
-        return _render(result)
+        if isinstance(result, Answer):
+            return result
+        return Answer(result, route.status, route.content_type)
 
-    def _resolve(self, event: Mapping[str, Any]) -> tuple[Request, Route]:
+    def _resolve(self, event: Mapping[str, Any]) -> tuple[Route, dict[str, str]]:
         method = event["requestContext"]["http"]["method"]
         segments = [unquote(part) for part in event["rawPath"].strip("/").split("/")]
         if any(part in (".", "..") or len(part.encode()) > MAX_SEGMENT_BYTES for part in segments):
@@ -201,7 +220,7 @@ class Router:
         fitting.sort(key=lambda pair: len(pair[1]))
         for route, parameters in fitting:
             if route.method == method:
-                return parse_request(event, parameters), route
+                return route, parameters
         if fitting:
             raise MethodNotAllowedError("The path does not take this method.")
         raise NotFoundError("No such path.")
@@ -278,6 +297,13 @@ def problem(error: MeterlineError, instance: str, **members: Any) -> Answer:
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "1"
     return Answer(json.dumps(content), status.value, PROBLEM_JSON, headers)
+
+
+OWN_DIALECT = Dialect(
+    read_query=distinct,
+    read_body=lambda request, kinds: read_json(request.headers, request.body, kinds),
+    refuse=problem,
+)
 
 
 def _render(answer: Answer) -> dict[str, Any]:

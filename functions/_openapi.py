@@ -47,7 +47,8 @@ _IDEMPOTENCY_KEY = {
 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
-    """The whole document for these routes."""
+    """The whole document for these routes; those in another vendor's dialect are that vendor's."""
+    routes = [route for route in routes if route.dialect is None]
     schemas = _Schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:

@@ -34,14 +34,22 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation)
 
 
-def parse_query(pairs: Sequence[tuple[str, str]], model: type[BaseModel] | None) -> Any:
-    """The query parameters as the model; unknown and repeated ones are refused.
+def distinct(pairs: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+    """The query parameters by name; repeated ones are refused.
 
     Raises: InvalidError.
     """
     values = dict(pairs)
     if len(values) < len(pairs):
         raise InvalidError("A query parameter is repeated.", [Problem("", "repeated-parameter")])
+    return values
+
+
+def validate_query(values: Mapping[str, object], model: type[BaseModel] | None) -> Any:
+    """The query parameters as the model; unknown ones are refused.
+
+    Raises: InvalidError.
+    """
     if model is not None:
         return validate(model, values)
     if values:

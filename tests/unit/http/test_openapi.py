@@ -31,10 +31,11 @@ def test_it_is_valid(served: dict[str, Any]) -> None:
     OpenAPIV31SpecValidator(served).validate()
 
 
-def test_it_covers_every_route(served: dict[str, Any]) -> None:
+def test_it_covers_every_route_of_our_own(served: dict[str, Any]) -> None:
     routes = Router((ingest.router, api.router, test_clocks.router)).routes
     described = {(m.upper(), path) for path, item in served["paths"].items() for m in item}
-    assert described == {(route.method, route.path) for route in routes}
+    own = {(route.method, route.path) for route in routes if route.dialect is None}
+    assert described == own
 
 
 def test_operations_have_names_of_their_own(served: dict[str, Any]) -> None:
