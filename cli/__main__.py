@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cli import (
     balance,
     catalog,
+    event_types,
     events,
     invoice,
     keys,
@@ -25,6 +26,7 @@ MODULES = (
     usage,
     balance,
     invoice,
+    event_types,
     events,
     verify,
     quarantine,

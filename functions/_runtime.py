@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from shared.services.catalogue import CatalogueService
     from shared.services.cursors import Cursors
     from shared.services.event_list import EventIndex, EventList
+    from shared.services.event_types import EventTypes
     from shared.services.ingest import Ingest
     from shared.services.line_events import LineProofs
     from shared.services.portal_tokens import PortalTokens
     from shared.services.reconcile import Reconciler
     from shared.services.reconciliation import ReconciliationStore
     from shared.services.redrive import Redrive
-    from shared.services.spread import Spread
     from shared.services.segments import SegmentStore
+    from shared.services.spread import Spread
     from shared.services.standing import Books
     from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
     from shared.services.test_clocks import TestClocks
@@ -139,12 +140,12 @@ class Runtime:
         return DynamoBillingStore(self.dynamodb, self.settings.billing_table)
 
     @cached_property
-    @cached_property
     def segments(self) -> "SegmentStore":
         from shared.adapters.dynamodb.segments import DynamoSegmentStore
 
         return DynamoSegmentStore(self.dynamodb, self.settings.billing_table)
 
+    @cached_property
     def books(self) -> "Books":
         from shared.services.standing import Books
 
@@ -276,6 +277,13 @@ class Runtime:
 
         context = DynamoIngestContext(self.dynamodb, self.settings.billing_table)
         return EventList(self.event_index, context, self.store, self.catalogue, self.clock)
+
+    @cached_property
+    def event_types(self) -> "EventTypes":
+        from shared.adapters.dynamodb.event_types import DynamoEventTypeStore
+        from shared.services.event_types import EventTypes
+
+        return EventTypes(DynamoEventTypeStore(self.dynamodb, self.settings.billing_table))
 
     @cached_property
     def event_store(self) -> "DynamoEventStore":

@@ -1,7 +1,7 @@
 """usage-events stream → usage hours and accounts."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -26,8 +26,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     records = event.get("Records") or []
     if not records:
         return answer
-    outcome = runtime().aggregator.apply(shard_of(event), [read_record(r) for r in records])
+    read = [read_record(record) for record in records]
+    outcome = runtime().aggregator.apply(shard_of(event), read)
     _report(outcome)
+    _note_types(read)
     answer["batchItemFailures"] = [
         {"itemIdentifier": number}
         for number in (record["dynamodb"]["SequenceNumber"] for record in records)
@@ -51,6 +53,15 @@ def read_record(record: Mapping[str, Any]) -> StreamRecord:
         unreadable = UnreadableError(f"unreadable record: {type(error).__name__}")
         return StreamRecord(sequence, customer, key, raw=raw, error=unreadable)
     return StreamRecord(sequence, customer, key, event=stored, raw=raw)
+
+
+def _note_types(records: Sequence[StreamRecord]) -> None:
+    """Notes what the events look like. Usage does not wait for it: it has counted already."""
+    try:
+        runtime().event_types.note(record.event for record in records if record.event)
+    except MeterlineError as error:
+        count("aggregate", {"EventTypesNotNoted": 1})
+        logger.warning("event types not noted", extra={"error": error.detail})
 
 
 def _report(outcome: Outcome) -> None:

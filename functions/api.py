@@ -7,6 +7,7 @@ from functions._runtime import runtime
 from functions.routes import (
     catalogue,
     customers,
+    event_types,
     events,
     invoices,
     openapi,
@@ -14,8 +15,8 @@ from functions.routes import (
     portal,
     quarantine,
     reconciliation,
-    subscriptions,
     segments,
+    subscriptions,
     usage,
 )
 from functions.routes import credits as credit_routes
@@ -25,14 +26,15 @@ router = Router(
         openapi.router,
         catalogue.router,
         customers.router,
-        subscriptions.router,
         segments.router,
+        subscriptions.router,
         credit_routes.router,
         usage.router,
         invoices.router,
         quarantine.router,
         reconciliation.router,
         events.router,
+        event_types.router,
         portal.router,
         pages.router,
     )

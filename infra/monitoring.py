@@ -58,6 +58,8 @@ class Monitoring(Construct):
         self._alarm("LineContradictions", contradictions, "A line contradicts its events")
         delayed = _counter("aggregate", "BatchesDelayed")
         self._alarm("BatchesDelayed", delayed, "Usage is behind", threshold=10, periods=2)
+        not_noted = _counter("aggregate", "EventTypesNotNoted")
+        self._alarm("EventTypesNotNoted", not_noted, "Event types are not noted")
         billing = _counter("bill_customer", "BillingDelayed")
         self._alarm("BillingDelayed", billing, "Billing is delayed", periods=3)
         self._watch_reconciliation()

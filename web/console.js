@@ -60,10 +60,27 @@ function quarantineTable(records) {
   return table(["Customer", "Since", "Reason", "Detail", "Event key"], rows);
 }
 
+/** The first fifty types: the kinds of each property, and the meters that read it. */
+function eventTypesTable(types) {
+  const rows = types.flatMap((seen) => {
+    const properties = seen.properties.map(({ name, kinds, meters }) => [
+      name, kinds.join(", ") || "never seen", meters.join(", "),
+    ]);
+    if (seen.overflow) properties.push(["…", "there were more", ""]);
+    const [first = ["", "", ""], ...others] = properties;
+    return [
+      [seen.type, minute(seen.first_seen), minute(seen.last_seen), ...first],
+      ...others.map((property) => ["", "", "", ...property]),
+    ];
+  });
+  return table(["Type", "First seen", "Last seen", "Property", "Kinds", "Meters"], rows);
+}
+
 async function overview(read, totalOf, select) {
-  const [customers, meters, quarantine, reconciliation] = await Promise.all([
+  const [customers, meters, types, quarantine, reconciliation] = await Promise.all([
     readAll(read, "/v1/customers"),
     readAll(read, "/v1/meters"),
+    read("/v1/event-types?limit=50"),
     readAll(read, "/v1/quarantine"),
     read("/v1/reconciliation"),
   ]);
@@ -90,6 +107,7 @@ async function overview(read, totalOf, select) {
     ),
     section("Usage, all customers", table(["Meter", "Aggregation", "Event type", "#Last 24 hours", "#This month"], rows)),
     section("Customers", table(["Key", "Name", "Since", "Test clock"], listed)),
+    section("Event types", eventTypesTable(types.data)),
     ...(quarantine.length ? [section("In quarantine", quarantineTable(quarantine))] : []),
   ];
 }

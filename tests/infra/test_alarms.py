@@ -11,6 +11,7 @@ from tests.infra.conftest import REPOSITORY
 ALARMED = {
     ("aggregate", "RecordsQuarantined"): 1,
     ("aggregate", "BatchesDelayed"): 10,
+    ("aggregate", "EventTypesNotNoted"): 1,
     ("bill_customer", "BillingDelayed"): 1,
     ("bill_customer", "BillingHeld"): 1,
     ("reconcile_customer", "RepairsMade"): 1,

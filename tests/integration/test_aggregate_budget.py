@@ -26,13 +26,17 @@ def meterline(aws: Aws, tables: Tables) -> Iterator[Stack]:
 def test_write_units_of_an_event_that_feeds_one_meter(
     meterline: Stack, together: int, budget: float
 ) -> None:
-    """The customer exists and its period is open; the index and the ledger are included."""
+    """The customer exists and its period is open, and the type of the events has been seen.
+
+    The index and the ledger are included.
+    """
     client = meterline.runtime.dynamodb
     customer = f"budget{together}"
     meterline.apply([usage_record(usage(customer, "first", MARCH), 1)])
     pump = meterline.pump()
     pump.run()
     gigabyte = {"gb": 1, "note": "x" * 200}
+    meterline.runtime.event_types.note([usage(customer, "like", MARCH, gigabyte, type="disk")])
     events = [usage(customer, n, MARCH, gigabyte, type="disk") for n in range(together)]
     with consumed(client) as used:
         meterline.store(*events)

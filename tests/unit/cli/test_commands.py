@@ -176,3 +176,27 @@ def test_the_local_stack_is_found_in_its_file(tmp_path: Path) -> None:
 def test_tables_line_up_and_cannot_steer_a_terminal() -> None:
     assert table(["a", "n"], [["long", "1"], ["x", "22"]]) == "a      n\nlong   1\nx     22"
     assert printable("a\x1b[2Jb\u202e") == "a?[2Jb?"
+
+
+def test_event_types_lists_properties_and_their_meters(
+    server: type[Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    properties = [
+        {"name": "tokens", "kinds": ["number", "string"], "meters": ["tokens"]},
+        {"name": "region", "kinds": [], "meters": ["tokens"]},
+    ]
+    seen = {
+        "type": "chat",
+        "first_seen": "2026-03-01T00:00:02Z",
+        "last_seen": "2026-03-09T04:00:00Z",
+        "properties": properties,
+        "overflow": True,
+        "meters": ["tokens"],
+    }
+    server.answers["/v1/event-types"] = (200, {"data": [seen], "next_cursor": None})
+    assert main(["event-types"]) == 0
+    heading, _, tokens, region, more = capsys.readouterr().out.splitlines()
+    assert heading == "chat   2026-03-01 to 2026-03-09   read by tokens"
+    assert tokens.split() == ["tokens", "number,", "string", "tokens"]
+    assert region.split() == ["region", "never", "seen", "tokens"]
+    assert "there were more" in more
