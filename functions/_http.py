@@ -13,18 +13,15 @@ from urllib.parse import parse_qsl, unquote
 from pydantic import BaseModel
 
 from functions._body import read_json
+from functions._statuses import MethodNotAllowedError, status_of
 from functions._validation import distinct, idempotency_key, validate, validate_query
 from shared.domain.errors import (
-    ConflictError,
     ForbiddenError,
-    InvalidError,
     MalformedError,
     MeterlineError,
     NotFoundError,
     UnauthenticatedError,
-    UnavailableError,
 )
-from shared.wire.common import TooLargeError, UnsupportedMediaTypeError
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
@@ -32,26 +29,6 @@ PROBLEM_JSON = "application/problem+json"
 MAX_SEGMENT_BYTES = 1024
 
 logger = logging.getLogger("meterline")
-
-
-class MethodNotAllowedError(MeterlineError):
-    """The path exists, but not with this method (405)."""
-
-    code = "method-not-allowed"
-
-
-STATUSES: tuple[tuple[type[MeterlineError], HTTPStatus], ...] = (
-    (MalformedError, HTTPStatus.BAD_REQUEST),
-    (UnauthenticatedError, HTTPStatus.UNAUTHORIZED),
-    (ForbiddenError, HTTPStatus.FORBIDDEN),
-    (NotFoundError, HTTPStatus.NOT_FOUND),
-    (MethodNotAllowedError, HTTPStatus.METHOD_NOT_ALLOWED),
-    (ConflictError, HTTPStatus.CONFLICT),
-    (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (UnsupportedMediaTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
-    (InvalidError, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,8 +258,7 @@ def authorize(request: Request, route: Route) -> None:
 
 def problem(error: MeterlineError, instance: str, **members: Any) -> Answer:
     """The refusal as RFC 9457 problem details; nothing of the request's values is in it."""
-    status = next((s for kind, s in STATUSES if isinstance(error, kind)), None)
-    status = status or HTTPStatus.INTERNAL_SERVER_ERROR
+    status = status_of(error)
     content = {
         "type": f"urn:meterline:problem:{error.code}",
         "title": status.phrase,

@@ -1,0 +1,41 @@
+"""Which HTTP status each kind of refusal has."""
+
+from http import HTTPStatus
+
+from shared.domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    MalformedError,
+    MeterlineError,
+    NotFoundError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from shared.wire.common import TooLargeError, UnsupportedMediaTypeError
+
+
+class MethodNotAllowedError(MeterlineError):
+    """The path exists, but not with this method (405)."""
+
+    code = "method-not-allowed"
+
+
+STATUSES: tuple[tuple[type[MeterlineError], HTTPStatus], ...] = (
+    (MalformedError, HTTPStatus.BAD_REQUEST),
+    (UnauthenticatedError, HTTPStatus.UNAUTHORIZED),
+    (ForbiddenError, HTTPStatus.FORBIDDEN),
+    (NotFoundError, HTTPStatus.NOT_FOUND),
+    (MethodNotAllowedError, HTTPStatus.METHOD_NOT_ALLOWED),
+    (ConflictError, HTTPStatus.CONFLICT),
+    (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (UnsupportedMediaTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (InvalidError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def status_of(error: MeterlineError) -> HTTPStatus:
+    """The status that the error is answered with; 500 for one that no client caused."""
+    found = next((status for kind, status in STATUSES if isinstance(error, kind)), None)
+    return found or HTTPStatus.INTERNAL_SERVER_ERROR
