@@ -38,6 +38,7 @@ class MemoryBillingStore:
         self.late: dict[str, dict[tuple[int, str], LateUsage]] = {}
         self.aside: dict[str, dict[str, QuarantinedRecord]] = {}
         self.hours: dict[HourKey, UsageHour] = {}
+        self._hours_of: dict[tuple[str, str], dict[HourKey, UsageHour]] = {}
         self.ledgers: dict[str, dict[int, LedgerEntry]] = {}
         self.documents: dict[str, Mapping[str, object]] = {}
         self.pointers: dict[str, dict[str, str]] = {}
@@ -101,11 +102,8 @@ class MemoryBillingStore:
     def usage_between(
         self, meter: str, customer: str, start: datetime, end: datetime
     ) -> Sequence[UsageHour]:
-        found = [
-            hour
-            for key, hour in self.hours.items()
-            if (key.meter, key.customer) == (meter, customer) and start <= key.hour < end
-        ]
+        mine = self._hours_of.get((meter, customer), {})
+        found = [hour for key, hour in mine.items() if start <= key.hour < end]
         return sorted(found, key=lambda hour: hour.key.hour)
 
     def ledger(
@@ -220,6 +218,8 @@ class MemoryBillingStore:
                 self.audits.append(change)
             case changes.SaveUsageHour(_, after):
                 self.hours[after.key] = after
+                mine = self._hours_of.setdefault((after.key.meter, after.key.customer), {})
+                mine[after.key] = after
 
     def _amend(
         self, change: changes.MarkRedriven | changes.ExplainQuarantine, **members: Any
