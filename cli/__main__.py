@@ -1,58 +1,117 @@
 """`meterline`: send events, look at usage, balances and invoices, from the command line."""
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from cli import (
     balance,
     catalog,
+    customers,
     event_types,
     events,
     invoice,
     keys,
+    ledger,
     quarantine,
     reconcile,
     send,
+    subscription,
     usage,
     verify,
 )
-from cli.client import ClientError
+from cli.client import ClientError, exit_status
 
 # Each module registers its own commands.
 MODULES = (
     catalog,
     send,
-    usage,
-    balance,
-    invoice,
-    event_types,
     events,
+    event_types,
+    usage,
+    customers,
+    subscription,
+    balance,
+    ledger,
+    invoice,
     verify,
     quarantine,
     reconcile,
     keys,
 )
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+INTERRUPTED = 130  # what shells expect of a program that was interrupted
+EPILOG = """\
+Where: --url and --key, else METERLINE_URL and METERLINE_API_KEY, else the local stack of this
+directory (.local/stack.json).
+
+Exit status: 0 done; 1 refused, or not equal; 2 misused; 3 nothing answers, or not now.
+
+Examples:
+  meterline send events.ndjson
+  meterline events tail acme
+  meterline catalog diff catalogue.yaml
+  meterline invoice upcoming acme --output json
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Exit status 1: refused or failed, and why stands on stderr; 2: misused."""
+    """Runs one command and returns its exit status; what went wrong stands on stderr."""
+    parser = build_parser()
+    parsed = parser.parse_args(arguments)
+    # Options say the same as the variables, which is where every command looks.
+    for option, variable in (("api_url", "METERLINE_URL"), ("api_key", "METERLINE_API_KEY")):
+        if value := getattr(parsed, option, None):
+            os.environ[variable] = value
+    try:
+        status: int = parsed.run(parsed)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough; Python must not try to flush what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (ClientError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return exit_status(error)
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
     parser = argparse.ArgumentParser(
         prog="meterline",
         description=__doc__,
-        epilog="METERLINE_URL and METERLINE_API_KEY say where; without them the local stack of "
-        "this directory is used (.local/stack.json).",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    version = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"]
+    parser.add_argument("--version", action="version", version=f"meterline {version}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in MODULES:
         module.register(commands)
-    parsed = parser.parse_args(arguments)
-    try:
-        status: int = parsed.run(parsed)
-    except (ClientError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return status
+    for _, leaf in leaves(parser):
+        leaf.formatter_class = argparse.RawDescriptionHelpFormatter
+        if not leaf.get_default("offline"):
+            leaf.add_argument("--url", dest="api_url", metavar="URL", help="the API's address")
+            leaf.add_argument("--key", dest="api_key", metavar="KEY", help="the API key")
+    return parser
+
+
+def leaves(
+    parser: argparse.ArgumentParser, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    """Each command that can be run, with the words that name it."""
+    groups = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not groups:
+        yield words, parser
+    for group in groups:
+        for name, child in group.choices.items():
+            yield from leaves(child, (*words, name))
 
 
 if __name__ == "__main__":

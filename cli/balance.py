@@ -1,12 +1,14 @@
 """`meterline balance`: what a customer has left of a credit unit, and in which grants."""
 
 import argparse
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from cli.client import Client, path
+from cli.output import add_output, show
 from cli.text import table
+
+COLUMNS = ("unit", "available", "settled", "reserved", "overage", "as_of")
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -15,7 +17,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument("customer")
     parser.add_argument("unit", nargs="?", help="a credit unit or currency; default: all of them")
     parser.add_argument("--at", help="at another instant than now")
-    parser.add_argument("--json", action="store_true", help="the answer as it is")
+    add_output(parser)
     parser.set_defaults(run=run)
 
 
@@ -26,11 +28,12 @@ def run(arguments: argparse.Namespace) -> int:
         path("/v1/customers/{customer}/balance", customer=arguments.customer),
         query={"unit": arguments.unit, "at": arguments.at},
     )
-    if arguments.json:
-        print(json.dumps(answer, indent=2))
+    balances = [answer] if arguments.unit else answer["data"]
+    if arguments.output == "table":
+        print("\n".join(map(_balance_text, balances)) or "no balances")
         return 0
-    for balance in [answer] if arguments.unit else answer["data"]:
-        print(_balance_text(balance))
+    rows = [[balance[name] for name in COLUMNS] for balance in balances]
+    show(arguments.output, answer, COLUMNS, rows)
     return 0
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -14,29 +14,53 @@ import urllib3
 TIMEOUT = urllib3.Timeout(connect=5, read=60)
 # Whatever is sent twice has the same effect once: events by their identity, PUT by nature, money
 # writes by their Idempotency-Key. So every request may be repeated.
+# Retry-After is honoured, up to a minute.
 RETRIES = urllib3.Retry(
     total=5,
+    connect=3,
     allowed_methods=None,
-    status_forcelist=(429, 503),
+    status_forcelist=(429, 502, 503, 504),
     backoff_factor=0.2,
+    backoff_jitter=0.2,
+    retry_after_max=60,
     raise_on_status=False,
 )
 GZIP_FROM_BYTES = 1024
 
 
 class ClientError(Exception):
-    """The system could not be reached, or nobody said where it is."""
+    """What a command cannot do, in words for its user; the process ends with `exit_status`."""
+
+    exit_status: ClassVar[int] = 1
+
+
+class UsageError(ClientError):
+    """The command was not told what it needs, or contradicting things."""
+
+    exit_status: ClassVar[int] = 2
+
+
+class UnreachableError(ClientError):
+    """Nothing answers, or what answers is not Meterline."""
+
+    exit_status: ClassVar[int] = 3
 
 
 class ApiError(ClientError):
-    """A refusal: the problem document's status, code, detail and pointers."""
+    """A refusal: the problem document's status, code, detail, pointers and events' outcomes."""
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         self.status = status
         self.code: str = problem.get("code", "")
         self.detail: str = problem.get("detail") or problem.get("message") or ""
         self.errors: list[Mapping[str, str]] = problem.get("errors") or []
+        self.outcomes: list[str] = problem.get("outcomes") or []
         super().__init__(self._text())
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.status == 429 or self.status >= 500
 
     def _text(self) -> str:
         head = f"{self.status} {self.code}: {self.detail}".rstrip(": ")
@@ -55,17 +79,19 @@ class Client:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
         """METERLINE_URL and METERLINE_API_KEY, each else from the local stack's own file.
 
-        Raises: ClientError when neither says it.
+        Raises: UsageError when neither says it.
         """
         environment = os.environ if environment is None else environment
         stack = local_stack(environment)
         url = environment.get("METERLINE_URL") or stack.get("url")
         key = environment.get("METERLINE_API_KEY") or stack.get("admin_key")
         if not url or not key:
-            raise ClientError(
-                "where is the system? Set METERLINE_URL and METERLINE_API_KEY, "
-                "or start it here with `make up`"
+            raise UsageError(
+                "where is the system? Say --url and --key, set METERLINE_URL and "
+                "METERLINE_API_KEY, or start it here with `make up`"
             )
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise UsageError("the API key has characters that no key has")
         return cls(url, key)
 
     def call(
@@ -82,7 +108,7 @@ class Client:
 
         With `exact`, numbers with a point are decimals that lose no digit.
 
-        Raises: ApiError for a refusal, ClientError when nothing answers.
+        Raises: ApiError for a refusal, UnreachableError when nothing answers.
         """
         sent = {**self._headers, **(headers or {})}
         content = None if body is None else _encode(body, sent)
@@ -90,8 +116,13 @@ class Client:
         try:
             answer = self._pool.request(method, url, body=content, headers=sent, timeout=TIMEOUT)
         except urllib3.exceptions.HTTPError as error:
-            raise ClientError(f"{self.url} does not answer: {error}") from error
-        document = _decode(answer.data, Decimal if exact else float)
+            raise UnreachableError(f"{self.url} does not answer: {_reason(error)}") from error
+        try:
+            document = _decode(answer.data, Decimal if exact else float)
+        except ValueError as error:
+            if answer.status < 400:
+                raise UnreachableError(f"what answers at {self.url} is not Meterline") from error
+            document = {}
         if answer.status >= 400:
             raise ApiError(answer.status, document if isinstance(document, dict) else {})
         return document
@@ -121,6 +152,13 @@ def local_stack(environment: Mapping[str, str]) -> Mapping[str, str]:
     return stack
 
 
+def exit_status(error: Exception) -> int:
+    """1: refused; 2: misused; 3: not reachable, or not able to answer now."""
+    if isinstance(error, ApiError) and error.is_passing:
+        return UnreachableError.exit_status
+    return error.exit_status if isinstance(error, ClientError) else 1
+
+
 def path(template: str, **parts: str) -> str:
     """A path with its parts percent-encoded: path("/v1/customers/{key}", key="a/b")."""
     return template.format_map({name: quote(part, safe="") for name, part in parts.items()})
@@ -141,7 +179,10 @@ def _query_text(query: Mapping[str, str | None]) -> str:
 
 
 def _decode(data: bytes, number: Callable[[str], object]) -> Any:
-    try:
-        return json.loads(data, parse_float=number) if data else None
-    except ValueError:
-        return None
+    return json.loads(data, parse_float=number) if data else None
+
+
+def _reason(error: urllib3.exceptions.HTTPError) -> str:
+    """What went wrong, without the names of the classes that it went through."""
+    reason = getattr(error, "reason", None) or error
+    return str(reason).rpartition(": ")[2]

@@ -3,10 +3,10 @@
 import argparse
 from typing import Any
 
-from cli import export
+from cli import export, listing, tailing
 
 # Each module adds its own actions.
-MODULES = (export,)
+MODULES = (listing, tailing, export)
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:

@@ -1,12 +1,14 @@
 """`meterline invoice`: the upcoming invoice as it stands, those issued, and one of them."""
 
 import argparse
-import json
 from typing import Any
 
 from cli.client import Client, path
-from cli.text import invoice_text, table
+from cli.output import add_output, show
+from cli.text import invoice_text
 from shared.domain.events import canonical_json
+
+LINE_COLUMNS = ("n", "type", "description", "quantity", "included", "unit_amount", "unit", "amount")
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -20,7 +22,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     ):
         action = actions.add_parser(name, help=words)
         action.add_argument(argument)
-        action.add_argument("--json", action="store_true", help="the answer as it is")
+        add_output(action)
         action.set_defaults(run=run)
     words = "the finalized document, whole, as `meterline verify` reads it"
     action = actions.add_parser("export", help=words, description=words)
@@ -51,18 +53,19 @@ def run_list(arguments: argparse.Namespace) -> int:
     """Prints one row for each invoice."""
     where = path("/v1/customers/{customer}/invoices", customer=arguments.customer)
     invoices = list(Client.from_environment().pages(where))
-    if arguments.json:
-        print(json.dumps(invoices, indent=2))
-        return 0
     rows = [
         [i["id"], i["number"], i["period"]["end"][:10], i["status"], i["currency"], i["total"]]
         for i in invoices
     ]
     headings = ["id", "number", "until", "status", "currency", "total"]
-    print(table(headings, rows) if rows else "no invoices")
+    show(arguments.output, invoices, headings, rows, "no invoices")
     return 0
 
 
 def _print(document: dict[str, Any], arguments: argparse.Namespace) -> int:
-    print(json.dumps(document, indent=2) if arguments.json else invoice_text(document))
+    if arguments.output == "table":
+        print(invoice_text(document))
+        return 0
+    rows = [[line.get(name) for name in LINE_COLUMNS] for line in document["lines"]]
+    show(arguments.output, document, LINE_COLUMNS, rows)
     return 0

@@ -7,11 +7,13 @@ import argparse
 import os
 from typing import Any
 
-from cli.client import ClientError
-from cli.text import table
+from cli.client import ClientError, UsageError
+from cli.output import add_output, show
 from shared.domain.errors import MeterlineError
+from shared.domain.events import time_text
 from shared.services.api_keys import SCOPES, ApiKeys
 
+COLUMNS = ("id", "scopes", "name", "created_at", "revoked_at")
 VARIABLES = ("STAGE", "BILLING_TABLE", "SECRET_ARN")
 
 
@@ -27,7 +29,10 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     revoking.add_argument("id", help="the key's third part: ml_<stage>_<id>_…")
     revoking.set_defaults(run=revoke)
     listing = actions.add_parser("list", help="every key, without its secret")
+    add_output(listing)
     listing.set_defaults(run=list_keys)
+    for action in (creating, revoking, listing):
+        action.set_defaults(offline=True)
 
 
 def create(arguments: argparse.Namespace) -> int:
@@ -45,26 +50,26 @@ def revoke(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def list_keys(_arguments: argparse.Namespace) -> int:
+def list_keys(arguments: argparse.Namespace) -> int:
     """Prints the keys."""
-    rows = [
-        [
-            key.id,
-            ",".join(sorted(key.scopes)),
-            key.name,
-            f"{key.created_at:%Y-%m-%d %H:%M}",
-            "revoked" if key.revoked_at else "",
-        ]
+    answer = [
+        {
+            "id": key.id,
+            "scopes": sorted(key.scopes),
+            "name": key.name,
+            "created_at": time_text(key.created_at),
+            "revoked_at": time_text(key.revoked_at) if key.revoked_at else None,
+        }
         for key in _api_keys().all()
     ]
-    print(table(["id", "scopes", "name", "created", ""], rows))
+    show(arguments.output, answer, COLUMNS, [list(key.values()) for key in answer], "no keys")
     return 0
 
 
 def _api_keys() -> ApiKeys:
     missing = [name for name in VARIABLES if not os.environ.get(name)]
     if missing:
-        raise ClientError(f"set {', '.join(missing)}: the stack's outputs say to what")
+        raise UsageError(f"set {', '.join(missing)}: the stack's outputs say to what")
     # Only this command works on AWS: the others start without its SDK.
     from functions._runtime import runtime  # noqa: PLC0415
 

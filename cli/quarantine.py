@@ -1,11 +1,11 @@
 """`meterline quarantine`: records that could not be applied, and applying them after all."""
 
 import argparse
-import json
 from typing import Any
 
-from cli.client import ApiError, Client, ClientError, path
-from cli.text import printable, table
+from cli.client import ApiError, Client, UsageError, path
+from cli.output import add_output, show
+from cli.text import printable
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -13,7 +13,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     parser = commands.add_parser("quarantine", help="records that could not be applied")
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help=run_list.__doc__, description=run_list.__doc__)
-    listing.add_argument("--json", action="store_true", help="the answer as it is")
+    add_output(listing)
     listing.set_defaults(run=run_list)
     redrive = actions.add_parser(
         "redrive", help=run_redrive.__doc__, description=run_redrive.__doc__
@@ -27,15 +27,12 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
 def run_list(arguments: argparse.Namespace) -> int:
     """Show every record in quarantine with its reason, newest first."""
     records = list(Client.from_environment().pages("/v1/quarantine"))
-    if arguments.json:
-        print(json.dumps(records, indent=2))
-        return 0
     rows = [
         [r["customer"], r["event_key"], r["quarantined_at"], r["reason"], r["detail"]]
         for r in records
     ]
     headings = ["customer", "event key", "since", "reason", "detail"]
-    print(table(headings, rows) if rows else "nothing is in quarantine")
+    show(arguments.output, records, headings, rows, "nothing is in quarantine")
     return 0
 
 
@@ -44,7 +41,7 @@ def run_redrive(arguments: argparse.Namespace) -> int:
     client = Client.from_environment()
     named = bool(arguments.customer and arguments.event_key)
     if named == arguments.all or (arguments.customer and not named):
-        raise ClientError("which one? Name a customer and an event key, or say --all")
+        raise UsageError("which one? Name a customer and an event key, or say --all")
     keys = [(arguments.customer, arguments.event_key)]
     if arguments.all:
         keys = [(r["customer"], r["event_key"]) for r in client.pages("/v1/quarantine")]

@@ -31,7 +31,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "events", type=Path, nargs="+", help="the events, as exported; .gz is unpacked"
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, offline=True)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -73,5 +73,5 @@ def test_what_is_missing_is_named(
 ) -> None:
     for variable in ("STAGE", "BILLING_TABLE", "SECRET_ARN"):
         monkeypatch.delenv(variable, raising=False)
-    assert main(["keys", "list"]) == 1
+    assert main(["keys", "list"]) == 2
     assert "BILLING_TABLE" in capsys.readouterr().err

@@ -228,7 +228,7 @@ def test_the_quarantine_from_the_command_line(
     assert main(["quarantine", "list"]) == 0
     assert capsys.readouterr().out.startswith("nothing")
     for names in ([], ["audited"], ["audited", "key", "--all"]):
-        assert main(["quarantine", "redrive", *names]) == 1
+        assert main(["quarantine", "redrive", *names]) == 2
     assert "which one?" in capsys.readouterr().err
     assert main(["quarantine", "redrive", "audited", POISONED.key]) == 0
     assert "1 redriven, 0 in quarantine" in capsys.readouterr().out

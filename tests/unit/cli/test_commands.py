@@ -152,13 +152,13 @@ def test_invoice_as_text(server: type[Recorder], capsys: pytest.CaptureFixture[s
     assert lines[-1].split() == ["Total", "USD", "0.13"]
 
 
-def test_nobody_there_is_status_1(
+def test_not_to_say_where_is_misuse(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("METERLINE_URL", raising=False)
     monkeypatch.delenv("METERLINE_LOCAL_DIR", raising=False)
-    assert main(["balance", "acme"]) == 1
+    assert main(["balance", "acme"]) == 2
     assert "where is the system?" in capsys.readouterr().err
 
 
