@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from shared.adapters.billing_queue import BillingQueue
     from shared.adapters.dynamodb.usage_events import DynamoEventStore
+    from shared.adapters.s3_archive import S3ArchiveFiles
     from shared.adapters.secrets import SecretKeys
     from shared.services.aggregate import Aggregator
     from shared.services.api_keys import ApiKeys
@@ -55,6 +56,7 @@ class Settings:
     test_clocks: bool
     settle_seconds: int = 48 * 3600
     reconciliation_queue_url: str = ""
+    archive_bucket: str = ""
 
     @staticmethod
     def from_environment() -> "Settings":
@@ -70,6 +72,7 @@ class Settings:
             test_clocks=read("TEST_CLOCKS", "0") == "1",
             settle_seconds=int(read("SETTLE_SECONDS", str(48 * 3600))),
             reconciliation_queue_url=read("RECONCILIATION_QUEUE_URL", ""),
+            archive_bucket=read("ARCHIVE_BUCKET", ""),
         )
 
 
@@ -230,6 +233,12 @@ class Runtime:
             settle=settle,
             sleep=time.sleep,
         )
+
+    @cached_property
+    def archive_files(self) -> "S3ArchiveFiles":
+        from shared.adapters.s3_archive import S3ArchiveFiles
+
+        return S3ArchiveFiles(self._client("s3"), self.settings.archive_bucket)
 
     @cached_property
     def secret_keys(self) -> "SecretKeys":

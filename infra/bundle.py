@@ -22,7 +22,7 @@ LAMBDA_PYTHON = "3.13"
 LAMBDA_PLATFORM = "aarch64-manylinux_2_28"
 # The AWS services that functions call. botocore describes four hundred; the rest is dead weight at
 # every cold start.
-CALLED_SERVICES = frozenset({"dynamodb", "secretsmanager", "sqs"})
+CALLED_SERVICES = frozenset({"dynamodb", "s3", "secretsmanager", "sqs"})
 NOT_DEPLOYED = shutil.ignore_patterns("__pycache__", "*.pyc", "*.md")
 
 

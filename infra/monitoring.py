@@ -62,7 +62,18 @@ class Monitoring(Construct):
         self._alarm("EventTypesNotNoted", not_noted, "Event types are not noted")
         billing = _counter("bill_customer", "BillingDelayed")
         self._alarm("BillingDelayed", billing, "Billing is delayed", periods=3)
+        self._watch_archive(functions["Archive"])
         self._watch_reconciliation()
+
+    def _watch_archive(self, function: lambda_.Function) -> None:
+        # Nobody waits for the archive; but the stream keeps a record for no longer than a day.
+        age = function.metric("IteratorAge", statistic="Maximum", period=PERIOD)
+        hour = 60 * 60 * 1000
+        self._alarm("ArchiveBehind", age, "The archive is behind", threshold=hour, periods=2)
+        delayed = _counter("archive", "ArchiveDelayed")
+        self._alarm("ArchiveDelayed", delayed, "The archive is behind", periods=3)
+        unreadable = _counter("archive", "EventsUnreadable")
+        self._alarm("EventsUnreadable", unreadable, "An event is archived unread")
 
     def _watch_reconciliation(self) -> None:
         held = _counter("bill_customer", "BillingHeld")

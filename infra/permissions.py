@@ -23,6 +23,7 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "aggregate": {"billing": (*READ, *WRITE)},
     "react": {"billing": ("PutItem",)},
+    "archive": {},
     "start_billing_run": {"billing/by_due": ("Query",)},
     "bill_customer": {"events": ("PutItem",), "billing": (*READ, *WRITE)},
     "start_reconciliation": {"billing/by_kind": ("Query",)},

@@ -5,6 +5,7 @@ from constructs import Construct
 
 from infra.aggregation import Aggregation
 from infra.api import Api
+from infra.archive import Archive
 from infra.billing_run import BillingRun
 from infra.bundle import Bundle
 from infra.function import make_runtime
@@ -38,6 +39,7 @@ class MeterlineStack(Stack):
         runtime = make_runtime(self, stage, bundle, self.tables)
         self.api = Api(self, "Api", runtime=runtime)
         self.aggregation = Aggregation(self, "Aggregation", runtime=runtime)
+        self.archive = Archive(self, "Archive", runtime=runtime)
         self.reactions = Reactions(self, "Reactions", runtime=runtime)
         self.billing_run = BillingRun(self, "BillingRun", runtime=runtime)
         self.reconciliation = Reconciliation(self, "Reconciliation", runtime=runtime)
@@ -46,6 +48,7 @@ class MeterlineStack(Stack):
             "Ingest": self.api.ingest,
             "Api": self.api.api,
             "Aggregate": self.aggregation.function,
+            "Archive": self.archive.function,
             "React": self.reactions.function,
             "StartBillingRun": self.billing_run.start,
             "BillCustomer": self.billing_run.bill,
@@ -60,6 +63,7 @@ class MeterlineStack(Stack):
             stream_functions={name: self.functions[name] for name in ("Aggregate", "React")},
             dead_letters={
                 "Aggregate": self.aggregation.failures,
+                "Archive": self.archive.failures,
                 "React": self.reactions.failures,
                 "BillCustomer": self.billing_run.failures,
                 "Schedule": self.billing_run.schedule_failures,
@@ -79,6 +83,10 @@ class MeterlineStack(Stack):
             "BillingQueueUrl": self.billing_run.queue.queue_url,
             "AggregateMappingId": self.aggregation.mapping.resource.ref,
             "ReactMappingId": self.reactions.mapping.resource.ref,
+            "ArchiveMappingId": self.archive.mapping.resource.ref,
+            "ArchiveBucketName": self.archive.bucket.bucket_name,
+            "ArchiveDatabase": self.archive.database,
+            "ArchiveWorkgroup": self.archive.workgroup.ref,
             "ScheduleName": self.billing_run.schedule.ref,
             "ReconciliationQueueUrl": self.reconciliation.queue.queue_url,
             "ReconciliationScheduleName": self.reconciliation.schedule.ref,

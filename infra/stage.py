@@ -14,6 +14,7 @@ class Stage:
     `rate_limit` is in requests per second, `grace_seconds` the time that late usage of an
     ended period is waited for before its invoice closes. `settle_seconds` is how long after its
     receipt reconciliation judges by an event: longer than a stream keeps its records.
+    `archive_window_seconds` is how long events are gathered for one file of the archive.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Stage:
     burst_limit: int
     grace_seconds: int = 3600
     settle_seconds: int = 48 * 3600
+    archive_window_seconds: int = 300
     log_level: str = "INFO"
 
     @property
@@ -40,6 +42,7 @@ STAGES = {
         rate_limit=10_000,
         burst_limit=5_000,
         settle_seconds=5,
+        archive_window_seconds=2,
     ),
     "prod": Stage(
         name="prod",

@@ -30,6 +30,7 @@ class StreamMapping(Construct):
         pattern: Mapping[str, object],
         batch_size: int,
         tumbling_window_seconds: int | None = None,
+        batching_window_seconds: int = 0,
     ) -> None:
         super().__init__(scope, id)
         for statement in stream_statements(table):
@@ -42,7 +43,7 @@ class StreamMapping(Construct):
             function_name=function.function_name,
             starting_position="TRIM_HORIZON",
             batch_size=batch_size,
-            maximum_batching_window_in_seconds=0,
+            maximum_batching_window_in_seconds=batching_window_seconds,
             parallelization_factor=1,
             tumbling_window_in_seconds=tumbling_window_seconds,
             filter_criteria=lambda_.CfnEventSourceMapping.FilterCriteriaProperty(

@@ -12,6 +12,8 @@ ALARMED = {
     ("aggregate", "RecordsQuarantined"): 1,
     ("aggregate", "BatchesDelayed"): 10,
     ("aggregate", "EventTypesNotNoted"): 1,
+    ("archive", "ArchiveDelayed"): 1,
+    ("archive", "EventsUnreadable"): 1,
     ("bill_customer", "BillingDelayed"): 1,
     ("bill_customer", "BillingHeld"): 1,
     ("reconcile_customer", "RepairsMade"): 1,

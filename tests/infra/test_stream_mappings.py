@@ -28,7 +28,7 @@ def records(name: str) -> dict[str, dict[str, Any]]:
     return json.loads((RECORDS / name).read_text())
 
 
-@pytest.mark.parametrize("function", ["Aggregate", "React"])
+@pytest.mark.parametrize("function", ["Aggregate", "ArchiveEvents", "React"])
 class TestEveryStream:
     def test_one_batch_of_a_shard_at_a_time_from_the_oldest_record(
         self, assembly: Assembly, function: str

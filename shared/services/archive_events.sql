@@ -1,0 +1,9 @@
+SELECT customer, source, id, type, occurred_at, received_at, catalogue_version, corrections,
+       data, properties, extensions, dt
+FROM (
+  SELECT *, row_number() OVER (
+    PARTITION BY dt, customer, source, id ORDER BY corrections DESC
+  ) AS copy
+  FROM archived_events
+)
+WHERE copy = 1
