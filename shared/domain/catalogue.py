@@ -13,7 +13,7 @@ from typing import Literal
 
 from shared.domain.errors import NotFoundError
 
-Aggregation = Literal["count", "sum"]
+Aggregation = Literal["count", "sum", "min", "max", "latest", "average", "unique_count"]
 Interval = Literal["day", "week", "month", "year"]
 PeriodMode = Literal["calendar", "anniversary"]
 OnExhausted = Literal["block", "bill"]
@@ -21,7 +21,10 @@ OnExhausted = Literal["block", "bill"]
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Turns events of one type into a quantity; `value` names the property that `sum` adds."""
+    """Turns events of one type into a quantity.
+
+    `value` names the property that all aggregations but `count` read.
+    """
 
     key: str
     event_type: str

@@ -4,14 +4,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from shared.domain.catalogue import Meter
+from shared.domain.catalogue import Aggregation, Meter
 from shared.domain.money import format_quantity
 
 # A data property: flat JSON, numbers as exact decimals.
 Value = str | bool | Decimal | None
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# 128 bits of SHA-256 stand for a value that is counted once: nobody finds two with the same.
+DISTINCT_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +47,34 @@ class UsageEvent:
         return hashlib.sha256(canonical_json([self.type, self.data]).encode()).digest()
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """A candidate for the one quantity that `min`, `max` or `latest` keeps: the greatest wins.
+
+    The weight is the quantity for `max`, its negative for `min`, and for `latest` the event's time
+    in Unix microseconds, where ties fall to `place`: source, then id.
+    """
+
+    weight: Decimal
+    place: tuple[str, ...]
+    quantity: Decimal
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one event adds to one meter: a quantity under the meter's dimension values."""
+    """What one event adds to one meter, under the meter's dimension values.
+
+    Each event counts 1 for `count` and `unique_count`. `mark` is for `min`, `max` and `latest`;
+    `distinct` for `unique_count`: a hash of the value that is counted once.
+    """
 
     meter: str
     quantity: Decimal
     dimensions: Mapping[str, str]
     checksum: int
+    aggregation: Aggregation = "sum"
+    mark: Mark | None = None
+    distinct: str | None = None
 
 
 def event_key(source: str, event_id: str) -> str:
@@ -66,11 +90,47 @@ def measure(event: UsageEvent, meter: Meter) -> Measurement | None:
     for name, wanted in meter.filter.items():
         if dimension_text(event.data.get(name)) not in wanted:
             return None
-    quantity = Decimal(1) if meter.value is None else numeric(event.data.get(meter.value))
+    value = event.data.get(meter.value) if meter.value is not None else Decimal(1)
+    dimensions = {name: dimension_text(event.data.get(name)) for name in meter.dimensions}
+    if meter.aggregation == "unique_count":
+        return None if value is None else _distinct(event, meter, dimensions, dimension_text(value))
+    quantity = numeric(value)
     if quantity is None:
         return None
-    dimensions = {name: dimension_text(event.data.get(name)) for name in meter.dimensions}
-    return Measurement(meter.key, quantity, dimensions, event_checksum(event, quantity))
+    return Measurement(
+        meter.key,
+        quantity,
+        dimensions,
+        event_checksum(event, format_quantity(quantity)),
+        meter.aggregation,
+        _mark(event, meter, quantity),
+    )
+
+
+def _distinct(
+    event: UsageEvent, meter: Meter, dimensions: Mapping[str, str], value: str
+) -> Measurement:
+    return Measurement(
+        meter.key,
+        Decimal(1),
+        dimensions,
+        event_checksum(event, value),
+        meter.aggregation,
+        distinct=hashlib.sha256(value.encode()).hexdigest()[:DISTINCT_DIGITS],
+    )
+
+
+def _mark(event: UsageEvent, meter: Meter, quantity: Decimal) -> Mark | None:
+    match meter.aggregation:
+        case "max":
+            return Mark(quantity, (), quantity)
+        case "min":
+            return Mark(quantity.copy_negate(), (), quantity)
+        case "latest":
+            micros = (event.occurred_at - EPOCH) // timedelta(microseconds=1)
+            return Mark(Decimal(micros), (event.source, event.id), quantity)
+        case _:
+            return None
 
 
 def numeric(value: Value) -> Decimal | None:
@@ -100,9 +160,9 @@ def dimension_text(value: Value) -> str:
     return format_quantity(value) if isinstance(value, Decimal) else value
 
 
-def event_checksum(event: UsageEvent, quantity: Decimal) -> int:
+def event_checksum(event: UsageEvent, value: str) -> int:
     """The event's share of a checksum: 8 bytes of SHA-256 of [source, id, canonical value]."""
-    text = canonical_json([event.source, event.id, format_quantity(quantity)])
+    text = canonical_json([event.source, event.id, value])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
 

@@ -29,6 +29,10 @@ MAX_TIERS = 200
 MAX_OPEN_PLAN_GRANTS = 12
 DAYS_OF = {"day": 1, "week": 7, "month": 28, "year": 365}
 
+# Usage is rated as it comes, by what it adds to a running total; of the other aggregations later
+# usage can take something away.
+RATED_AGGREGATIONS = ("count", "sum")
+
 Entry = Meter | Plan | CreditUnit
 
 
@@ -168,6 +172,8 @@ def _meter_problems(catalogue: Catalogue, place: str, meters: Sequence[str]) -> 
             yield Problem(f"/{place}/{index}/meter", "unknown-meter")
         elif meter.archived_since is not None:
             yield Problem(f"/{place}/{index}/meter", "archived-meter")
+        elif meter.aggregation not in RATED_AGGREGATIONS:
+            yield Problem(f"/{place}/{index}/meter", "unsupported")
 
 
 def _unit_problem(catalogue: Catalogue, plan: Plan, key: str) -> str | None:

@@ -42,14 +42,8 @@ class PhaseTotals:
     closed: bool
 
 
-def plus(a: Quarter, b: Quarter) -> Quarter:
-    """The sum, field by field."""
-    checksum = (a.checksum + b.checksum) % CHECKSUM_MODULUS
-    return Quarter(a.count + b.count, EXACT.add(a.value, b.value), checksum)
-
-
 def minus(a: Quarter, b: Quarter) -> Quarter:
-    """The difference, field by field."""
+    """The difference of what adds up: count, sum and checksum."""
     checksum = (a.checksum - b.checksum) % CHECKSUM_MODULUS
     return Quarter(a.count - b.count, EXACT.subtract(a.value, b.value), checksum)
 
@@ -58,7 +52,7 @@ def total_of(quarters: Iterable[Quarter]) -> Quarter:
     """The sum of them all."""
     total = ZERO
     for quarter in quarters:
-        total = plus(total, quarter)
+        total = total.merged(quarter)
     return total
 
 
@@ -111,10 +105,10 @@ def _run(candidates: Sequence[tuple[Each, Quarter]], gap: Quarter) -> tuple[int,
     """The neighbours that make the gap: a difference of two running sums is theirs."""
     running = [ZERO]
     for _, own in candidates:
-        running.append(plus(running[-1], own))
+        running.append(running[-1].merged(own))
     ends: dict[tuple[int, int], int] = {(s.count, s.checksum): i for i, s in enumerate(running)}
     for first, sum_before in enumerate(running):
-        after = plus(sum_before, gap)
+        after = sum_before.merged(gap)
         last = ends.get((after.count, after.checksum))
         if last is not None and last > first and running[last] == after:
             return tuple(range(first, last))
@@ -152,7 +146,7 @@ def _choices(candidates: Sequence[tuple[Each, Quarter]]) -> Iterator[tuple[int, 
     """Every choice of the candidates, as a bit for each, and its sum."""
     sums = [ZERO]
     for _, own in candidates:
-        sums += [plus(each, own) for each in sums]
+        sums += [each.merged(own) for each in sums]
     return iter(enumerate(sums))
 
 
@@ -200,8 +194,8 @@ def by_card(phase: Phase, records: Iterable[Record], catalogue: Catalogue) -> di
         for measurement in record.measurements:
             index = card_of(phase, measurement, catalogue)
             if index is not None:
-                read = cards.get(index, ZERO)
-                cards[index] = read.plus(measurement.quantity, measurement.checksum)
+                own = Quarter(1, measurement.quantity, measurement.checksum)
+                cards[index] = cards.get(index, ZERO).merged(own)
     return cards
 
 

@@ -10,39 +10,58 @@ from datetime import datetime
 from decimal import Decimal
 
 from shared.domain.checkpoints import Checkpoints
-from shared.domain.events import CHECKSUM_MODULUS, Measurement
+from shared.domain.events import CHECKSUM_MODULUS, Mark, Measurement
 from shared.domain.folding import Record
 from shared.domain.money import EXACT
 
 QUARTER_MINUTES = 15
+OTHER = "other"  # what the group over the cap is called
 REDRIVE = "redrive"  # under this name quarantine and redrive step an item's checkpoints
 
 
 @dataclass(frozen=True, slots=True)
 class HourKey:
-    """`hour` is the UTC instant the hour starts at; `dimensions` are sorted (name, value) pairs."""
+    """`hour` is the UTC instant the hour starts at; `dimensions` are sorted (name, value) pairs.
+
+    `other`: the item of all the hour's usage whose dimension values are over the cap.
+    """
 
     customer: str
     meter: str
     hour: datetime
     dimensions: tuple[tuple[str, str], ...]
+    other: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Quarter:
-    """Event count, sum of quantities, and checksum of a quarter of an hour."""
+    """Event count, sum of quantities, checksum and winning mark of a quarter of an hour.
+
+    Two quarters of a meter merge into one, in any order: whatever is asked of them is a merge.
+    """
 
     count: int = 0
     value: Decimal = Decimal(0)
     checksum: int = 0
+    mark: Mark | None = None
 
-    def plus(self, quantity: Decimal, checksum: int) -> "Quarter":
+    def plus(self, measurement: Measurement) -> "Quarter":
         """The quarter with one more event."""
+        return self.merged(Quarter(1, measurement.quantity, measurement.checksum, measurement.mark))
+
+    def merged(self, other: "Quarter") -> "Quarter":
+        """Both together."""
         return Quarter(
-            self.count + 1,
-            EXACT.add(self.value, quantity),
-            (self.checksum + checksum) % CHECKSUM_MODULUS,
+            self.count + other.count,
+            EXACT.add(self.value, other.value),
+            (self.checksum + other.checksum) % CHECKSUM_MODULUS,
+            winner(self.mark, other.mark),
         )
+
+
+def winner(a: Mark | None, b: Mark | None) -> Mark | None:
+    """The greater of two marks, if there is any."""
+    return b if a is None or (b is not None and b > a) else a
 
 
 EMPTY_HOUR = (Quarter(), Quarter(), Quarter(), Quarter())
@@ -117,7 +136,7 @@ def _add(
 ) -> UsageHour:
     index = record.event.occurred_at.minute // QUARTER_MINUTES
     quarters = list(hour.quarters)
-    quarters[index] = quarters[index].plus(measurement.quantity, measurement.checksum)
+    quarters[index] = quarters[index].plus(measurement)
     return replace(
         hour,
         quarters=(quarters[0], quarters[1], quarters[2], quarters[3]),

@@ -84,9 +84,7 @@ def _differing_events(
                 continue
             for totals, takes in ((counted, line.counts), (before, line.counts_before)):
                 if takes(fate):
-                    totals[line.number] = totals[line.number].plus(
-                        measurement.quantity, measurement.checksum
-                    )
+                    totals[line.number] = totals[line.number].plus(measurement)
     for line in lines:
         yield from _differing_tally(f"line {line.number}: ", line.frozen, counted[line.number])
         if line.late:

@@ -164,5 +164,5 @@ def _usage_line(document: Document, number: int) -> UsageLine:
 
 def _plus(total: Quarter, events: Sequence[Counted]) -> Quarter:
     for _, measurement in events:
-        total = total.plus(measurement.quantity, measurement.checksum)
+        total = total.plus(measurement)
     return total

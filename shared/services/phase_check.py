@@ -21,7 +21,6 @@ from shared.domain.reconciliation import (
     holds_record,
     in_flight,
     phases_of,
-    plus,
     slot_start,
     slots_of,
     total_of,
@@ -64,7 +63,7 @@ class PhaseCheck:
         uncut = [m for m in mine if floor_quarter(m.record.event.occurred_at) not in cut]
         lacking = by_card(phase.phase, (_lacking(m) for m in uncut), look.terms.catalogue)
         total = {
-            c: plus(expected.get(c, ZERO), lacking.get(c, ZERO)) for c in {*expected, *lacking}
+            c: expected.get(c, ZERO).merged(lacking.get(c, ZERO)) for c in {*expected, *lacking}
         }
         gap = gaps(total, counted_by_card(phase.totals))
         whole = [m.record for m in mine]
@@ -104,14 +103,14 @@ class PhaseCheck:
                 for slot, quarter in slots_of([hour]).items():
                     at = slot_start(slot)
                     if index is not None and at not in cut and holds(phase, at):
-                        cards[index] = plus(cards.get(index, ZERO), quarter)
+                        cards[index] = cards.get(index, ZERO).merged(quarter)
         for at in cut:
             records = [r for r in records_of(self.raw, look, at, at + QUARTER) if look.billed(r)]
             if any(r.event.received_at >= settled for r in records):
                 return None
             mine = (r for r in records if holds_record(phase, r))
             for index, own in by_card(phase, mine, catalogue).items():
-                cards[index] = plus(cards.get(index, ZERO), own)
+                cards[index] = cards.get(index, ZERO).merged(own)
         return gaps(cards, self._unbilled_asides(look, phase, cut))
 
     def _usage(

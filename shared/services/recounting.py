@@ -77,11 +77,19 @@ class Recounting:
             for measurement in look.applied(record):
                 slot = _slot(record, measurement)
                 own = counted.get(slot, ZERO)
-                counted[slot] = own.plus(measurement.quantity, measurement.checksum)
+                counted[slot] = own.plus(measurement)
         found = slots_of(look.hours.values())
-        for slot, gap in gaps(counted, found).items():
+        differing = gaps(counted, found)
+        for slot, gap in differing.items():
             if slot[0].hour not in look.young:
                 self._name_missing(look, slot, gap)
+        for slot, quarter in found.items():
+            judged = slot not in differing and slot[0].hour not in look.young
+            if judged and quarter.mark != counted[slot].mark:
+                where = f"usage of {slot[0].meter} at {time_text(slot_start(slot))}"
+                look.findings.append(
+                    f"{where}: what is kept is not the quantity that wins among the raw events"
+                )
 
     def _name_missing(self, look: Look, slot: Slot, gap: Quarter) -> None:
         start = slot_start(slot)

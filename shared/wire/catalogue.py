@@ -1,10 +1,10 @@
 """Meters and credit units on the wire, exactly as the API page has them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
-from shared.domain.catalogue import CreditUnit, Meter, UnitValue
+from shared.domain.catalogue import Aggregation, CreditUnit, Meter, UnitValue
 from shared.wire.common import Identifier, Items, Text, Time, WireModel, refuse
 from shared.wire.events import property_name
 from shared.wire.prices import UNSUPPORTED_AGGREGATIONS, Currency, UnitPrice, once
@@ -24,12 +24,13 @@ def _refuse_unsupported_aggregation(value: Any) -> Any:
 
 
 class MeterBody(WireModel):
-    """Turns events of one type into a quantity. `value` names the property that `sum` adds."""
+    """Turns events of one type into a quantity.
+
+    `value` names the property that all aggregations but `count` read.
+    """
 
     event_type: Identifier
-    aggregation: Annotated[
-        Literal["count", "sum"], BeforeValidator(_refuse_unsupported_aggregation)
-    ]
+    aggregation: Annotated[Aggregation, BeforeValidator(_refuse_unsupported_aggregation)]
     value: PropertyName | None = Field(default=None, validate_default=True)
     dimensions: Annotated[Items[PropertyName], Field(max_length=MAX_DIMENSIONS)] = ()
     filter: dict[PropertyName, FilterValues] = Field(
@@ -38,11 +39,11 @@ class MeterBody(WireModel):
 
     @field_validator("value")
     @classmethod
-    def _only_sums_add_a_value(cls, value: str | None, info: ValidationInfo) -> str | None:
-        aggregation = info.data.get("aggregation")
-        if aggregation == "sum" and value is None:
+    def _all_but_counts_read_a_value(cls, value: str | None, info: ValidationInfo) -> str | None:
+        counts = info.data.get("aggregation") == "count"
+        if "aggregation" in info.data and not counts and value is None:
             raise refuse("required")
-        if aggregation == "count" and value is not None:
+        if counts and value is not None:
             raise refuse("not-for-count")
         return value
 

@@ -38,7 +38,7 @@ Unsupported = Annotated[
     None, PlainValidator(_refuse_unsupported), SkipJsonSchema(), Field(exclude=True)
 ]
 UNSUPPORTED_MODELS = ("flat", "volume", "package", "percentage", "graduated_percentage")
-UNSUPPORTED_AGGREGATIONS = ("max", "min", "latest", "average", "unique_count")
+UNSUPPORTED_AGGREGATIONS = ("unique_count",)
 
 
 def once(items: tuple[T, ...], key: Callable[[T], object], code: str) -> tuple[T, ...]:

@@ -11,6 +11,7 @@ from shared.domain.checkpoints import Checkpoints
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.errors import VersionConflictError
+from shared.domain.events import Mark
 from shared.domain.folding import LateUsage
 from shared.domain.ledger import entry_between
 from shared.domain.usage_hours import HourKey, Quarter, UsageHour
@@ -151,6 +152,33 @@ def test_a_usage_hour_is_saved_under_its_checkpoints(engine: Engine) -> None:
     assert footing.account is None
     assert list(store.usage_between("tokens", customer, MARCH, MARCH + HOUR)) == [second]
     assert list(store.usage_between("tokens", customer, MARCH + HOUR, APRIL)) == []
+
+
+def test_a_usage_hour_keeps_the_marks_that_win(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    lowest = Mark(Decimal("-2.5"), (), Decimal("2.5"))
+    latest = Mark(Decimal(1_770_000_000_123_456), ("chat#1", "märz"), Decimal("0.000000001"))
+    for meter, mark in (("lowest", lowest), ("latest", latest)):
+        empty = UsageHour(HourKey(customer, meter, MARCH, ()))
+        marked = replace(
+            empty,
+            quarters=(Quarter(), Quarter(3, Decimal(9), 1, mark), Quarter(), Quarter()),
+            checkpoints=Checkpoints().advanced("shard-1", 1, 1_800_000_000),
+        )
+        store.commit([SaveUsageHour(empty, marked)])
+        assert list(store.usage_between(meter, customer, MARCH, MARCH + HOUR)) == [marked]
+
+
+def test_what_is_over_the_cap_has_an_hour_of_its_own(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    named = UsageHour(HourKey(customer, "tokens", MARCH, (("model", "other"),)))
+    other = UsageHour(HourKey(customer, "tokens", MARCH, (), other=True))
+    positions = Checkpoints().advanced("shard-1", 1, 1_800_000_000)
+    saved = [replace(hour, checkpoints=positions) for hour in (named, other)]
+    store.commit([SaveUsageHour(named, saved[0]), SaveUsageHour(other, saved[1])])
+    found = store.usage_between("tokens", customer, MARCH, MARCH + HOUR)
+    assert {hour.key for hour in found} == {named.key, other.key}
+    assert store.footing(customer, [other.key]).hours == {other.key: saved[1]}
 
 
 def test_a_record_is_set_aside_once_and_redriven_once(engine: Engine) -> None:

@@ -1,7 +1,7 @@
 """Customers, usage hours, ledger entries and quarantined records as items."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,9 +9,9 @@ from shared.adapters.dynamodb.account_items import customer_partition
 from shared.adapters.dynamodb.attributes import Item, from_item, to_item
 from shared.domain.checkpoints import Checkpoints
 from shared.domain.customers import Customer
-from shared.domain.events import canonical_json, utc_text, utc_time
+from shared.domain.events import Mark, canonical_json, utc_text, utc_time
 from shared.domain.ledger import LedgerEntry
-from shared.domain.usage_hours import HourKey, Quarter, UsageHour
+from shared.domain.usage_hours import OTHER, HourKey, Quarter, UsageHour
 from shared.services.changes import PutQuarantine
 from shared.services.store import QuarantinedRecord
 
@@ -67,36 +67,61 @@ def usage_partition(meter: str, customer: str) -> str:
 def hour_keys(key: HourKey) -> dict[str, str]:
     """The primary key of a usage hour: by time, then by a hash of its dimension values."""
     hour = key.hour.strftime(HOUR_FORMAT)
-    names = canonical_json(list(key.dimensions))
-    group = hashlib.sha256(names.encode()).hexdigest()[:32] if key.dimensions else ""
+    group = group_of(key.dimensions, other=key.other)
     return {"pk": usage_partition(key.meter, key.customer), "sk": f"{hour}#{group}"}
 
 
+def group_of(dimensions: tuple[tuple[str, str], ...], *, other: bool) -> str:
+    """What stands for dimension values in a sort key."""
+    if not dimensions:
+        return OTHER if other else ""
+    return hashlib.sha256(canonical_json(list(dimensions)).encode()).hexdigest()[:32]
+
+
 def usage_hour_item(hour: UsageHour) -> Item:
-    """A usage hour; quarters are lists of count, value, checksum."""
+    """A usage hour; quarters are lists of count, value, checksum and, if any, the mark's members.
+
+    A mark is its quantity and weight, and for `latest` the event's source and id.
+    """
     return to_item(
         {
             **hour_keys(hour.key),
             "dimensions": dict(hour.key.dimensions) or None,
-            "quarters": [[q.count, q.value, q.checksum] for q in hour.quarters],
+            "quarters": [
+                [q.count, q.value, q.checksum, *(_mark_members(q.mark) if q.mark else ())]
+                for q in hour.quarters
+            ],
             "checkpoints": hour.checkpoints.pack(),
         }
     )
+
+
+def _mark_members(mark: Mark) -> tuple[object, ...]:
+    return mark.quantity, mark.weight, *mark.place
 
 
 def read_usage_hour(item: Mapping[str, Any]) -> UsageHour:
     """The usage hour of an item."""
     stored = from_item(item)
     meter, _, customer = stored["pk"].removeprefix("U#").partition("#")
-    hour = datetime.fromisoformat(stored["sk"].partition("#")[0] + ":00+00:00")
+    start, _, group = stored["sk"].partition("#")
+    hour = datetime.fromisoformat(start + ":00+00:00")
     dimensions = tuple(sorted(stored.get("dimensions", {}).items()))
-    quarters = [Quarter(int(c), value, int(checksum)) for c, value, checksum in stored["quarters"]]
-    first, second, third, fourth = quarters
+    first, second, third, fourth = map(_read_quarter, stored["quarters"])
     return UsageHour(
-        key=HourKey(customer, meter, hour, dimensions),
+        key=HourKey(customer, meter, hour, dimensions, other=group == OTHER),
         quarters=(first, second, third, fourth),
         checkpoints=Checkpoints.unpack(bytes(stored["checkpoints"])),
     )
+
+
+def _read_quarter(stored: Sequence[Any]) -> Quarter:
+    count, value, checksum, *members = stored
+    mark = None
+    if members:
+        quantity, weight, *place = members
+        mark = Mark(weight, tuple(place), quantity)
+    return Quarter(int(count), value, int(checksum), mark)
 
 
 def ledger_item(entry: LedgerEntry) -> Item:

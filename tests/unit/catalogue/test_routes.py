@@ -74,6 +74,12 @@ def test_a_meter_is_in_force_from_the_version_that_it_makes(api: Api) -> None:
     }
 
 
+@pytest.mark.parametrize("aggregation", ["sum", "min", "max", "latest", "average"])
+def test_all_other_aggregations_read_a_value(api: Api, aggregation: str) -> None:
+    meter = {"event_type": "call", "aggregation": aggregation, "value": "seconds"}
+    assert api.put("/v1/meters/calls", meter)["aggregation"] == aggregation
+
+
 def test_the_same_meter_again_changes_nothing(api: Api) -> None:
     assert api.put("/v1/meters/tokens", METER)["since"] == 1
     assert api.store.catalogue.version == 2
@@ -98,7 +104,8 @@ def test_archiving(api: Api) -> None:
     [
         ({"value": None}, ("/value", "required")),
         ({"aggregation": "count"}, ("/value", "not-for-count")),
-        ({"aggregation": "max"}, ("/aggregation", "unsupported")),
+        ({"aggregation": "max", "value": None}, ("/value", "required")),
+        ({"aggregation": "unique_count"}, ("/aggregation", "unsupported")),
         ({"aggregation": "median"}, ("/aggregation", "literal-error")),
         ({"dimensions": ["a", "a"]}, ("/dimensions", "duplicate-dimension")),
         ({"dimensions": [f"d{n}" for n in range(11)]}, ("/dimensions", "too-long")),

@@ -1,6 +1,7 @@
 """Usage by windows: which windows there are, and what is summed into each."""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -157,3 +158,33 @@ def _first_of(at: datetime, start: datetime, window: Window, zone: ZoneInfo) -> 
             break
         at -= QUARTER
     return at
+
+
+def test_an_average_is_rounded_half_away_from_zero_at_nine_decimals() -> None:
+    at = utc("2026-03-10")
+    windows = usage_windows(at, at + timedelta(days=1), "total", "UTC", 9)
+    mean = replace(SUM, aggregation="average")
+    for total, count, shown in (
+        ("2", 3, "0.666666667"),
+        ("0.000000001", 2, "0.000000001"),
+        ("-0.000000001", 2, "-0.000000001"),
+        ("10", 4, "2.5"),
+    ):
+        [row] = usage_rows(mean, [hour_of(at, total, count=count)], windows)
+        assert row.value == Decimal(shown)
+    assert usage_rows(mean, [], windows) == []
+
+
+def test_a_group_over_the_cap_is_told_apart_from_a_value_of_its_name() -> None:
+    at = utc("2026-03-10")
+    over = UsageHour(HourKey("ada", "tokens", at, (), other=True))
+    over = replace(over, quarters=(Quarter(1, Decimal(5), 0), *over.quarters[1:]))
+    hours = [over, hour_of(at, "2", model="other")]
+    windows = usage_windows(at, at + timedelta(days=1), "total", "UTC", 9)
+    rows = usage_rows(SUM, hours, windows, ("model",))
+    assert [(row.group, row.value, row.other) for row in rows] == [
+        ((("model", "other"),), Decimal(2), False),
+        ((("model", "other"),), Decimal(5), True),
+    ]
+    [total] = usage_rows(SUM, hours, windows)
+    assert (total.value, total.other) == (Decimal(7), False)

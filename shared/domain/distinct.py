@@ -1,0 +1,47 @@
+"""Distinct values: what a `unique_count` meter keeps, one item per value and UTC day.
+
+Each holds the quarters of the day (0 to 95) that the value was seen in, so that any window, group
+or set of customers is a union.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain.usage_hours import QUARTER_MINUTES, HourKey
+
+QUARTER = timedelta(minutes=QUARTER_MINUTES)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueKey:
+    """`day` is the UTC midnight; dimensions and `other` as in usage hours; `value` is a hash."""
+
+    customer: str
+    meter: str
+    day: datetime
+    dimensions: tuple[tuple[str, str], ...]
+    value: str
+    other: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctValue:
+    """The quarters of the day that the value was seen in."""
+
+    key: ValueKey
+    quarters: frozenset[int]
+
+    def instants(self) -> Iterator[datetime]:
+        """The starts of the quarters."""
+        return (self.key.day + number * QUARTER for number in self.quarters)
+
+
+Seen = Mapping[ValueKey, frozenset[int]]
+
+
+def sighting(hour: HourKey, at: datetime, value: str) -> DistinctValue:
+    """One sighting of a value by the usage hour, at the event's time."""
+    day = hour.hour.replace(hour=0)
+    key = ValueKey(hour.customer, hour.meter, day, hour.dimensions, value, hour.other)
+    return DistinctValue(key, frozenset([(at - day) // QUARTER]))
