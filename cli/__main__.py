@@ -16,6 +16,7 @@ from cli import (
     invoice,
     keys,
     ledger,
+    meters,
     quarantine,
     reconcile,
     send,
@@ -28,6 +29,7 @@ from cli.client import ClientError, exit_status
 # Each module registers its own commands.
 MODULES = (
     catalog,
+    meters,
     send,
     events,
     event_types,

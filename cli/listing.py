@@ -24,6 +24,7 @@ def register(actions: "argparse._SubParsersAction[Any]") -> None:
     action = actions.add_parser("list", help=words, description=__doc__)
     add_filters(action)
     action.add_argument("--id", help="only with this id; with --source whenever it was")
+    action.add_argument("--property", metavar="NAME=VALUE", help="only with this in their data")
     action.add_argument("--from", dest="start", metavar="TIME", help="default: 35 days back")
     action.add_argument("--to", dest="end", metavar="TIME", help="default: now")
     action.add_argument("--limit", type=positive, default=100, help="at most so many; default: 100")
@@ -40,9 +41,12 @@ def add_filters(action: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the events; as JSON one on each line, every number exact."""
+    name, given, value = (arguments.property or "").partition("=")
     query = {
         **asked(arguments),
         "id": arguments.id,
+        "property": name or None,
+        "value": value if given else None,
         "from": arguments.start,
         "to": arguments.end,
         "limit": str(min(arguments.limit, 1000)),
@@ -77,12 +81,15 @@ def row_of(event: Mapping[str, Any]) -> list[str]:
 
 def became(event: Mapping[str, Any]) -> str:
     """What became of an event, in words."""
-    if event["status"] != "accepted":
-        return str(event["status"])
+    if aside := event.get("quarantine"):
+        return f"quarantined: {aside['reason']}, {aside['detail']}"
     fate = f"counted in {cell_text(event['meters'])}" if event["meters"] else "unmetered"
     if event["late"]:
         fate += f", late: billed with period {event['late']['period']}"
-    return f"{fate}, on {event['invoice']}" if event["invoice"] else fate
+    if not event["invoice"]:
+        return fate
+    lines = cell_text(event["invoice_lines"])
+    return f"{fate}, on {event['invoice']}" + (f" line {lines}" if lines else "")
 
 
 def _value(value: object) -> str:

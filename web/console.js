@@ -45,7 +45,8 @@ function keptTotals(read) {
 
 function meterRow(totalOf, meter) {
   const values = Object.entries(spans()).map(([name, span]) => totalOf(meter.key, name, span));
-  return [meter.key, meter.aggregation, meter.event_type, ...values];
+  const key = meter.archived_since ? `${meter.key} (archived)` : meter.key;
+  return [key, meter.aggregation, meter.event_type, ...values];
 }
 
 /** The newest fifty; `meterline quarantine list` has them all. */

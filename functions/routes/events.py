@@ -31,7 +31,8 @@ def list_events(request: Request, runtime: Runtime, query: EventsQuery) -> Answe
         opened = runtime.cursors.open(purpose, query.cursor)
         start, end = rfc3339(opened["from"]), rfc3339(opened["to"])
         position = Position(rfc3339(opened["occurred_at"]), opened["key"])
-    wanted = EventFilter(query.customer, start, end, query.type, query.source, query.id)
+    searched = (query.property, query.value) if query.property and query.value is not None else None
+    wanted = EventFilter(query.customer, start, end, query.type, query.source, query.id, searched)
 
     def render(limit: int) -> tuple[str, int]:
         page = runtime.event_list.page(wanted, limit, position)

@@ -42,6 +42,12 @@ class MeterImmutableError(ConflictError):
     code = "meter-immutable"
 
 
+class MeterInUseError(ConflictError):
+    """The newest version of a plan bills or includes the meter: publish it without it first."""
+
+    code = "meter-in-use"
+
+
 class DefaultExistsError(ConflictError):
     """Another plan's newest version is the default: publish that one again without it first."""
 
@@ -80,13 +86,17 @@ def publish_meter(catalogue: Catalogue, meter: Meter) -> Publication | None:
 def archive_meter(catalogue: Catalogue, key: str) -> Publication | None:
     """Stops a meter's counting from the catalogue version that this makes; None: it is archived.
 
-    Raises: NotFoundError.
+    Raises: NotFoundError; MeterInUseError.
     """
     meter = catalogue.meters.get(key)
     if meter is None:
         raise NotFoundError(f"no meter {key}")
     if meter.archived_since is not None:
         return None
+    newest = (versions[-1] for versions in catalogue.plans.values())
+    users = [plan.key for plan in newest if any(card.meter == key for card in plan.rate_cards)]
+    if users:
+        raise MeterInUseError(f"publish these plans without it first: {', '.join(sorted(users))}")
     archived = replace(meter, archived_since=catalogue.version + 1)
     return Publication("meter.archive", meter, archived)
 

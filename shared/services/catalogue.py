@@ -63,7 +63,7 @@ class CatalogueService:
     def archive_meter(self, key: str, actor: str, now: datetime) -> Meter:
         """The archived meter.
 
-        Raises: NotFoundError.
+        Raises: NotFoundError; MeterInUseError.
         """
         catalogue = self._publish(lambda read: archive_meter(read, key), actor, now)
         return catalogue.meters[key]

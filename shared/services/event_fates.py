@@ -1,8 +1,9 @@
 """What became of raw events: counted by which meters, billed on which invoice, or set aside."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import cast
 
 from shared.domain.accounts import Account, ClosedPhase, Phase
 from shared.domain.catalogue import Catalogue
@@ -10,18 +11,23 @@ from shared.domain.errors import MeterlineError
 from shared.domain.events import UsageEvent
 from shared.domain.folding import Record, find_phase, measured
 from shared.domain.invoices import invoice_id
-from shared.domain.proof import COUNTED, Fate
+from shared.domain.proof import COUNTED, Document, Fate, UsageLine, usage_line
 from shared.domain.rating import rate_card_index
-from shared.services.store import CLOSED_PHASES_READ, BillingStore
+from shared.services.store import CLOSED_PHASES_READ, BillingStore, QuarantinedRecord
 
 
 @dataclass(frozen=True, slots=True)
 class EventFate:
-    """`meters` are those that count the event; `invoice` bills it, once its period is closed."""
+    """`meters` are those that count the event; `invoice` bills it, once its period is closed.
+
+    `lines` are the invoice's lines that count it, and `aside` says why it is in quarantine.
+    """
 
     fate: Fate = COUNTED
     meters: tuple[str, ...] = ()
     invoice: str | None = None
+    lines: tuple[int, ...] = ()
+    aside: QuarantinedRecord | None = None
 
 
 def event_fates(
@@ -38,18 +44,37 @@ def event_fates(
     closed = tuple(store.closed_phases(customer, CLOSED_PHASES_READ))
     aside = _in_quarantine(store, customer, events)
     late = cache(lambda phase: store.late_usage(customer, phase))
-    return {
-        event.key: EventFate(Fate(quarantined=True))
-        if event.key in aside
-        else _fate(event, catalogue, account, closed, late)
-        for event in events
-    }
+    lines = cache(lambda invoice: _usage_lines(store, invoice))
+    fates = {}
+    for event in events:
+        if kept := aside.get(event.key):
+            fates[event.key] = EventFate(Fate(quarantined=True), aside=kept)
+            continue
+        became = _fate(event, catalogue, account, closed, late)
+        if became.invoice:
+            mine = (line for line in lines(became.invoice) if line.counts(became.fate))
+            numbers = tuple(line.number for line in mine if line.measure(event) is not None)
+            became = replace(became, lines=numbers)
+        fates[event.key] = became
+    return fates
 
 
-def _in_quarantine(store: BillingStore, customer: str, events: Sequence[UsageEvent]) -> set[str]:
+def _in_quarantine(
+    store: BillingStore, customer: str, events: Sequence[UsageEvent]
+) -> Mapping[str, QuarantinedRecord]:
     ever = store.quarantined(customer, [event.key for event in events])
     records = (store.quarantined_record(customer, key) for key in ever)
-    return {r.event_key for r in records if r is not None and r.redriven_at is None}
+    return {r.event_key: r for r in records if r is not None and r.redriven_at is None}
+
+
+def _usage_lines(store: BillingStore, invoice: str) -> Sequence[UsageLine]:
+    """The invoice's lines of usage; none while it is not finalized."""
+    document = store.invoice(invoice)
+    if document is None:
+        return []
+    numbers = (line["n"] for line in cast("Document", document)["lines"])
+    lines = (usage_line(document, number) for number in numbers)
+    return [line for line in lines if line is not None]
 
 
 def _fate(

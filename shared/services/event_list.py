@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.domain.errors import InvalidError, Problem
-from shared.domain.events import UsageEvent, event_key
+from shared.domain.events import UsageEvent, dimension_text, event_key
 from shared.services.event_fates import EventFate, event_fates
 from shared.services.ingest import MAX_AHEAD, MAX_LATENESS, IngestContext
 from shared.services.store import BillingStore, CatalogueSource, Clock
@@ -18,7 +18,10 @@ MAX_READS_PER_PAGE = 20
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events: one customer's in [start, end), and of one type, source or id if given."""
+    """Which events: one customer's in [start, end), and of one type, source or id if given.
+
+    With a `property` (name, value), those whose data has it, the value as groups are named.
+    """
 
     customer: str
     start: datetime | None = None
@@ -26,6 +29,14 @@ class EventFilter:
     type: str | None = None
     source: str | None = None
     id: str | None = None
+    property: tuple[str, str] | None = None
+
+    def has_property(self, event: UsageEvent) -> bool:
+        """Whether the event has the property asked for, if any."""
+        if self.property is None:
+            return True
+        name, value = self.property
+        return name in event.data and dimension_text(event.data[name]) == value
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +126,8 @@ class EventList:
         """The one event of this identity, whenever it was unless a range is asked for."""
         event = self.index.get(wanted.customer, event_key(wanted.source or "", wanted.id or ""))
         if event is None or wanted.type not in (None, event.type):
+            return []
+        if not wanted.has_property(event):
             return []
         if wanted.start is not None and event.occurred_at < start:
             return []

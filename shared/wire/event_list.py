@@ -5,6 +5,7 @@ from typing import Literal
 
 from shared.domain.events import UsageEvent
 from shared.services.event_fates import EventFate
+from shared.services.store import QuarantinedRecord
 from shared.wire.common import Text, Time, WireModel
 from shared.wire.events import Property
 
@@ -16,11 +17,21 @@ class LateView(WireModel):
     period: int
 
 
+class AsideView(WireModel):
+    """Why an event is in quarantine. `not_applied` names the writes that lack it."""
+
+    reason: str
+    detail: str
+    not_applied: tuple[str, ...]
+    quarantined_at: Time
+
+
 class EventView(WireModel):
     """A stored event, and what became of it.
 
     `meters` count it; `invoice` bills it, once its period is closed, or the one that it came too
-    `late` for. `catalogue_version` says which meters there were when it was accepted.
+    `late` for, on `invoice_lines`. `catalogue_version` says which meters there were when it was
+    accepted. `quarantine` says why it is in quarantine.
     """
 
     specversion: Literal["1.0"] = "1.0"
@@ -37,6 +48,8 @@ class EventView(WireModel):
     meters: tuple[str, ...]
     late: LateView | None
     invoice: str | None
+    invoice_lines: tuple[int, ...]
+    quarantine: AsideView | None
 
     @classmethod
     def of(cls, event: UsageEvent, became: EventFate) -> "EventView":
@@ -59,4 +72,15 @@ class EventView(WireModel):
             meters=became.meters,
             late=late,
             invoice=became.invoice,
+            invoice_lines=became.lines,
+            quarantine=_aside(became.aside) if became.aside else None,
         )
+
+
+def _aside(kept: QuarantinedRecord) -> AsideView:
+    return AsideView(
+        reason=kept.reason,
+        detail=kept.detail,
+        not_applied=kept.not_applied,
+        quarantined_at=kept.quarantined_at,
+    )

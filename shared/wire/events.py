@@ -11,7 +11,9 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
@@ -20,6 +22,7 @@ from shared.wire.common import (
     CustomerKey,
     Identifier,
     PageQuery,
+    Text,
     Time,
     TooLargeError,
     WireModel,
@@ -200,6 +203,8 @@ class IngestAnswer(WireModel):
 class EventsQuery(PageQuery):
     """Which raw events: of one customer, in [from, to), newest first.
 
+    `property` and `value` ask for a data property: numbers in plain form, `true`, `false`.
+
     `to` is five minutes from now unless given, `from` 35 days before `to`.
     """
 
@@ -209,5 +214,14 @@ class EventsQuery(PageQuery):
     type: Identifier | None = None
     source: Identifier | None = None
     id: Identifier | None = None
+    property: Annotated[str, AfterValidator(property_name)] | None = None
+    value: Annotated[Text | None, Field(validate_default=True)] = None
     start: Annotated[Time | None, Field(alias="from")] = None
     end: Annotated[Time | None, Field(alias="to")] = None
+
+    @field_validator("value")
+    @classmethod
+    def _with_its_property(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if "property" in info.data and (value is None) != (info.data["property"] is None):
+            raise refuse("property-and-value")
+        return value

@@ -292,9 +292,42 @@ def test_filters(history: list[str], runtime: Runtime, query: str, ids: list[str
 
 
 @pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("property=n&value=1", ["number", "text"]),
+        ("property=n&value=12", ["longer"]),
+        ("property=on&value=true", ["number"]),
+        ("property=a%22b&value=c%22%2C", ["quotes"]),
+        ("property=b&value=c", []),
+        ("property=n&value=", ["nothing"]),
+        ("property=n&value=1&type=chat", ["number", "text"]),
+        ("property=n&value=1&source=app&id=text", ["text"]),
+        ("property=n&value=2&source=app&id=text", []),
+    ],
+)
+def test_a_search_by_a_property_is_exact(
+    send: Send, runtime: Runtime, query: str, ids: list[str]
+) -> None:
+    runtime.cursors = Cursors(b"k" * 32)
+    data: dict[str, dict[str, Any]] = {
+        "number": {"n": 1, "on": True},
+        "text": {"n": "1"},
+        "longer": {"n": 12},
+        "quotes": {'a"b': 'c",', "text": '"b":"c"'},
+        "nothing": {"n": None},
+    }
+    send([event("searched", name, data=each, type="chat") for name, each in data.items()])
+    status, page = listed(runtime, f"customer=searched&{query}")
+    assert (status, sorted(e["id"] for e in page["data"])) == (200, sorted(ids))
+
+
+@pytest.mark.parametrize(
     ("query", "status"),
     [
         ("", 422),
+        ("customer=past&property=n", 422),
+        ("customer=past&value=n", 422),
+        ("customer=past&property=&value=n", 422),
         ("customer=past&cursor=forged", 400),
         ("customer=past&from=2031-01-01", 422),
         ("customer=past&from=2031-01-02T00:00:00Z&to=2031-01-02T00:00:00Z", 422),

@@ -166,9 +166,12 @@ def test_the_event_list_says_what_became_of_each(meterline: Stack, pump: Pump) -
     first, _ = lines_of(meterline, "fates")
     query = "customer=fates&from=2026-02-20T00:00:00Z&to=2026-05-20T00:00:00Z"
 
+    def listed() -> dict[str, Any]:
+        return {event["id"]: event for event in get("/v1/events", query)["data"]}
+
     def became() -> dict[str, Any]:
         names = ("status", "meters", "late", "invoice")
-        return {e["id"]: [e[name] for name in names] for e in get("/v1/events", query)["data"]}
+        return {key: [event[name] for name in names] for key, event in listed().items()}
 
     both, march_invoice = ["messages", "tokens"], first.removeprefix("/v1/invoices/")
     assert became() == {
@@ -179,6 +182,15 @@ def test_the_event_list_says_what_became_of_each(meterline: Stack, pump: Pump) -
         "open": ["accepted", both, None, None],
         "other": ["accepted", [], None, None],
     }
+    aside = listed()["0"]["quarantine"]
+    assert (aside["reason"], aside["not_applied"][0]) == ("unreadable", "account")
+    on_lines = {key: event["invoice_lines"] for key, event in listed().items()}
+    for key in ("0", "late", "open", "other"):
+        assert on_lines[key] == []
+    assert len(on_lines["1"]) == 2
+    for number in on_lines["1"]:
+        ids = {event["id"] for event in get(f"{first}/lines/{number}/events")["data"]}
+        assert "1" in ids
     meterline.runtime.redrive.redrive("fates", poisoned.key, "op")
     bill(meterline, pump, "fates", MAY + HOUR)
     second, _ = lines_of(meterline, "fates", 1)
@@ -186,6 +198,9 @@ def test_the_event_list_says_what_became_of_each(meterline: Stack, pump: Pump) -
     late = ["accepted", both, {"phase": 1, "period": 2}, april_invoice]
     assert (became()["0"], became()["late"]) == (late, late)
     assert became()["open"][3] == april_invoice
+    assert listed()["0"]["quarantine"] is None
+    own, of_late = (set(listed()[key]["invoice_lines"]) for key in ("open", "late"))
+    assert (len(own), len(of_late), own & of_late) == (2, 2, set())
 
 
 def test_what_is_still_in_the_stream_settles_and_what_contradicts_is_not_shown(

@@ -1,5 +1,6 @@
 """Raw events through the index by time."""
 
+import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -54,10 +55,19 @@ class DynamoEventIndex:
         }
         filters = {"type": wanted.type, "source": wanted.source, "id": wanted.id}
         asked = {name: value for name, value in filters.items() if value is not None}
-        if asked:
+        conditions = [f"#{name} = :{name}" for name in asked]
+        names = {f"#{name}": name for name in asked}
+        if wanted.property is not None:
+            # It lets a few more through, such as 12 for 1, but need not send the others.
+            conditions.append("(contains(#data, :text) OR contains(#data, :other))")
+            names["#data"] = "data"
+            name, value = wanted.property
+            asked["text"] = f"{json.dumps(name)}:{json.dumps(value)}"
+            asked["other"] = f"{json.dumps(name)}:{value}"
+        if conditions:
             query["Limit"] = FILTERED_READ_LIMIT
-            query["FilterExpression"] = " AND ".join(f"#{name} = :{name}" for name in asked)
-            query["ExpressionAttributeNames"] = {f"#{name}": name for name in asked}
+            query["FilterExpression"] = " AND ".join(conditions)
+            query["ExpressionAttributeNames"] = names
             query["ExpressionAttributeValues"] |= {f":{name}": v for name, v in asked.items()}
         query["ExpressionAttributeValues"] = to_item(query["ExpressionAttributeValues"])
         if after is not None:
@@ -66,7 +76,7 @@ class DynamoEventIndex:
         page = retrying(lambda: self._client.query(**query))
         more = page.get("LastEvaluatedKey")
         position = Position(utc_time(more["occurred_at"]["S"]), more["sk"]["S"]) if more else None
-        return list(_readable(page["Items"])), position
+        return list(filter(wanted.has_property, _readable(page["Items"]))), position
 
 
 def _readable(items: Iterable[Mapping[str, Any]]) -> Iterator[UsageEvent]:

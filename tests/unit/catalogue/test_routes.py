@@ -99,6 +99,18 @@ def test_archiving(api: Api) -> None:
     assert api.call("POST", "/v1/meters/nothing/archive")[0] == 404
 
 
+def test_a_meter_that_a_plan_uses_is_not_archived(api: Api) -> None:
+    api.put("/v1/plans/pro", PLAN)
+    status, answer = api.call("POST", "/v1/meters/tokens/archive")
+    assert (status, answer["code"]) == (409, "meter-in-use")
+    assert "pro" in answer["detail"]
+    assert api.store.catalogue.meters["tokens"].archived_since is None
+    api.put("/v1/plans/pro", {**PLAN, "rates": []})
+    assert api.call("POST", "/v1/meters/tokens/archive")[0] == 200
+    definition = {**METER, "aggregation": "count", "value": None}
+    assert api.call("PUT", "/v1/meters/tokens", definition)[1]["code"] == "meter-immutable"
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

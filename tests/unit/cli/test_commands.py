@@ -195,8 +195,32 @@ def test_event_types_lists_properties_and_their_meters(
     }
     server.answers["/v1/event-types"] = (200, {"data": [seen], "next_cursor": None})
     assert main(["event-types"]) == 0
-    heading, _, tokens, region, more = capsys.readouterr().out.splitlines()
-    assert heading == "chat   2026-03-01 to 2026-03-09   read by tokens"
-    assert tokens.split() == ["tokens", "number,", "string", "tokens"]
-    assert region.split() == ["region", "never", "seen", "tokens"]
+    _, tokens, region, more = capsys.readouterr().out.splitlines()
+    assert tokens.split()[3:] == ["tokens", "number,", "string", "tokens"]
+    assert region.split()[3:] == ["region", "never", "seen", "tokens"]
     assert "there were more" in more
+
+
+def test_meters_are_listed_and_archived(
+    server: type[Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    meter = {
+        "key": "tokens",
+        "event_type": "chat",
+        "aggregation": "sum",
+        "value": "tokens",
+        "dimensions": ["model"],
+        "filter": {},
+        "since": 3,
+        "archived_since": None,
+    }
+    archived = {**meter, "archived_since": 9}
+    server.answers["/v1/meters"] = (200, {"data": [meter, archived], "next_cursor": None})
+    server.answers["/v1/meters/tokens/archive"] = (200, archived)
+    assert main(["meters", "list"]) == 0
+    _, live, gone = capsys.readouterr().out.splitlines()
+    assert live.split() == ["tokens", "sum", "of", "tokens", "chat", "model", "3"]
+    assert gone.endswith("3, archived in 9")
+    assert main(["meters", "archive", "tokens"]) == 0
+    assert "from catalogue version 9 on" in capsys.readouterr().out
+    assert server.asked[-1][:2] == ("POST", "/v1/meters/tokens/archive")

@@ -1,0 +1,48 @@
+"""`meterline meters`: what is metered, and archiving it. `meterline catalog` publishes meters."""
+
+import argparse
+from typing import Any
+
+from cli.client import Client, path
+from cli.output import add_output, show
+
+
+def register(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Adds the command."""
+    parser = commands.add_parser("meters", help="meters as they are published")
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help=run_list.__doc__, description=run_list.__doc__)
+    add_output(listing)
+    listing.set_defaults(run=run_list)
+    archive = actions.add_parser(
+        "archive", help=run_archive.__doc__, description=run_archive.__doc__
+    )
+    archive.add_argument("meter")
+    archive.set_defaults(run=run_archive)
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """Show every meter, archived ones too."""
+    meters = list(Client.from_environment().pages("/v1/meters"))
+    rows = [[m["key"], _reads(m), m["event_type"], m["dimensions"], _since(m)] for m in meters]
+    headings = ["meter", "reads", "event type", "dimensions", "catalogue"]
+    show(arguments.output, meters, headings, rows, "no meters")
+    return 0
+
+
+def run_archive(arguments: argparse.Namespace) -> int:
+    """Stop a meter's counting, for good. What it counted stays."""
+    place = path("/v1/meters/{meter}/archive", meter=arguments.meter)
+    meter = Client.from_environment().call("POST", place)
+    print(f"{meter['key']} counts no more from catalogue version {meter['archived_since']} on")
+    return 0
+
+
+def _reads(meter: dict[str, Any]) -> str:
+    value = meter["value"]
+    return f"{meter['aggregation']} of {value}" if value else str(meter["aggregation"])
+
+
+def _since(meter: dict[str, Any]) -> str:
+    archived = meter["archived_since"]
+    return f"{meter['since']}, archived in {archived}" if archived else str(meter["since"])
