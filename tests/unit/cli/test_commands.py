@@ -58,18 +58,19 @@ def test_send_prints_what_became_of_the_events(
 ) -> None:
     server.answers["/v1/events"] = (200, {"accepted": 2, "duplicates": 1, "unmetered": 0})
     file = tmp_path / "events.ndjson"
-    file.write_text("\n".join(['{"n": 1.10}'] * 5))
+    event = '{"specversion": "1.0", "id": "1", "source": "s", "n": 1.10}'
+    file.write_text("\n".join([event] * 5))
     assert main(["send", str(file), "--batch", "3"]) == 0
-    assert capsys.readouterr().out == "4 accepted, 2 duplicates, 0 unmetered\n"
-    bodies = [body for _, _, body, _ in server.asked]
-    assert bodies == [b'[{"n": 1.10},{"n": 1.10},{"n": 1.10}]', b'[{"n": 1.10},{"n": 1.10}]']
+    assert capsys.readouterr().out == "4 accepted, 2 duplicates, 0 unmetered, 0 refused\n"
+    bodies = [body.decode() for _, _, body, _ in server.asked]
+    assert bodies == [f"[{event},{event},{event}]", f"[{event},{event}]"]
     assert server.asked[0][3]["Authorization"] == "Bearer ml_local_x_y"
 
 
 def test_large_bodies_are_compressed(server: type[Recorder], tmp_path: Path) -> None:
     server.answers["/v1/events"] = (200, {"accepted": 1, "duplicates": 0, "unmetered": 0})
     file = tmp_path / "events.json"
-    event = json.dumps({"text": "x" * 2000})
+    event = json.dumps({"specversion": "1.0", "id": "1", "source": "s", "text": "x" * 2000})
     file.write_text(event)
     assert main(["send", str(file)]) == 0
     [(_, _, body, headers)] = server.asked
@@ -91,7 +92,7 @@ def test_a_refusal_is_told_and_is_status_1(
     assert main(["send", str(file)]) == 1
     errors = capsys.readouterr().err
     assert "422 validation: Look." in errors
-    assert "event 1/id  required" in errors
+    assert "events.json:1: id: required" in errors
 
 
 def test_usage_asks_and_shows_rows(
