@@ -1,4 +1,4 @@
-"""Usage events come in."""
+"""Usage events come in, in our own format and in those of other vendors' clients."""
 
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -6,9 +6,10 @@ from typing import Any, get_args
 from functions._http import JSON, Answer, Request, Router, problem
 from functions._ingesting import refusal, take
 from functions._runtime import Runtime, runtime
+from functions.vendors import amberflo_ingest, lago_ingest, openmeter_ingest, stripe_ingest
 from shared.domain.errors import UnavailableError
-from shared.services.ingest import Outcome, Submission
-from shared.wire.events import Event, EventOrBatch, IngestAnswer
+from shared.services.ingest import Outcome
+from shared.wire.events import Event, EventOrBatch, IngestAnswer, submissions
 
 # What a refusal says of each event where some may be stored.
 OUTCOMES = {
@@ -17,7 +18,14 @@ OUTCOMES = {
     "items": {"enum": list(get_args(Outcome))},
 }
 
-router = Router()
+router = Router(
+    (
+        openmeter_ingest.router,
+        amberflo_ingest.router,
+        lago_ingest.router,
+        stripe_ingest.router,
+    )
+)
 
 
 @router.route(
@@ -33,34 +41,18 @@ router = Router()
 def send_events(
     request: Request, runtime: Runtime, body: Event | Sequence[Event]
 ) -> IngestAnswer | Answer:
-    if isinstance(body, Event):
-        submissions = [_submission(body, "")]
-    else:
-        submissions = [_submission(event, f"/{index}") for index, event in enumerate(body)]
+    sent = submissions(body)
     try:
-        result = take(runtime, submissions)
+        result = take(runtime, sent)
     except UnavailableError as unavailable:
-        return problem(unavailable, request.instance, outcomes=["unknown"] * len(submissions))
-    error = refusal(result, submissions)
+        return problem(unavailable, request.instance, outcomes=["unknown"] * len(sent))
+    error = refusal(result, sent)
     if error is not None:
         return problem(error, request.instance, outcomes=result.outcomes)
     return IngestAnswer(
         accepted=result.outcomes.count("accepted"),
         duplicates=result.outcomes.count("duplicate"),
         unmetered=result.unmetered,
-    )
-
-
-def _submission(event: Event, pointer: str) -> Submission:
-    return Submission(
-        pointer=pointer,
-        customer=event.subject,
-        source=event.source,
-        id=event.id,
-        type=event.type,
-        occurred_at=event.time,
-        data=event.data,
-        extensions=event.extensions,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from shared.domain.catalogue import Catalogue
 from shared.domain.errors import InvalidError, Problem
-from shared.domain.events import UsageEvent, Value, numeric
+from shared.domain.events import UsageEvent, Value, event_key, numeric
 from shared.domain.money import NANO_PLACES, bounds_problem
 from shared.services.store import CatalogueSource, Clock
 
@@ -121,6 +121,12 @@ class Ingest:
         unmetered = sum(not catalogue.meters_of(e.type, catalogue.version) for e in new)
         value_missing = sum(_lacks_value(event, catalogue) for event in new)
         return IngestResult(tuple(outcomes), unmetered, value_missing)
+
+    def stored(self, submissions: Sequence[Submission]) -> list[bool]:
+        """Which of the identities are taken, whatever the events say; read consistently."""
+        keys = [(s.customer, event_key(s.source, s.id)) for s in submissions]
+        known = self.events.fingerprints(keys)
+        return [key in known for key in keys]
 
     def _store(
         self,

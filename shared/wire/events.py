@@ -1,6 +1,7 @@
 """Usage events on the wire: CloudEvents 1.0 in its JSON format, with flat data."""
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from pydantic import (
 )
 
 from shared.domain.events import Value, canonical_json
+from shared.services.ingest import Submission
 from shared.wire.common import (
     CustomerKey,
     Identifier,
@@ -190,6 +192,26 @@ EventOrBatch = Annotated[
     Discriminator(lambda value: "<batch>" if isinstance(value, list) else "<event>"),
     BeforeValidator(_bounded),
 ]
+
+
+def submissions(body: Event | Sequence[Event]) -> list[Submission]:
+    """The events of a request as ingest takes them, each with its place."""
+    if isinstance(body, Event):
+        return [_submission(body, "")]
+    return [_submission(event, f"/{index}") for index, event in enumerate(body)]
+
+
+def _submission(event: Event, pointer: str) -> Submission:
+    return Submission(
+        pointer=pointer,
+        customer=event.subject,
+        source=event.source,
+        id=event.id,
+        type=event.type,
+        occurred_at=event.time,
+        data=event.data,
+        extensions=event.extensions,
+    )
 
 
 class IngestAnswer(WireModel):

@@ -1,0 +1,57 @@
+"""How Stripe refuses, and how its requests are read."""
+
+import json
+
+from functions._body import read_json
+from functions._http import Answer, Dialect
+from functions._statuses import status_of
+from functions._validation import distinct
+from functions.vendors._reading import read_form
+from shared.domain.errors import (
+    ConflictError,
+    InvalidError,
+    MeterlineError,
+    UnavailableError,
+)
+
+_CODES = {
+    "required": "parameter_missing",
+    "unknown-member": "parameter_unknown",
+    "too-old": "timestamp_too_far_in_past",
+    "in-the-future": "timestamp_in_future",
+    "differs-from-stored": "duplicate_meter_event",
+}
+
+
+def refuse(error: MeterlineError, instance: str) -> Answer:
+    """The refusal as Stripe's `error` object: the first offending parameter, and all in words."""
+    status = status_of(error).value
+    if isinstance(error, InvalidError | ConflictError):
+        status = 400
+    code = error.code.replace("-", "_")
+    kind = "api_error" if status >= 500 else "invalid_request_error"
+    content = {"type": kind, "code": code}
+    message = error.detail
+    if error.problems:
+        first = error.problems[0]
+        content["code"] = _CODES.get(first.code, first.code.replace("-", "_"))
+        message = " ".join([message, *(f"{p.pointer}: {p.code};" for p in error.problems)])
+    if error.problems and (parameter := _parameter(error.problems[0].pointer)):
+        content["param"] = parameter
+    content |= {"message": message.rstrip(";"), "request_id": instance}
+    headers = {"Retry-After": "1"} if isinstance(error, UnavailableError) else {}
+    return Answer(json.dumps({"error": content}), status, headers=headers)
+
+
+def _parameter(pointer: str) -> str:
+    """A JSON pointer as Stripe names parameters: `/payload/value` is `payload[value]`."""
+    first, *rest = pointer.strip("/").split("/")
+    return first + "".join(f"[{part}]" for part in rest)
+
+
+FORMS = Dialect(read_query=distinct, read_body=read_form, refuse=refuse)
+JSON_BODIES = Dialect(
+    read_query=distinct,
+    read_body=lambda request, kinds: read_json(request.headers, request.body, kinds),
+    refuse=refuse,
+)

@@ -1,0 +1,55 @@
+"""OpenMeter's ingest: CloudEvents, as our own, on its own paths and with its own answers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from functions._http import JSON, Answer, Request, Router
+from functions._ingesting import refusal, take
+from functions._runtime import Runtime
+from functions._validation import validate
+from functions.vendors._openmeter import DIALECT
+from functions.vendors.lago_ingest import receive_event
+from shared.wire.events import Event, EventOrBatch, submissions
+
+CLOUDEVENTS = ("application/cloudevents+json", "application/cloudevents-batch+json")
+
+router = Router()
+
+
+@router.route(
+    "POST",
+    "/api/v1/events",
+    scope="ingest",
+    summary="OpenMeter: send events; Lago: send one event",
+    body=Any,
+    content_types=(JSON, *CLOUDEVENTS),
+    dialect=DIALECT,
+)
+def receive_on_shared_path(request: Request, runtime: Runtime, body: object) -> Answer:
+    is_json = request.headers.get("content-type", "").startswith(JSON)
+    # Both vendors take JSON here. A CloudEvents event has no place for an object named `event`.
+    if is_json and isinstance(body, Mapping) and isinstance(body.get("event"), Mapping):
+        return receive_event(request, runtime, body)
+    return _receive(runtime, validate(EventOrBatch, body), 204)
+
+
+@router.route(
+    "POST",
+    "/api/v3/openmeter/events",
+    scope="ingest",
+    summary="OpenMeter: send events",
+    body=EventOrBatch,
+    content_types=(JSON, *CLOUDEVENTS),
+    dialect=DIALECT,
+)
+def receive_events(request: Request, runtime: Runtime, body: Event | list[Event]) -> Answer:
+    return _receive(runtime, body, 202)
+
+
+def _receive(runtime: Runtime, body: Event | list[Event], status: int) -> Answer:
+    sent = submissions(body)
+    result = take(runtime, sent)
+    error = refusal(result, sent)
+    if error is not None:
+        raise error
+    return Answer(status=status)
