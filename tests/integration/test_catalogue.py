@@ -136,9 +136,10 @@ def test_archiving_names_the_version_from_which_the_meter_counts_no_more(
     store: DynamoCatalogueStore, service: CatalogueService
 ) -> None:
     publish_all(service)
-    assert service.archive_meter("tokens", "key-1", NOW).archived_since == 4
-    assert service.archive_meter("tokens", "key-1", NOW).archived_since == 4
-    assert store.head_version() == 4
+    service.put_plan(replace(PLAN, rates=(), allowances=()), "key-1", NOW)
+    assert service.archive_meter("tokens", "key-1", NOW).archived_since == 5
+    assert service.archive_meter("tokens", "key-1", NOW).archived_since == 5
+    assert store.head_version() == 5
 
 
 def test_a_lost_race_writes_nothing(store: DynamoCatalogueStore, service: CatalogueService) -> None:
@@ -204,7 +205,7 @@ def test_a_cached_catalogue_reads_again_only_for_a_newer_version(
     assert cached.fresh().version == 0
     seconds = 1.0
     assert cached.fresh().version == 3
-    service.archive_meter("tokens", "key-1", NOW)
+    service.put_meter(replace(METER, key="other"), "key-1", NOW)
     assert cached.at_least(3).version == 3
     assert cached.at_least(4).version == 4
     with pytest.raises(UnavailableError):
