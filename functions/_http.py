@@ -91,8 +91,9 @@ class Route:
     validates). With `portal` a portal token may call a GET route that does not name a customer;
     its handler then calls `Request.require_customer`. A `money` write is refused without an
     Idempotency-Key. `alternatives` are media types that `Accept` may ask for instead, `refusals`
-    JSON schemas of what problems have beyond the standard members, by status. Without a `dialect`
-    it is spoken to as the API's own description says.
+    JSON schemas of what problems have beyond the standard members, by status. `read_query` is for
+    query parameters that may be repeated. Without a `dialect` it is spoken to as the API's own
+    description says.
     """
 
     method: str
@@ -111,6 +112,7 @@ class Route:
     alternatives: tuple[str, ...] = ()
     refusals: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     dialect: Dialect | None = None
+    read_query: Callable[[Sequence[tuple[str, str]]], Mapping[str, object]] | None = None
 
     def match(self, segments: Sequence[str]) -> dict[str, str] | None:
         """The path parameters if the path fits."""
@@ -172,7 +174,8 @@ class Router:
         if route.money:
             idempotency_key(request.headers)
         arguments: dict[str, Any] = {}
-        parameters = validate_query(dialect.read_query(request.query), route.query)
+        read_query = route.read_query or dialect.read_query
+        parameters = validate_query(read_query(request.query), route.query)
         if route.query is not None:
             arguments["query"] = parameters
             if "customer" in route.query.model_fields:

@@ -160,6 +160,11 @@ def _query_parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
     schema = schemas.query(route.query)
     required = schema.get("required", [])
     return [
-        {"name": name, "in": "query", "required": name in required, "schema": definition}
-        for name, definition in schema.get("properties", {}).items()
+        {"name": n, "in": "query", "required": n in required, "schema": s, **_style(s)}
+        for n, s in schema.get("properties", {}).items()
     ]
+
+
+def _style(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping travels as `name[member]=text`; lists are repeated, as is the rule."""
+    return {"style": "deepObject", "explode": True} if schema.get("type") == "object" else {}

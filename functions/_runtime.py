@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from shared.services.standing import Books
     from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
     from shared.services.test_clocks import TestClocks
+    from shared.services.usage_query import UsageQueries
 
 # A call that hangs must not outlast the function: two tries of 3 s, then the service decides.
 CONNECT_TIMEOUT_SECONDS = 2
@@ -153,6 +154,12 @@ class Runtime:
         from shared.services.standing import Books
 
         return Books(self.store, self.catalogue, self.clock, self.grace)
+
+    @cached_property
+    def usage_queries(self) -> "UsageQueries":
+        from shared.services.usage_query import UsageQueries
+
+        return UsageQueries(self.books, self.segments, self.spread)
 
     @cached_property
     def barriers(self) -> "BarrierStore":

@@ -1,6 +1,7 @@
 """Reading a request into models: what breaks a rule is refused with pointers, never repeated."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -43,6 +44,33 @@ def distinct(pairs: Sequence[tuple[str, str]]) -> Mapping[str, str]:
     if len(values) < len(pairs):
         raise InvalidError("A query parameter is repeated.", [Problem("", "repeated-parameter")])
     return values
+
+
+_MEMBER = re.compile(r"([a-z_]+)\[([^\[\]]+)\]")
+
+
+def gathered(
+    lists: Collection[str], mappings: Collection[str]
+) -> Callable[[Sequence[tuple[str, str]]], Mapping[str, object]]:
+    """A reader of query parameters where those in `lists` may be repeated.
+
+    Of those in `mappings` each member, `name[member]=text`, may be; any other only stands once.
+    """
+
+    def read(pairs: Sequence[tuple[str, str]]) -> Mapping[str, object]:
+        values: dict[str, Any] = {}
+        single = []
+        for name, text in pairs:
+            member = _MEMBER.fullmatch(name)
+            if name in lists:
+                values.setdefault(name, []).append(text)
+            elif member and member[1] in mappings:
+                values.setdefault(member[1], {}).setdefault(member[2], []).append(text)
+            else:
+                single.append((name, text))
+        return {**distinct(single), **values}
+
+    return read
 
 
 def validate_query(values: Mapping[str, object], model: type[BaseModel] | None) -> Any:

@@ -22,12 +22,19 @@ def page_that_fits(limit: int, render: Callable[[int], tuple[str, int]]) -> str:
     `render` makes the page of at most as many items as it is told, and says how many these are.
     """
     text, count = render(limit)
-    # The gateway takes the text as a string in JSON, where a quote or a backslash is two bytes.
-    while (size := len(text.encode()) + text.count('"') + text.count("\\")) > MAX_PAGE_BYTES:
+    while (size := answer_bytes(text)) > MAX_PAGE_BYTES:
         if count <= 1:
             break
         text, count = render(max(1, count * MAX_PAGE_BYTES // size))
     return text
+
+
+def answer_bytes(text: str) -> int:
+    """What an answer of this text takes of what a function may answer with.
+
+    The gateway takes the text as a string in JSON, where a quote or a backslash is two bytes.
+    """
+    return len(text.encode()) + text.count('"') + text.count("\\")
 
 
 def open_cursor(runtime: Runtime, request: Request, cursor: str | None) -> str | None:

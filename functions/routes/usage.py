@@ -2,11 +2,14 @@
 
 from functions._http import Answer, Request, Router
 from functions._runtime import Runtime
-from functions.routes._common import accepts
-from shared.services.usage_query import usage
-from shared.wire.usage import UsageQuery, UsageView, usage_csv
+from functions._validation import gathered
+from functions.routes._common import MAX_PAGE_BYTES, accepts, answer_bytes
+from shared.domain.errors import ForbiddenError, InvalidError, Problem
+from shared.services.usage_query import UsageQuestion
+from shared.wire.usage import UsageBody, UsageQuery, UsageView, usage_csv
 
 CSV = "text/csv"
+CSV_HEADERS = {"Content-Disposition": 'attachment; filename="usage.csv"'}
 
 router = Router()
 
@@ -19,12 +22,39 @@ router = Router()
     query=UsageQuery,
     answer=UsageView,
     alternatives=(CSV,),
+    portal=True,
+    read_query=gathered(("customer", "group_by"), ("filter",)),
 )
-def read_usage(request: Request, runtime: Runtime, query: UsageQuery) -> UsageView | Answer:
-    question = query.to_question()
-    found = usage(runtime.books, question)
-    if not accepts(request, CSV):
-        return UsageView.of(question, found)
-    headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
-    content_type = f"{CSV}; charset=utf-8"
-    return Answer(usage_csv(question, found), content_type=content_type, headers=headers)
+def read_usage(request: Request, runtime: Runtime, query: UsageQuery) -> Answer:
+    if request.portal_customer:
+        for customer in query.customers or ("",):
+            request.require_customer(customer)
+        if query.segment:
+            raise ForbiddenError("A portal token does not ask about segments.")
+    return _answer(request, runtime, query.to_question())
+
+
+@router.route(
+    "POST",
+    "/v1/usage/query",
+    scope="read",
+    summary="The same question as JSON, where an address has no room for it; changes nothing",
+    body=UsageBody,
+    answer=UsageView,
+    alternatives=(CSV,),
+)
+def query_usage(request: Request, runtime: Runtime, body: UsageBody) -> Answer:
+    return _answer(request, runtime, body.to_question())
+
+
+def _answer(request: Request, runtime: Runtime, question: UsageQuestion) -> Answer:
+    found = runtime.usage_queries.usage(question)
+    if accepts(request, CSV):
+        text = usage_csv(question, found)
+        answer = Answer(text, content_type=f"{CSV}; charset=utf-8", headers=CSV_HEADERS)
+    else:
+        text = UsageView.of(question, found).model_dump_json()
+        answer = Answer(text)
+    if answer_bytes(text) > MAX_PAGE_BYTES:
+        raise InvalidError("The answer is too large.", [Problem("/group_by", "too-large")])
+    return answer

@@ -1,40 +1,48 @@
-"""Usage by windows of time, for one customer or all of them together."""
+"""Usage by windows of time: of one customer, of several, of a segment or of all of them."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.catalogue import Meter
 from shared.domain.errors import InvalidError, Problem
-from shared.domain.usage_hours import UsageHour
-from shared.domain.usage_windows import (
-    QUARTER,
-    UsageRow,
-    Window,
-    on_quarter,
-    usage_rows,
-    usage_windows,
-)
+from shared.domain.periods import Period
+from shared.domain.usage_answers import CUSTOMER, Kept, Rows, Shape, usage_answer
+from shared.domain.usage_windows import QUARTER, Window, on_quarter, usage_windows
+from shared.services.segments import SegmentStore, all_customers, named_segment
+from shared.services.spread import Spread
 from shared.services.standing import Books
 
 MAX_SPAN = timedelta(days=3660)
 MAX_ROWS = 10_000
 MAX_CUSTOMERS = 1000
-CUSTOMERS_PER_PAGE = 100
+MAX_KEPT = 200_000  # items read for one answer: what a function reads well before its time is up
 DEFAULT_SPAN = timedelta(days=30)
+# One read: any calendar month is one.
+READ_SPAN = timedelta(days=32)
+READS_TOGETHER = 64
 
 
 @dataclass(frozen=True, slots=True)
 class UsageQuestion:
-    """`end` None is now, `start` None is 30 days before; `customer` None asks for all together."""
+    """What is asked about a meter.
+
+    No `customers` are all of them; `segment` keeps those that are in it. `end` None is now, `start`
+    None 30 days before. The rest as in `Shape`.
+    """
 
     meter: str
-    customer: str | None
-    start: datetime | None
-    end: datetime | None
-    window: Window
-    timezone: str
-    group_by: tuple[str, ...]
+    customers: tuple[str, ...] = ()
+    segment: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    window: Window = "total"
+    timezone: str = "UTC"
+    group_by: tuple[str, ...] = ()
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    top: int | None = None
+    rest: bool = False
+    fill: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +52,88 @@ class Usage:
     meter: Meter
     start: datetime
     end: datetime
-    rows: tuple[UsageRow, ...]
+    answer: Rows
 
 
-def usage(books: Books, question: UsageQuestion) -> Usage:
-    """Answers from the usage hours.
+@dataclass(frozen=True, slots=True)
+class UsageQueries:
+    """Answers questions about usage; `spread` makes several reads at a time."""
 
-    Raises: NotFoundError for an unknown customer; InvalidError for an unknown meter or dimension,
-    bounds off the quarter hour or out of order, and questions that are too wide.
-    """
-    meter = books.catalogue.newest().meters.get(question.meter)
-    if meter is None:
-        raise InvalidError("No such meter.", [Problem("/meter", "unknown-meter")])
-    now = _now(books, question.customer)
-    end = question.end or _next_quarter(now)
-    start = question.start or end - DEFAULT_SPAN
-    problems = [*_span_problems(start, end), *_group_problems(meter, question.group_by)]
-    if problems:
-        raise InvalidError("The question breaks a rule at each place listed.", problems)
-    windows = usage_windows(start, end, question.window, question.timezone, MAX_ROWS)
-    _check_rows(windows)
-    hours = _hours(books, meter.key, question.customer, start, end)
-    rows = usage_rows(meter, hours, windows, question.group_by)
-    _check_rows(rows)
-    return Usage(meter, start, end, tuple(rows))
+    books: Books
+    segments: SegmentStore
+    spread: Spread
+
+    def usage(self, question: UsageQuestion) -> Usage:
+        """Answers from what metering keeps; its cost is that of the hours with usage asked about.
+
+        Raises: NotFoundError for an unknown customer; InvalidError for an unknown meter, dimension
+        or segment, bounds off the quarter hour or out of order, and questions that are too wide.
+        """
+        meter = self.books.catalogue.newest().meters.get(question.meter)
+        if meter is None:
+            raise InvalidError("No such meter.", [Problem("/meter", "unknown-meter")])
+        customers = self._customers(question)
+        end = question.end or _next_quarter(self._now(question))
+        start = question.start or end - DEFAULT_SPAN
+        problems = [*_span_problems(start, end), *_shape_problems(meter, question)]
+        if problems:
+            raise InvalidError("The question breaks a rule at each place listed.", problems)
+        windows = usage_windows(start, end, question.window, question.timezone, MAX_ROWS)
+        _check_rows(windows)
+        shape = Shape(
+            windows=windows,
+            group_by=question.group_by,
+            where=question.where,
+            top=question.top,
+            rest=question.rest,
+            fill=question.fill,
+        )
+        answer = usage_answer(meter, self._kept(meter, customers, start, end), shape, MAX_ROWS)
+        _check_rows([*answer.rows, *answer.rest])
+        return Usage(meter, start, end, answer)
+
+    def _now(self, question: UsageQuestion) -> datetime:
+        """The present of the one customer asked about, else the machine's."""
+        if len(question.customers) == 1:
+            return self.books.now(self.books.customer(question.customers[0]))
+        return self.books.clock.now()
+
+    def _customers(self, question: UsageQuestion) -> list[str]:
+        segment = named_segment(self.segments, question.segment) if question.segment else None
+        if question.customers:
+            known = self.spread(self.books.customer, question.customers)
+            return [each.key for each in known if segment is None or segment.holds(each)]
+        keys: list[str] = []
+        for customer in all_customers(self.books.store):
+            if segment is None or segment.holds(customer):
+                keys.append(customer.key)
+            if len(keys) > MAX_CUSTOMERS:
+                pointer = "/segment" if segment else "/customer"
+                raise InvalidError("Ask about fewer customers.", [Problem(pointer, "too-many")])
+        return keys
+
+    def _kept(
+        self, meter: Meter, customers: Sequence[str], start: datetime, end: datetime
+    ) -> Iterator[Kept]:
+        """What was kept in the hours that [start, end) touches."""
+        reads = [(key, span) for key in customers for span in _spans(start.replace(minute=0), end)]
+        count = 0
+        for first in range(0, len(reads), READS_TOGETHER):
+            together = reads[first : first + READS_TOGETHER]
+            for kept in self.spread(lambda read: self._read(meter, *read), together):
+                count += len(kept)
+                yield from kept
+            if count > MAX_KEPT:
+                raise InvalidError("Ask about less at a time.", [Problem("/from", "too-much")])
+
+    def _read(self, meter: Meter, customer: str, span: Period) -> Sequence[Kept]:
+        return self.books.store.usage_between(meter.key, customer, span.start, span.end)
 
 
-def _now(books: Books, customer: str | None) -> datetime:
-    return books.clock.now() if customer is None else books.now(books.customer(customer))
+def _spans(start: datetime, end: datetime) -> Iterator[Period]:
+    while start < end:
+        yield Period(start, min(start + READ_SPAN, end))
+        start += READ_SPAN
 
 
 def _next_quarter(now: datetime) -> datetime:
@@ -89,34 +151,18 @@ def _span_problems(start: datetime, end: datetime) -> Iterator[Problem]:
         yield Problem("/from", "too-wide")
 
 
+def _shape_problems(meter: Meter, question: UsageQuestion) -> Iterator[Problem]:
+    known = {*meter.dimensions, CUSTOMER}
+    if not known.issuperset(question.group_by):
+        yield Problem("/group_by", "unknown-dimension")
+    if not set(meter.dimensions).issuperset(question.where):
+        yield Problem("/filter", "unknown-dimension")
+    if question.top is not None and not question.group_by:
+        yield Problem("/group_by", "required-by-top")
+    if question.rest and question.top is None:
+        yield Problem("/top", "required-by-rest")
+
+
 def _check_rows(rows: Sequence[object]) -> None:
     if len(rows) > MAX_ROWS:
         raise InvalidError(f"Ask for at most {MAX_ROWS} rows.", [Problem("/window", "too-many")])
-
-
-def _group_problems(meter: Meter, group_by: Sequence[str]) -> list[Problem]:
-    known = all(name in meter.dimensions for name in group_by)
-    distinct = len(set(group_by)) == len(group_by)
-    return [] if known and distinct else [Problem("/group_by", "unknown-dimension")]
-
-
-def _hours(
-    books: Books, meter: str, customer: str | None, start: datetime, end: datetime
-) -> Iterator[UsageHour]:
-    """The usage hours that [start, end) touches."""
-    first = start.replace(minute=0)
-    customers = [customer] if customer is not None else _all_customers(books)
-    for key in customers:
-        yield from books.store.usage_between(meter, key, first, end)
-
-
-def _all_customers(books: Books) -> list[str]:
-    keys: list[str] = []
-    cursor: str | None = None
-    while len(keys) <= MAX_CUSTOMERS:
-        page = books.store.customers(CUSTOMERS_PER_PAGE, cursor)
-        keys += [customer.key for customer in page.items]
-        cursor = page.cursor
-        if cursor is None:
-            return keys
-    raise InvalidError("Too many customers: name one.", [Problem("/customer", "required")])

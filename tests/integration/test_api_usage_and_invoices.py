@@ -45,7 +45,8 @@ def test_a_total_is_one_row(api: Api) -> None:
     answer = api.get("/v1/usage", query=f"meter=tokens&customer=ada&{MARCH}&window=total")
     assert answer == {
         "meter": "tokens",
-        "customer": "ada",
+        "customers": ["ada"],
+        "segment": None,
         "from": "2026-03-01T00:00:00Z",
         "to": "2026-04-01T00:00:00Z",
         "window": "total",
@@ -58,6 +59,8 @@ def test_a_total_is_one_row(api: Api) -> None:
                 "group": {},
             }
         ],
+        "rest": None,
+        "other_left_out": False,
     }
 
 
@@ -104,12 +107,13 @@ def test_csv_cannot_be_run_by_a_spreadsheet(api: Api) -> None:
     reply = api.call("GET", "/v1/usage", query=query, headers={"accept": "text/csv"})
     assert reply.headers["Content-Type"] == "text/csv; charset=utf-8"
     table = list(csv.reader(io.StringIO(reply.text)))
-    assert table[0] == ["start", "end", "model", "value"]
-    assert [(row[2], row[3]) for row in table[1:]] == [
-        ("'=cmd()", "5000"),
-        ("large", "3"),
-        ("small", "120"),
+    assert table[0] == ["start", "end", "model", "value", "kind"]
+    assert [row[2:] for row in table[1:]] == [
+        ["'=cmd()", "5000", "group"],
+        ["large", "3", "group"],
+        ["small", "120", "group"],
     ]
+    assert reply.text.count("\r\n") == 4
 
 
 @pytest.mark.parametrize(
