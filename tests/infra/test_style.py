@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent.parent
-PACKAGES = ("shared", "functions", "infra", "local", "cli", "bench")
+PACKAGES = ("shared", "functions", "infra", "local", "cli", "bench", "clients")
 FILE_LINES = 320
 FUNCTION_LINES = 70
 

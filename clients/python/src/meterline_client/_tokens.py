@@ -1,0 +1,134 @@
+"""Token usage of language models, metered from responses of OpenAI's shape.
+
+Nothing is imported from openai: whatever has the same members will do, objects or dicts, of Chat
+Completions and of the Responses API.
+"""
+
+import functools
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+from meterline_client._client import Client
+from meterline_client._event import Value
+from meterline_client.errors import MeterlineError
+
+logger = logging.getLogger("meterline_client")
+
+
+class TokenMeter:
+    """Sends one event a response: its model and its tokens.
+
+    The data are `model`, `response_id`, `tokens` (all), `input_tokens`, `cached_input_tokens` (the
+    part of the input that was read from a cache), `uncached_input_tokens` and `output_tokens`.
+    """
+
+    def __init__(self, client: Client, type: str = "model.completion") -> None:
+        self._client = client
+        self._type = type
+
+    def record(self, response: Any, customer: str, **data: Value) -> str | None:
+        """Meters a response; returns the event's id, or None (and logs) where it tells no usage."""
+        found = token_usage(response)
+        if found is None:
+            logger.error("a response for customer %s tells no usage", customer)
+            return None
+        return self._client.meter(self._type, customer, {**data, **found})
+
+    def wrap(self, create: Callable[..., Any]) -> Callable[..., Any]:
+        """A function such as `client.chat.completions.create`, plain or async, that is metered.
+
+        It takes `customer`, and hands on everything else. A stream is metered at its end, from the
+        chunk that tells the usage; Chat Completions are asked to send it. What a stream that is
+        left early would have told is not known, and logged as such.
+        """
+        if inspect.iscoroutinefunction(create):
+
+            @functools.wraps(create)
+            async def ask(*args: Any, customer: str, **kwargs: Any) -> Any:
+                response = await create(*args, **_asking_for_usage(kwargs))
+                if kwargs.get("stream"):
+                    return self._astream(response, customer)
+                self._record_safely(response, customer)
+                return response
+
+            return ask
+
+        @functools.wraps(create)
+        def call(*args: Any, customer: str, **kwargs: Any) -> Any:
+            response = create(*args, **_asking_for_usage(kwargs))
+            if kwargs.get("stream"):
+                return self._stream(response, customer)
+            self._record_safely(response, customer)
+            return response
+
+        return call
+
+    def _stream(self, chunks: Any, customer: str) -> Iterator[Any]:
+        last = None
+        try:
+            for chunk in chunks:
+                last = chunk if token_usage(chunk) else last
+                yield chunk
+        finally:
+            self._record_safely(last, customer)
+
+    async def _astream(self, chunks: Any, customer: str) -> AsyncIterator[Any]:
+        last = None
+        try:
+            async for chunk in chunks:
+                last = chunk if token_usage(chunk) else last
+                yield chunk
+        finally:
+            self._record_safely(last, customer)
+
+    def _record_safely(self, response: Any, customer: str) -> None:
+        """What goes wrong with metering does not take the response from who asked for it."""
+        try:
+            self.record(response, customer)
+        except MeterlineError:
+            logger.exception("a response for customer %s was not metered", customer)
+
+
+def token_usage(response: Any) -> dict[str, Value] | None:
+    """The model and the tokens that a response, or the chunk of a stream, tells; None without."""
+    # The Responses API's last event carries the response.
+    response = _member(response, "response") or response
+    usage = _member(response, "usage")
+    if usage is None:
+        return None
+    taken = _first(usage, "prompt_tokens", "input_tokens")
+    made = _first(usage, "completion_tokens", "output_tokens")
+    details = _first(usage, "prompt_tokens_details", "input_tokens_details")
+    if not isinstance(taken, int):
+        return None
+    output = made if isinstance(made, int) else 0  # Embeddings have none.
+    cached = _member(details, "cached_tokens")
+    cached = cached if isinstance(cached, int) else 0
+    return {
+        "model": _member(response, "model"),
+        "response_id": _member(response, "id"),
+        "tokens": taken + output,
+        "input_tokens": taken,
+        "cached_input_tokens": cached,
+        "uncached_input_tokens": taken - cached,
+        "output_tokens": output,
+    }
+
+
+def _asking_for_usage(arguments: dict[str, Any]) -> dict[str, Any]:
+    """A streamed chat tells its usage only when it is asked to."""
+    if not arguments.get("stream") or "messages" not in arguments:
+        return arguments
+    options = {**(arguments.get("stream_options") or {}), "include_usage": True}
+    return {**arguments, "stream_options": options}
+
+
+def _member(holder: Any, name: str) -> Any:
+    return holder.get(name) if isinstance(holder, dict) else getattr(holder, name, None)
+
+
+def _first(holder: Any, *names: str) -> Any:
+    found = (_member(holder, name) for name in names)
+    return next((value for value in found if value is not None), None)
