@@ -8,7 +8,8 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
-from functions._runtime import Runtime, Settings
+from functions._runtime import Runtime
+from functions._settings import Settings
 from functions.api import router
 from local.emulator import Aws
 from shared.domain.events import UsageEvent

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from functions import ingest
-from functions._runtime import Runtime, Settings
+from functions._runtime import Runtime
+from functions._settings import Settings
 from local.emulator import Aws
 from shared.adapters.dynamodb.attributes import to_item
 from shared.adapters.dynamodb.catalogue import DynamoCatalogueStore

@@ -6,7 +6,8 @@ import pytest
 
 from cli.__main__ import main
 from functions import _runtime, authorizer
-from functions._runtime import Runtime, Settings
+from functions._runtime import Runtime
+from functions._settings import Settings
 from local.emulator import Aws
 from tests.integration.conftest import Tables
 from tests.unit.http.events import AUTHORIZER_REQUEST

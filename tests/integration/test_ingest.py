@@ -11,7 +11,8 @@ from botocore.exceptions import ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
 from functions import api, ingest
-from functions._runtime import Runtime, Settings
+from functions._runtime import Runtime
+from functions._settings import Settings
 from local.emulator import Aws
 from shared.adapters.dynamodb.attributes import to_item
 from shared.adapters.dynamodb.usage_events import from_item
