@@ -8,11 +8,13 @@ import pytest
 
 from cli import catalog
 from cli.__main__ import main
+from cli.catalogue_file import CatalogueFile
 from cli.client import ApiError
 from functions.routes.catalogue import router
 from tests.unit.catalogue.fakes import MemoryCatalogueStore, fake_runtime
 from tests.unit.http.events import api_event
 
+REPOSITORY = Path(__file__).parents[3]
 FILE = """\
 # Prices of our AI app.
 plans:
@@ -67,10 +69,12 @@ def client(monkeypatch: pytest.MonkeyPatch) -> RouterClient:
     return client
 
 
-def run(action: str, directory: Path, text: str, name: str = "catalogue.yaml") -> int:
+def run(
+    action: str, directory: Path, text: str, *options: str, name: str = "catalogue.yaml"
+) -> int:
     file = directory / name
     file.write_text(text)
-    return main(["catalog", action, str(file)])
+    return main(["catalog", action, str(file), *options])
 
 
 def test_apply_publishes_in_the_order_of_dependence_and_once(
@@ -87,7 +91,7 @@ def test_apply_publishes_in_the_order_of_dependence_and_once(
 def test_diff_shows_what_would_change_and_changes_nothing(
     client: RouterClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("diff", tmp_path, FILE) == 0
+    assert run("diff", tmp_path, FILE) == 1
     assert (
         capsys.readouterr().out == "+ meter tokens\n+ credit unit sparks\n+ plan pro\n+ plan free\n"
     )
@@ -96,7 +100,14 @@ def test_diff_shows_what_would_change_and_changes_nothing(
     capsys.readouterr()
     run("diff", tmp_path, FILE.replace("20.00", "25"))
     assert capsys.readouterr().out == '~ plan pro\n    fee: "20" -> "25"\n'
-    run("diff", tmp_path, FILE)
+    dearer = FILE.replace("0.000002", "0.000003").replace(", amount: 500}]", ", amount: 500}, {}]")
+    run("diff", tmp_path, dearer.replace("{}", "{unit: USD, amount: 1}"))
+    added = '{"unit": "USD", "amount": "1", "expires": "period_end", "rollover_max": "0"}'
+    assert capsys.readouterr().out == (
+        f"~ plan pro\n    credits/1: null -> {added}\n"
+        '    rates/0/price/unit_price: "0.000002" -> "0.000003"\n'
+    )
+    assert run("diff", tmp_path, FILE) == 0
     assert capsys.readouterr().out == "nothing to change\n"
 
 
@@ -112,7 +123,7 @@ def test_the_default_moves_in_one_go(client: RouterClient, tmp_path: Path) -> No
 def test_json_is_read_too(client: RouterClient, tmp_path: Path) -> None:
     body = {"event_type": "call", "aggregation": "count", "value": None, "dimensions": ["1"]}
     text = json.dumps({"meters": {"calls": body}}, indent="\t")
-    assert run("apply", tmp_path, text, "catalogue.json") == 0
+    assert run("apply", tmp_path, text, name="catalogue.json") == 0
     assert client.store.catalogue.meters["calls"].dimensions == ("1",)
 
 
@@ -145,5 +156,62 @@ def test_a_changed_meter_is_refused_at_its_line(
     client: RouterClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("apply", tmp_path, FILE)
-    assert run("apply", tmp_path, FILE.replace("value: tokens", "value: words")) == 1
-    assert "catalogue.yaml:17: meters/tokens: meter-immutable" in capsys.readouterr().err
+    client.puts.clear()
+    changed = FILE.replace("value: tokens", "value: words").replace("20.00", "21.00")
+    assert run("apply", tmp_path, changed) == 1
+    assert "catalogue.yaml:17: meters/tokens: meter-immutable: " in capsys.readouterr().err
+    assert client.puts == []
+
+
+def test_everything_that_would_be_refused_is_told_before_anything_is_published(
+    client: RouterClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = FILE.replace("unit: sparks", "unit: stars").replace("meter: tokens", "meter: words")
+    for options in ([], ["--dry-run"]):
+        assert run("apply", tmp_path, wrong, *options) == 1
+        complaints = capsys.readouterr().err
+        assert "catalogue.yaml:8: plans/pro/credits/0/unit: unknown-unit" in complaints
+        assert "catalogue.yaml:10: plans/pro/rates/0/meter: unknown-meter" in complaints
+    assert client.puts == []
+
+
+def test_a_dry_run_publishes_nothing(
+    client: RouterClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("apply", tmp_path, FILE, "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("+ meter tokens\n")
+    assert printed.endswith("4 of 4 entries would be published\n")
+    assert client.puts == []
+
+
+@pytest.mark.parametrize("name", ["pulled.yaml", "pulled.json"])
+def test_what_is_pulled_is_what_is_published(
+    client: RouterClient, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    demo = REPOSITORY / "local" / "demo_catalogue.yaml"
+    assert main(["catalog", "apply", str(demo)]) == 0
+    pulled = tmp_path / name
+    assert main(["catalog", "pull", str(pulled)]) == 0
+    capsys.readouterr()
+    assert main(["catalog", "diff", str(pulled)]) == 0
+    assert capsys.readouterr().out == "nothing to change\n"
+    assert len(CatalogueFile(pulled).entries) == len(CatalogueFile(demo).entries)
+
+    client.store = MemoryCatalogueStore()
+    assert main(["catalog", "apply", str(pulled)]) == 0
+    assert main(["catalog", "diff", str(demo)]) == 0
+
+
+def test_a_file_is_not_overwritten_unasked(
+    client: RouterClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("apply", tmp_path, FILE)
+    file = tmp_path / "catalogue.yaml"
+    assert main(["catalog", "pull", str(file)]) == 1
+    assert file.read_text() == FILE
+    assert main(["catalog", "pull", str(file), "--force"]) == 0
+    assert file.read_text().startswith("meters:\n  tokens:\n    event_type: completion\n")
+    capsys.readouterr()
+    assert main(["catalog", "pull", "-"]) == 0
+    assert capsys.readouterr().out == file.read_text()
