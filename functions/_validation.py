@@ -46,7 +46,7 @@ def distinct(pairs: Sequence[tuple[str, str]]) -> Mapping[str, str]:
     return values
 
 
-_MEMBER = re.compile(r"([a-z_]+)\[([^\[\]]+)\]")
+_MEMBER = re.compile(r"([A-Za-z_]+)\[([^\[\]]+)\]")
 
 
 def gathered(

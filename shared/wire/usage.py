@@ -181,7 +181,7 @@ def usage_csv(question: UsageQuestion, usage: Usage) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     kinds = ["kind"] if question.group_by else []
-    writer.writerow(["start", "end", *map(_cell, question.group_by), "value", *kinds])
+    writer.writerow(["start", "end", *map(csv_cell, question.group_by), "value", *kinds])
     for row in usage.answer.rows:
         kind = "other" if row.group.other else "group"
         writer.writerow([*_cells(row, row.group.values), *([kind] if kinds else [])])
@@ -192,9 +192,9 @@ def usage_csv(question: UsageQuestion, usage: Usage) -> str:
 
 def _cells(row: AnswerRow, group: Iterable[str]) -> list[str]:
     value = "" if row.value is None else format_quantity(row.value)
-    return [time_text(row.start), time_text(row.end), *map(_cell, group), value]
+    return [time_text(row.start), time_text(row.end), *map(csv_cell, group), value]
 
 
-def _cell(text: str) -> str:
+def csv_cell(text: str) -> str:
     """The text, kept from being run as a formula."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
