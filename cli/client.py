@@ -63,7 +63,7 @@ class ApiError(ClientError):
         return self.status == 429 or self.status >= 500
 
     def _text(self) -> str:
-        head = f"{self.status} {self.code}: {self.detail}".rstrip(": ")
+        head = ": ".join(filter(None, (f"{self.status} {self.code}".rstrip(), self.detail)))
         return "\n".join([head, *(f"  {e['pointer'] or '/'}  {e['code']}" for e in self.errors)])
 
 
@@ -117,14 +117,11 @@ class Client:
             answer = self._pool.request(method, url, body=content, headers=sent, timeout=TIMEOUT)
         except urllib3.exceptions.HTTPError as error:
             raise UnreachableError(f"{self.url} does not answer: {_reason(error)}") from error
-        try:
-            document = _decode(answer.data, Decimal if exact else float)
-        except ValueError as error:
-            if answer.status < 400:
-                raise UnreachableError(f"what answers at {self.url} is not Meterline") from error
-            document = {}
+        document = _decode(answer.data, Decimal if exact else float)
         if answer.status >= 400:
-            raise ApiError(answer.status, document if isinstance(document, dict) else {})
+            raise ApiError(answer.status, document or {})
+        if document is None and answer.data.strip() not in (b"", b"null"):
+            raise UnreachableError(f"what answers at {self.url} is not Meterline")
         return document
 
     def pages(
@@ -179,7 +176,12 @@ def _query_text(query: Mapping[str, str | None]) -> str:
 
 
 def _decode(data: bytes, number: Callable[[str], object]) -> Any:
-    return json.loads(data, parse_float=number) if data else None
+    """The JSON object that every answer is; None for anything else."""
+    try:
+        document = json.loads(data, parse_float=number)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def _reason(error: urllib3.exceptions.HTTPError) -> str:

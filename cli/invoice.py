@@ -20,7 +20,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         ("list", "customer", run_list, "the customer's invoices, newest first"),
         ("show", "invoice", run_show, "one invoice by its id"),
     ):
-        action = actions.add_parser(name, help=words)
+        action = actions.add_parser(name, help=words, description=words)
         action.add_argument(argument)
         add_output(action)
         action.set_defaults(run=run)

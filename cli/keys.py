@@ -21,18 +21,24 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the commands."""
     parser = commands.add_parser("keys", help="API keys", description=__doc__)
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
-    creating = actions.add_parser("create", help="make a key and print it, this once")
+    creating = _action(actions, "create", "make a key and print it, this once")
     creating.add_argument("--scope", choices=SCOPES, action="append", required=True)
     creating.add_argument("--name", default="", help="what the key is for")
     creating.set_defaults(run=create)
-    revoking = actions.add_parser("revoke", help="refuse a key from now on")
+    revoking = _action(actions, "revoke", "refuse a key from now on")
     revoking.add_argument("id", help="the key's third part: ml_<stage>_<id>_…")
     revoking.set_defaults(run=revoke)
-    listing = actions.add_parser("list", help="every key, without its secret")
+    listing = _action(actions, "list", "every key, without its secret")
     add_output(listing)
     listing.set_defaults(run=list_keys)
-    for action in (creating, revoking, listing):
-        action.set_defaults(offline=True)
+
+
+def _action(
+    actions: "argparse._SubParsersAction[Any]", name: str, words: str
+) -> argparse.ArgumentParser:
+    action: argparse.ArgumentParser = actions.add_parser(name, help=words, description=words)
+    action.set_defaults(offline=True)
+    return action
 
 
 def create(arguments: argparse.Namespace) -> int:
