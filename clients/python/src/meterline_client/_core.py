@@ -73,6 +73,10 @@ class Options:
     timeout_seconds: float = 30.0
     close_seconds: float = 10.0
 
+    def __post_init__(self) -> None:
+        if self.spool and self.buffer.when_full == "drop_oldest":
+            raise ValueError("a spool keeps the oldest events: choose another policy when_full")
+
 
 def where(url: str | None, api_key: str | None) -> tuple[str, str]:
     """The address and the key, else those of METERLINE_URL and METERLINE_API_KEY.

@@ -56,7 +56,7 @@ class Queue:
         self._spool = spool
         self._waiting: deque[Entry] = deque()
         self._bytes = 0  # of the waiting ones
-        self._taken: set[Entry] = set()
+        self._taken: dict[Entry, None] = {}  # in their order
         # While something waits on disk only, newer events queue up behind it there.
         self._disk_only = spool is not None and spool.backlog_events > 0
         self._unread = 0  # events of the segment written to, while it is on disk only
@@ -158,24 +158,25 @@ class Queue:
             batch.append(self._waiting.popleft())
             size += more
         self._bytes -= sum(len(entry.payload) for entry in batch)
-        self._taken.update(batch)
+        self._taken.update(dict.fromkeys(batch))
         return batch
 
     def settle(self, entries: Iterable[Entry]) -> None:
         """These are decided: stored, refused for good, or given up."""
         for entry in entries:
-            self._taken.discard(entry)
+            self._taken.pop(entry, None)
             if entry.segment is not None and self._spool is not None:
                 self._spool.settle(entry.segment)
 
     def keep(self, entries: Iterable[Entry]) -> None:
         """These stay on disk for the next process."""
-        self._taken.difference_update(entries)
+        for entry in entries:
+            self._taken.pop(entry, None)
 
     def give_up(self) -> list[Entry]:
         """Takes out everything that is in memory, sent or not."""
         entries = [*self._taken, *self._waiting]
-        self._taken = set(entries)
+        self._taken = dict.fromkeys(entries)
         self._waiting.clear()
         self._bytes = 0
         return entries

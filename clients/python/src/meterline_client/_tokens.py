@@ -7,7 +7,7 @@ Completions and of the Responses API.
 import functools
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from meterline_client._client import Client
@@ -43,27 +43,26 @@ class TokenMeter:
         chunk that tells the usage; Chat Completions are asked to send it. What a stream that is
         left early would have told is not known, and logged as such.
         """
-        if inspect.iscoroutinefunction(create):
-
-            @functools.wraps(create)
-            async def ask(*args: Any, customer: str, **kwargs: Any) -> Any:
-                response = await create(*args, **_asking_for_usage(kwargs))
-                if kwargs.get("stream"):
-                    return self._astream(response, customer)
-                self._record_safely(response, customer)
-                return response
-
-            return ask
 
         @functools.wraps(create)
         def call(*args: Any, customer: str, **kwargs: Any) -> Any:
+            streamed = bool(kwargs.get("stream"))
             response = create(*args, **_asking_for_usage(kwargs))
-            if kwargs.get("stream"):
-                return self._stream(response, customer)
-            self._record_safely(response, customer)
-            return response
+            if inspect.isawaitable(response):
+                return self._later(response, customer, streamed)
+            return self._metered(response, customer, streamed)
 
         return call
+
+    async def _later(self, response: Awaitable[Any], customer: str, streamed: bool) -> Any:
+        return self._metered(await response, customer, streamed)
+
+    def _metered(self, response: Any, customer: str, streamed: bool) -> Any:
+        if not streamed:
+            self._record_safely(response, customer)
+            return response
+        follow = self._astream if hasattr(response, "__aiter__") else self._stream
+        return follow(response, customer)
 
     def _stream(self, chunks: Any, customer: str) -> Iterator[Any]:
         last = None
