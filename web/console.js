@@ -1,10 +1,11 @@
-// The operator's page: usage of every meter, quarantine, and the customers.
+// The operator's page: usage of every meter, quarantine, and the customers by segment.
 
 import { customerSections } from "./customer.js";
 import {
   askFor, button, card, decimal, element, fromFragment, keepFresh, minute, readAll, reader, section,
   table,
 } from "./page.js";
+import { usageInto } from "./usage.js";
 
 const STORED = "meterline-key";
 const HOUR_MS = 3_600_000;
@@ -77,14 +78,23 @@ function eventTypesTable(types) {
   return table(["Type", "First seen", "Last seen", "Property", "Kinds", "Meters"], rows);
 }
 
-async function overview(read, totalOf, select) {
-  const [customers, meters, types, quarantine, reconciliation] = await Promise.all([
-    readAll(read, "/v1/customers"),
+/** The names of the segments, to keep the list of customers to one. */
+function segmentChoice(segments, chosen, choose) {
+  const names = [["", "all"], ...segments.map(({ key, name }) => [key, name])];
+  const each = names.map(([key, name]) => (key === chosen ? element("strong", "", name) : button(name, () => choose(key))));
+  return element("p", "choices", ...each);
+}
+
+async function overview(read, { totalOf, showUsage, select, segment, choose }) {
+  const [customers, meters, segments, types, quarantine, reconciliation] = await Promise.all([
+    readAll(read, `/v1/customers${segment && `?segment=${segment}`}`),
     readAll(read, "/v1/meters"),
+    readAll(read, "/v1/segments"),
     read("/v1/event-types?limit=50"),
     readAll(read, "/v1/quarantine"),
     read("/v1/reconciliation"),
   ]);
+  showUsage({ meters, segments: segments.map(({ key }) => key) });
   const contradicted = reconciliation.data.map(({ customer }) => customer).join(", ");
   const rows = meters.map((meter) => meterRow(totalOf, meter));
   const listed = customers.map((customer) => [
@@ -97,7 +107,7 @@ async function overview(read, totalOf, select) {
     element(
       "div",
       "cards",
-      card("Customers", decimal(customers.length), ""),
+      card("Customers", decimal(customers.length), segment && `in ${segment}`),
       card("Meters", decimal(meters.length), ""),
       card("In quarantine", decimal(quarantine.length), "records that could not be applied"),
       card(
@@ -107,7 +117,11 @@ async function overview(read, totalOf, select) {
       ),
     ),
     section("Usage, all customers", table(["Meter", "Aggregation", "Event type", "#Last 24 hours", "#This month"], rows)),
-    section("Customers", table(["Key", "Name", "Since", "Test clock"], listed)),
+    section(
+      "Customers",
+      ...(segments.length ? [segmentChoice(segments, segment, choose)] : []),
+      table(["Key", "Name", "Since", "Test clock"], listed),
+    ),
     section("Event types", eventTypesTable(types.data)),
     ...(quarantine.length ? [section("In quarantine", quarantineTable(quarantine))] : []),
   ];
@@ -119,22 +133,32 @@ function start(key) {
   const totalOf = keptTotals(read);
   let selected = "";
   let invoice = "";
+  let segment = "";
   const select = (customer) => {
     [selected, invoice] = [customer, ""];
     refresh();
   };
+  const choose = (chosen) => {
+    segment = chosen;
+    refresh();
+  };
+  const usage = document.getElementById("usage");
+  const showUsage = usageInto(usage, read, select);
   const show = (id) => {
     invoice = id === invoice ? "" : id;
     refresh();
   };
   const render = async () => {
-    if (!selected) return overview(read, totalOf, select);
+    if (!selected) return overview(read, { totalOf, showUsage, select, segment, choose });
+    const { timezone } = await read(`/v1/customers/${encodeURIComponent(selected)}`);
+    showUsage({ meters: await readAll(read, "/v1/meters"), customer: selected, timezone });
     const back = button("← all customers", () => select(""));
     const sections = await customerSections(read, selected, invoice, show);
     return [element("p", "", back), element("h2", "", selected), ...sections];
   };
   const refresh = keepFresh(render, () => {
     sessionStorage.removeItem(STORED);
+    usage.replaceChildren();
     askFor("API key with the scope read", start);
   });
 }

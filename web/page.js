@@ -30,7 +30,8 @@ export async function readAll(read, path) {
   const items = [];
   let cursor = "";
   do {
-    const page = await read(`${path}?limit=1000${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
+    const rest = cursor && `&cursor=${encodeURIComponent(cursor)}`;
+    const page = await read(`${path}${path.includes("?") ? "&" : "?"}limit=1000${rest}`);
     items.push(...page.data);
     cursor = page.next_cursor;
   } while (cursor);

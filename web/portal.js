@@ -2,9 +2,11 @@
 
 import { customerSections } from "./customer.js";
 import { askFor, fromFragment, keepFresh, reader } from "./page.js";
+import { usageInto } from "./usage.js";
 
 const STORED = "meterline-portal-token";
 const content = document.getElementById("content");
+const usage = document.getElementById("usage");
 
 /** Whom the token is for. The API checks the token; this only reads the name in it. */
 function customerOf(token) {
@@ -19,6 +21,7 @@ function customerOf(token) {
 
 function signedOut() {
   sessionStorage.removeItem(STORED);
+  usage.replaceChildren();
   content.textContent = "This link is no longer valid: ask for a new one.";
 }
 
@@ -28,15 +31,19 @@ function start(token) {
   sessionStorage.setItem(STORED, token);
   document.getElementById("title").textContent = customer;
   const read = reader(token);
+  const showUsage = usageInto(usage, read);
   let shown = "";
-  const refresh = keepFresh(
-    () =>
-      customerSections(read, customer, shown, (id) => {
-        shown = id === shown ? "" : id;
-        refresh();
-      }),
-    signedOut,
-  );
+  const show = (id) => {
+    shown = id === shown ? "" : id;
+    refresh();
+  };
+  const render = async () => {
+    const base = `/v1/customers/${encodeURIComponent(customer)}`;
+    const [meters, { timezone }] = await Promise.all([read(`${base}/meters`), read(`${base}/subscription`)]);
+    showUsage({ meters: meters.data, customer, timezone });
+    return customerSections(read, customer, shown, show);
+  };
+  const refresh = keepFresh(render, signedOut);
 }
 
 const token = fromFragment("token") || sessionStorage.getItem(STORED);

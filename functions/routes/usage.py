@@ -5,8 +5,8 @@ from functions._runtime import Runtime
 from functions._validation import gathered
 from functions.routes._common import MAX_PAGE_BYTES, accepts, answer_bytes
 from shared.domain.errors import ForbiddenError, InvalidError, Problem
-from shared.services.usage_query import UsageQuestion
-from shared.wire.usage import UsageBody, UsageQuery, UsageView, usage_csv
+from shared.services.usage_query import UsageQuestion, plan_meters
+from shared.wire.usage import PlanMetersView, UsageBody, UsageQuery, UsageView, usage_csv
 
 CSV = "text/csv"
 CSV_HEADERS = {"Content-Disposition": 'attachment; filename="usage.csv"'}
@@ -45,6 +45,18 @@ def read_usage(request: Request, runtime: Runtime, query: UsageQuery) -> Answer:
 )
 def query_usage(request: Request, runtime: Runtime, body: UsageBody) -> Answer:
     return _answer(request, runtime, body.to_question())
+
+
+@router.route(
+    "GET",
+    "/v1/customers/{customer}/meters",
+    scope="read",
+    summary="The meters that the customer's plan names, by key",
+    answer=PlanMetersView,
+)
+def read_customer_meters(request: Request, runtime: Runtime) -> PlanMetersView:
+    standing = runtime.books.standing(request.parameters["customer"])
+    return PlanMetersView.of(plan_meters(standing))
 
 
 def _answer(request: Request, runtime: Runtime, question: UsageQuestion) -> Answer:

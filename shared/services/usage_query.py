@@ -11,7 +11,7 @@ from shared.domain.usage_answers import CUSTOMER, Kept, Rows, Shape, usage_answe
 from shared.domain.usage_windows import QUARTER, Window, on_quarter, usage_windows
 from shared.services.segments import SegmentStore, all_customers, named_segment
 from shared.services.spread import Spread
-from shared.services.standing import Books
+from shared.services.standing import Books, Standing
 
 MAX_SPAN = timedelta(days=3660)
 MAX_ROWS = 10_000
@@ -128,6 +128,13 @@ class UsageQueries:
 
     def _read(self, meter: Meter, customer: str, span: Period) -> Sequence[Kept]:
         return self.books.store.usage_between(meter.key, customer, span.start, span.end)
+
+
+def plan_meters(standing: Standing) -> list[Meter]:
+    """The meters that the plan in force prices or includes some of: what a customer looks at."""
+    plan = standing.plan
+    keys = {rate.meter for rate in plan.rates} | {each.meter for each in plan.allowances}
+    return [standing.catalogue.meters[key] for key in sorted(keys)]
 
 
 def _spans(start: datetime, end: datetime) -> Iterator[Period]:

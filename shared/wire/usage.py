@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
+from shared.domain.catalogue import Aggregation, Meter
 from shared.domain.events import time_text
 from shared.domain.money import format_quantity
 from shared.domain.usage_answers import AnswerRow
@@ -162,6 +163,34 @@ class UsageView(WireModel):
             data=[_row(question, row) for row in usage.answer.rows],
             rest=rest if question.rest else None,
             other_left_out=usage.answer.other_left_out,
+        )
+
+
+class PlanMeterView(WireModel):
+    """A meter as a customer sees it: how it aggregates, and what its usage can be grouped by."""
+
+    key: str
+    aggregation: Aggregation
+    dimensions: list[str]
+
+
+class PlanMetersView(WireModel):
+    """Meters by key."""
+
+    data: list[PlanMeterView]
+
+    @classmethod
+    def of(cls, meters: Iterable[Meter]) -> "PlanMetersView":
+        """The meters as they are shown."""
+        return cls(
+            data=[
+                PlanMeterView(
+                    key=meter.key,
+                    aggregation=meter.aggregation,
+                    dimensions=list(meter.dimensions),
+                )
+                for meter in meters
+            ]
         )
 
 

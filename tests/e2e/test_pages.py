@@ -39,7 +39,10 @@ def customer(stack: dict[str, str]) -> str:
     """A customer with some messages, whose name would be dangerous as HTML."""
     key = f"pages-{uuid.uuid4().hex[:8]}"
     admin = Client(stack["url"], stack["admin_key"])
-    admin.call("PUT", f"/v1/customers/{key}", body={"name": "<img src=x onerror=alert(1)>"})
+    profile = {"name": "<img src=x onerror=alert(1)>", "traits": {"page": key}}
+    admin.call("PUT", f"/v1/customers/{key}", body=profile)
+    segment = {"name": "<b>Pages</b>", "filter": {"page": [key]}}
+    admin.call("PUT", f"/v1/segments/{key}", body=segment)
     send_messages(stack, key, 0, EVENTS)
     return key
 
@@ -98,6 +101,26 @@ def test_the_console_asks_for_a_key_once_and_shows_everyone(
     expect(page.get_by_role("heading", name="Upcoming invoice")).to_be_visible(timeout=VISIBLE_MS)
     page.reload()
     expect(meters).to_be_visible(timeout=VISIBLE_MS)
+
+
+def test_usage_over_time_leads_from_a_segment_to_a_customer(
+    page: Page, stack: dict[str, str], customer: str
+) -> None:
+    page.goto(f"{stack['console_url']}#key={stack['read_key']}")
+    usage = page.locator("section", has=page.get_by_role("heading", name="Usage over time"))
+    usage.get_by_label("Meter").select_option("messages", timeout=VISIBLE_MS)
+    usage.get_by_label("Segment").select_option(customer)
+    usage.get_by_label("Grouped by").select_option("customer")
+    row = usage.locator("tr", has_text=customer)
+    expect(row.locator("td").nth(2)).to_have_text(re.compile("[1-9]"), timeout=VISIBLE_MS)
+    expect(usage.locator("svg rect")).to_have_count(1)
+    page.get_by_role("button", name="<b>Pages</b>").click()
+    customers = page.locator("section", has=page.get_by_role("heading", name="Customers"))
+    expect(customers.locator("tbody tr")).to_have_count(1, timeout=VISIBLE_MS)
+    row.get_by_role("button", name=customer).click()
+    expect(page.get_by_role("heading", name="Upcoming invoice")).to_be_visible(timeout=VISIBLE_MS)
+    expect(usage.get_by_label("Segment")).to_have_count(0)
+    expect(usage.locator("svg rect")).to_have_count(1, timeout=VISIBLE_MS)
 
 
 @pytest.mark.parametrize("path", ["/console", "/portal", "/web/page.js", "/web/page.css"])

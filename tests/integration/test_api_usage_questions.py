@@ -145,6 +145,19 @@ def test_what_breaks_a_rule_is_refused_with_a_pointer(
     assert error["pointer"].startswith(pointer)
 
 
+def test_a_customer_sees_the_meters_of_its_plan(api: Api) -> None:
+    path = "/v1/customers/ada/meters"
+    seen = api.call("GET", path, scopes="portal", customer="ada")
+    assert seen.json == {
+        "data": [
+            {"key": "messages", "aggregation": "count", "dimensions": []},
+            {"key": "tokens", "aggregation": "sum", "dimensions": ["model"]},
+        ]
+    }
+    assert api.call("GET", path, scopes="portal", customer="bob").status == 404
+    assert api.call("GET", "/v1/customers/nobody/meters").status == 404
+
+
 def test_an_unknown_customer_among_several_is_not_found(api: Api) -> None:
     query = f"meter=tokens&{MARCH}&customer=ada&customer=nobody"
     assert api.call("GET", "/v1/usage", query=query).status == 404
