@@ -77,9 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (ClientError, OSError) as error:
+    except ClientError as error:
         print(f"error: {error}", file=sys.stderr)
         return exit_status(error)
+    except OSError as error:
+        named = f"{error.filename}: {error.strerror}" if error.filename else error
+        print(f"error: {named}", file=sys.stderr)
+        return 1
     return status
 
 

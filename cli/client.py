@@ -149,11 +149,11 @@ def local_stack(environment: Mapping[str, str]) -> Mapping[str, str]:
     return stack
 
 
-def exit_status(error: Exception) -> int:
+def exit_status(error: ClientError) -> int:
     """1: refused; 2: misused; 3: not reachable, or not able to answer now."""
     if isinstance(error, ApiError) and error.is_passing:
         return UnreachableError.exit_status
-    return error.exit_status if isinstance(error, ClientError) else 1
+    return error.exit_status
 
 
 def path(template: str, **parts: str) -> str:

@@ -7,8 +7,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 
-from cli.text import table
-from shared.domain.events import is_decimal_text
+from cli.text import NUMBER, table
 from shared.wire.usage import FORMULA_STARTS
 
 FORMATS = ("table", "json", "csv")
@@ -61,6 +60,6 @@ def cell_text(cell: object) -> str:
 
 
 def _harmless(text: str) -> str:
-    if not text.startswith(FORMULA_STARTS) or is_decimal_text(text):
+    if not text.startswith(FORMULA_STARTS) or NUMBER.fullmatch(text):
         return text
     return f"'{text}"

@@ -1,18 +1,23 @@
 """Plain text for people: tables and invoices."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; the last one, a number as a rule, to the right."""
+    """Columns as wide as their widest cell; the last one to the right where it holds numbers."""
     cells = [list(headings), *[[printable(cell) for cell in row] for row in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
+    numbers = all(NUMBER.fullmatch(row[-1]) for row in cells[1:] if row[-1])
     lines = []
     for row in cells:
-        *left, last = zip(row, widths, strict=True)
-        padded = [cell.ljust(width) for cell, width in left]
-        lines.append("  ".join([*padded, last[0].rjust(last[1])]))
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        if numbers:
+            padded[-1] = row[-1].rjust(widths[-1])
+        lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
 
 

@@ -176,6 +176,7 @@ def test_the_local_stack_is_found_in_its_file(tmp_path: Path) -> None:
 
 def test_tables_line_up_and_cannot_steer_a_terminal() -> None:
     assert table(["a", "n"], [["long", "1"], ["x", "22"]]) == "a      n\nlong   1\nx     22"
+    assert table(["a", "why"], [["x", "long"], ["y", ""]]) == "a  why\nx  long\ny"
     assert printable("a\x1b[2Jb\u202e") == "a?[2Jb?"
 
 
