@@ -12,11 +12,12 @@ router = Router()
 
 @router.route("GET", "/v1/openapi.json", scope=None, summary="This document")
 def read_openapi(request: Request, runtime: Runtime) -> Answer:
-    return Answer(_document_text(runtime.settings.test_clocks))
+    return Answer(document_text(runtime.settings.test_clocks))
 
 
 @cache
-def _document_text(test_clocks: bool) -> str:
+def document_text(test_clocks: bool) -> str:
+    """The document as it is served, with the routes of test clocks where the stage has them."""
     # The other tables include this one, so they can only be imported after it.
     from functions import api, ingest  # noqa: PLC0415
 
