@@ -20,6 +20,7 @@ from functions.routes import (
     usage,
 )
 from functions.routes import credits as credit_routes
+from functions.vendors import amberflo_api, amberflo_billing, lago_api, openmeter_api
 
 router = Router(
     (
@@ -37,6 +38,10 @@ router = Router(
         event_types.router,
         portal.router,
         pages.router,
+        openmeter_api.router,
+        amberflo_api.router,
+        amberflo_billing.router,
+        lago_api.router,
     )
 )
 

@@ -20,9 +20,18 @@ router = Router()
 def create_portal_session(
     request: Request, runtime: Runtime, body: PortalSessionBody
 ) -> PortalSession:
-    runtime.books.customer(body.customer)
-    lifetime = timedelta(seconds=body.ttl_seconds)
-    token, expires_at = runtime.portal_tokens.issue(body.customer, lifetime)
+    return signed_in(request, runtime, body.customer, timedelta(seconds=body.ttl_seconds))
+
+
+def signed_in(
+    request: Request, runtime: Runtime, customer: str, lifetime: timedelta
+) -> PortalSession:
+    """A session of the customer, at the address that the request came to.
+
+    Raises: NotFoundError.
+    """
+    runtime.books.customer(customer)
+    token, expires_at = runtime.portal_tokens.issue(customer, lifetime)
     scheme = request.headers.get("x-forwarded-proto", "https")
     base = f"{scheme}://{request.headers.get('host', '')}"
     # Behind the "#" the token stays out of servers' logs and of Referer headers.

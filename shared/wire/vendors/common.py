@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from shared.domain.errors import InvalidError, Problem
 from shared.domain.money import EXACT
+from shared.domain.usage_windows import QUARTER, on_quarter
 from shared.wire.common import EARLIEST, LATEST, TooLargeError, WireModel, exact_decimal, refuse
 
 MICROSECONDS = 10**6
@@ -44,6 +45,16 @@ EpochMillis = Annotated[datetime, BeforeValidator(_since_epoch(1000))]
 def epoch_seconds(instant: datetime) -> int:
     """Whole seconds since 1970, as vendors answer."""
     return (instant - EARLIEST) // timedelta(seconds=1)
+
+
+def quarter_before(instant: datetime) -> datetime:
+    """The last quarter hour that is not after the instant: usage is kept by these."""
+    return instant.replace(minute=instant.minute - instant.minute % 15, second=0, microsecond=0)
+
+
+def quarter_after(instant: datetime) -> datetime:
+    """The first quarter hour that is not before the instant."""
+    return instant if on_quarter(instant) else quarter_before(instant) + QUARTER
 
 
 def at_most(limit: int) -> Callable[[object], object]:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from shared.domain.events import UsageEvent, Value, time_text
 from shared.services.ingest import Submission
-from shared.wire.common import CustomerKey, Identifier, WireModel, exact_decimal, refuse
+from shared.wire.common import CustomerKey, Identifier, QueryModel, WireModel, exact_decimal, refuse
 from shared.wire.events import MAX_PROPERTIES, Data
 from shared.wire.vendors.common import EpochSeconds, at_most
 
@@ -77,6 +77,12 @@ class BatchBody(WireModel):
         Field(min_length=1, max_length=MAX_BATCH),
         BeforeValidator(at_most(MAX_BATCH)),
     ]
+
+
+class FoundEventQuery(QueryModel):
+    """Whose event it is; without it every customer's are looked through."""
+
+    external_subscription_id: CustomerKey | None = None
 
 
 def event_answer(submission: Submission, event_key: str, now: datetime) -> dict[str, Any]:
