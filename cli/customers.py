@@ -22,6 +22,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     parser = commands.add_parser("customers", help="customers and profiles", description=__doc__)
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help=run_list.__doc__, description=run_list.__doc__)
+    listing.add_argument("--segment", help="only those in this segment")
     listing.add_argument("--limit", type=positive, help="at most so many; default: all")
     add_output(listing)
     listing.set_defaults(run=run_list)
@@ -50,7 +51,7 @@ def _register_put(actions: "argparse._SubParsersAction[Any]") -> None:
     ):
         putting.add_argument(option, help=words)
     putting.add_argument(
-        "--trait", type=_trait, action="append", default=[], metavar="NAME=VALUE",
+        "--trait", type=trait, action="append", default=[], metavar="NAME=VALUE",
         help="a trait, which segments ask for; NAME= removes it; repeat it for more",
     )  # fmt: skip
     add_output(putting)
@@ -58,8 +59,9 @@ def _register_put(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    """Every customer by key."""
-    pages = Client.from_environment().pages("/v1/customers", {"limit": "1000"})
+    """Every customer by key, or those of a segment."""
+    query = {"limit": "1000", "segment": arguments.segment}
+    pages = Client.from_environment().pages("/v1/customers", query)
     return _show(arguments, list(islice(pages, arguments.limit)))
 
 
@@ -117,7 +119,8 @@ def _show(arguments: argparse.Namespace, answer: Any) -> int:
     return 0
 
 
-def _trait(text: str) -> tuple[str, str]:
+def trait(text: str) -> tuple[str, str]:
+    """The name and value of NAME=VALUE."""
     name, found, value = text.partition("=")
     if not name or not found:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")

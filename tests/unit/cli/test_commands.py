@@ -13,6 +13,7 @@ import pytest
 from cli.__main__ import main
 from cli.client import Client, ClientError
 from cli.text import printable, table
+from cli.usage import sparklines
 
 Answers = dict[str, tuple[int, Any]]
 
@@ -33,7 +34,7 @@ class Recorder(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_POST = do_GET  # noqa: N815  (the server's own naming)
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  (the server's own naming)
 
     def log_message(self, *arguments: object) -> None:
         """Nothing: the test's own output says what matters."""
@@ -99,12 +100,79 @@ def test_usage_asks_and_shows_rows(
     server: type[Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     row = {"start": "S", "end": "E", "value": "12.5", "group": {"model": "large"}}
-    server.answers["/v1/usage"] = (200, {"data": [row]})
-    assert main(["usage", "tokens", "--customer", "a/b", "--group-by", "model"]) == 0
-    assert "customer=a%2Fb" in server.asked[0][1]
-    heading, line = capsys.readouterr().out.splitlines()
-    assert heading.split() == ["from", "to", "model", "tokens"]
-    assert line.split() == ["S", "E", "large", "12.5"]
+    left = {"start": "S", "end": "E", "value": None}
+    server.answers["/v1/usage/query"] = (
+        200,
+        {"data": [{**row, "other": True}, row], "rest": [left]},
+    )
+    options = "--customer a --customer b/c --group-by model --top 2 --rest --filter model=x=y"
+    assert main(["usage", "tokens", *options.split(), "--filter", "model="]) == 0
+    asked = json.loads(server.asked[0][2])
+    assert asked == {
+        "meter": "tokens",
+        "customers": ["a", "b/c"],
+        "window": "total",
+        "group_by": ["model"],
+        "filter": {"model": ["x=y", ""]},
+        "top": 2,
+        "rest": True,
+        "fill": False,
+    }
+    heading, other, line, rest = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["from", "to", "model", "kind", "tokens"]
+    assert other.split() == ["S", "E", "large", "other", "12.5"]
+    assert line.split() == ["S", "E", "large", "group", "12.5"]
+    assert rest.split() == ["S", "E", "rest"]
+
+
+def test_usage_is_drawn_as_a_line_for_each_group(
+    server: type[Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"start": "S", "end": "E", "value": "3", "group": {}}
+    answer = {"meter": "m", "from": "F", "to": "T", "data": [row], "rest": None}
+    server.answers["/v1/usage/query"] = (200, answer)
+    assert main(["usage", "m", "--sparkline"]) == 0
+    series, totals = (json.loads(body) for _, _, body, _ in server.asked)
+    assert (series["window"], series["fill"]) == ("day", True)
+    assert (totals["window"], totals["from"], totals["to"]) == ("total", "F", "T")
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["m"], ["█", "3"]]
+
+
+def test_bars_are_as_high_as_usage_is_to_the_greatest_of_all_groups() -> None:
+    def rows(model: str, *values: str | None) -> list[dict[str, object]]:
+        return [{"group": {"model": model}, "value": value} for value in values]
+
+    windows = [*rows("a", "0", "50", None, "100"), *rows("b", "-1", "1", "7.5", "99")]
+    series = {"meter": "m", "data": windows, "rest": [{"value": "15"}]}
+    totals = {"data": [*rows("a", "150"), *rows("b", "106.5")], "rest": [{"value": "15"}]}
+    assert sparklines(series, totals, ["model"]).splitlines() == [
+        "model  kind             m",
+        "a      group  ▁▄ █    150",
+        "b      group  ▁▁▁▇  106.5",
+        "       rest   ▂        15",
+    ]
+    nothing = {"meter": "m", "data": [], "rest": None}
+    assert sparklines(nothing, nothing, ["model"]) == ""
+
+
+def test_segments_are_put_listed_and_removed(
+    server: type[Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    segment = {"key": "s", "name": "S", "filter": {"tier": ["gold", "vip"]}}
+    server.answers["/v1/segments/s"] = (200, segment)
+    server.answers["/v1/segments"] = (200, {"data": [segment], "next_cursor": None})
+    put = "segments put s --name S --trait tier=gold --trait tier=vip"
+    assert main(put.split()) == 0
+    assert main(["segments", "list"]) == 0
+    assert main(["segments", "remove", "s"]) == 0
+    sent = [(method, path, body) for method, path, body, _ in server.asked]
+    assert [each[:2] for each in sent] == [
+        ("PUT", "/v1/segments/s"),
+        ("GET", "/v1/segments"),
+        ("DELETE", "/v1/segments/s"),
+    ]
+    assert json.loads(sent[0][2]) == {"name": "S", "filter": {"tier": ["gold", "vip"]}}
+    assert capsys.readouterr().out.count("tier=gold, vip") == 2
 
 
 def test_balance_of_all_units(server: type[Recorder], capsys: pytest.CaptureFixture[str]) -> None:
