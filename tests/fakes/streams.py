@@ -64,12 +64,10 @@ class MemoryStream:
         self._number = number
         self.shards = [MemoryShard(f"{name}-0", 0.0, 1.0, number())]
 
-    def put(self, place: str, body: dict[str, Any], at_seconds: float) -> None:
-        """Adds a change to the open shard that the place (any text) falls in."""
-        digest = hashlib.sha256(place.encode()).digest()
-        fraction = int.from_bytes(digest[:6]) / 2**48
+    def put(self, place: float, body: dict[str, Any], at_seconds: float) -> None:
+        """Adds a change to the open shard that the place, in [0, 1), falls in."""
         for shard in self.shards:
-            if not shard.closed and shard.low <= fraction < shard.high:
+            if not shard.closed and shard.low <= place < shard.high:
                 shard.put(body, at_seconds)
                 return
         raise AssertionError("the shards leave a gap")
@@ -81,3 +79,19 @@ class MemoryStream:
         for low, high in ((shard.low, middle), (middle, shard.high)):
             name = f"{self._name}-{len(self.shards)}"
             self.shards.append(MemoryShard(name, low, high, self._number(), shard))
+
+
+def place_of(partition: str) -> float:
+    """Where an item collection lies among all, by its partition key."""
+    return int.from_bytes(hashlib.sha256(partition.encode()).digest()[:6]) / 2**48
+
+
+def place_within(sort_key: str) -> float:
+    """Where an item lies in a collection that shards divide: each has a range of sort keys.
+
+    Events' keys are hexadecimal digests; whatever is no such key comes after them all.
+    """
+    try:
+        return int(sort_key[:12], 16) / 2**48
+    except ValueError:
+        return 1 - 2**-48

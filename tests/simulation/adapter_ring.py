@@ -177,6 +177,8 @@ class Ring:
             voided={},
             contradictions=[],
             pending=0,
+            lost=set(),
+            troubles={},
             grace_seconds=int(runtime.grace.total_seconds()),
         )
 
@@ -192,6 +194,8 @@ class Ring:
             for hour in store.usage_between(meter.key, key, now - MONTH, now + MONTH)
         ]
         return {
+            "test_clock": None,
+            "repaired": [],
             "subscription": asdict(terms) if terms else None,
             "account": plain_account(account) if account else None,
             "closed": [plain_closed(each) for each in reversed(closed)],

@@ -1,5 +1,6 @@
 """Many seeds in several processes, and what they came to together."""
 
+import hashlib
 import multiprocessing
 import sys
 import time
@@ -23,6 +24,13 @@ class Result:
     seconds: float = 0.0
     seen: Counter[str] = field(default_factory=Counter)
     failed: list[Verdict] = field(default_factory=list)
+    traces: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """One text for all seeds' traces, in the order of the seeds."""
+        text = "".join(f"{seed} {trace}\n" for seed, trace in sorted(self.traces.items()))
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def run(seeds: Iterable[int], processes: int) -> Result:
@@ -33,7 +41,8 @@ def run(seeds: Iterable[int], processes: int) -> Result:
         for verdict in pool.imap_unordered(_play, seeds, chunksize=4):
             result.seeds += 1
             result.events += verdict.events
-            result.seen += verdict.seen
+            result.seen.update(verdict.seen)
+            result.traces[verdict.options.seed] = verdict.trace
             if verdict.findings or verdict.errors:
                 result.failed.append(verdict)
             if result.seeds % 1000 == 0:
@@ -50,7 +59,9 @@ def summary(result: Result, *, counters: bool) -> str:
     """What ran, what was hit, and how to see each failure again."""
     lines = []
     if counters:
-        lines += [f"{times:>10,}  {name}" for name, times in sorted(result.seen.items())]
+        lines += ["| what | times |", "|---|--:|"]
+        lines += [f"| {name} | {times:,} |" for name, times in sorted(result.seen.items())]
+        lines.append("")
     for verdict in sorted(result.failed, key=lambda v: v.options.seed)[:SHOWN_FAILURES]:
         lines.append(f"seed {verdict.options.seed}: replay with `{command(verdict.options)}`")
         lines += [f"  {f.invariant}: {f.detail}" for f in verdict.findings[:3]]
@@ -59,4 +70,5 @@ def summary(result: Result, *, counters: bool) -> str:
         f"{result.seeds:,} seeds, {result.events:,} events, {len(result.failed)} violated "
         f"an invariant, in {result.seconds:.0f} s"
     )
+    lines.append(f"trace digest {result.digest}")
     return "\n".join(lines)

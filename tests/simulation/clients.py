@@ -3,6 +3,7 @@
 import json
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -34,7 +35,7 @@ class Clients:
     rng: random.Random
     storm: Storm
     seen: Counter[str]
-    customers: list[str]
+    now_of: Callable[[str], datetime]  # the customer's present, which may be a test clock's
     outbox: list[Letter] = field(default_factory=list)
     sent: list[Letter] = field(default_factory=list)
     acknowledged: list[dict[str, Any]] = field(default_factory=list)
@@ -46,7 +47,7 @@ class Clients:
             self.outbox.append(self._again(self.rng.choice(self.sent), now))
             return
         count = self.rng.choice((1, 1, 2, 3, 5, 8, 12))
-        events = [self._event(now, self.rng.choice(customers)) for _ in range(count)]
+        events = [self._event(self.rng.choice(customers)) for _ in range(count)]
         delay = timedelta()
         if self.storm.strikes("delay", "request delayed"):
             delay = timedelta(seconds=self.rng.choice((30, 600, 4000, 90000)))
@@ -78,8 +79,9 @@ class Clients:
             self.outbox.remove(letter)
             self.sent.append(letter)
 
-    def _event(self, now: datetime, customer: str) -> Submission:
+    def _event(self, customer: str) -> Submission:
         self._next_id += 1
+        now = self.now_of(customer)
         at: datetime | None = now - timedelta(seconds=self.rng.randrange(120))
         if self.storm.strikes("late", "event late"):
             at = now - self.rng.random() * MAX_LATE

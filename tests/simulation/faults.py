@@ -161,25 +161,25 @@ class FaultyEventStore:
             return "failed"
 
 
-class FaultyBarrierStore:
-    """A BarrierStore whose every call may fail or be overtaken."""
+class FaultyStore:
+    """Any store whose reads and writes may fail or be overtaken; `writes` names the latter."""
 
-    def __init__(self, store: Any, storm: Storm) -> None:
+    def __init__(self, store: Any, storm: Storm, *writes: str) -> None:
         self._store = store
         self._storm = storm
+        self._writes = writes
 
-    def send(self, customer: str, token: str) -> None:
-        with self._storm.write():
-            self._store.send(customer, token)
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
 
-    def mark_passed(self, customer: str, token: str) -> None:
-        with self._storm.write():
-            self._store.mark_passed(customer, token)
+        def call(*arguments: Any) -> Any:
+            if name not in self._writes:
+                self._storm.read()
+                return method(*arguments)
+            with self._storm.write():
+                return method(*arguments)
 
-    def has_passed(self, customer: str, token: str) -> bool:
-        self._storm.read()
-        passed: bool = self._store.has_passed(customer, token)
-        return passed
+        return call
 
 
 class FaultyCatalogueStore:

@@ -33,6 +33,10 @@ FAULTS: dict[str, tuple[float, ...]] = {
     "repeated-run": (0.3, 1.0),
     "publishing": (0.01, 0.03),
     "foreign-attribute": (0.1,),
+    "usage-outage": (0.0, 0.004, 0.01),
+    "account-outage": (0.0, 0.004, 0.01),
+    "test-clock": (0.3, 0.6),
+    "overdue-redelivery": (1.0,),
 }
 ZONES = ("UTC", "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata")
 # Before a month's end, a leap day, and both changes of the clocks in Europe and America.
@@ -92,6 +96,8 @@ def draw_mix(options: Options) -> Mix:
         "bill": rng.uniform(0.5, 2),
         "person": rng.uniform(0.2, 1.5),
         "redrive": rng.choice((0, 0.2, 0.6)),
+        "reconcile": rng.choice((0, 0.1, 0.4)),
+        "clock": rng.uniform(0.3, 1),
     }
     return Mix(
         steps=options.steps if options.steps is not None else steps,

@@ -36,7 +36,18 @@ from shared.domain.folding import Fold
 from shared.domain.invoices import Invoice
 from shared.domain.ledger import entry_between
 from shared.domain.opening import Span
-from shared.services import aggregate, billing_run, finalizing, ingest, journal
+from shared.services import (
+    aggregate,
+    billing_run,
+    bookkeeping,
+    finalizing,
+    ingest,
+    journal,
+    looks,
+    reconcile,
+    recounting,
+    repairing,
+)
 from shared.services import granting as granting_service
 from shared.services.changes import (
     MarkRedriven,
@@ -49,6 +60,7 @@ from shared.services.changes import (
 )
 from tests.fakes.billing_store import MemoryBillingStore
 from tests.simulation.auditor import INVARIANTS
+from tests.simulation.faults import SkewedClock
 from tests.simulation.mix import Options
 from tests.simulation.runs import play
 
@@ -597,6 +609,82 @@ def entry_holds_the_balance_before() -> Sequence[Patch]:
         return replace(entry, remaining={unit: dict(left) for unit, left in before.items()})
 
     return [(journal, "journal_entry", wrong)]
+
+
+# -- reconciliation, outages, test clocks
+
+
+@mutant
+def only_late_taken_for_lost() -> Sequence[Patch]:
+    """Judges by what came a moment ago, and does not wait for the stream."""
+    right = recounting.Recounting.look
+
+    def wrong(self: Any, customer: str, start: Any, end: Any, _: Any, now: Any) -> Any:
+        return right(self, customer, start, end, now + timedelta(days=1), now)
+
+    undrained = (reconcile.Reconciler, "_drain", lambda *_: None)
+    return [(recounting.Recounting, "look", wrong), undrained]
+
+
+@mutant
+def repair_applied_twice() -> Sequence[Patch]:
+    """What was repaired is found missing once more, in items as they are now."""
+    right = repairing.Repairing.repair
+
+    def wrong(self: Any, look: Any, now: Any) -> Any:
+        outcome = right(self, look, now)
+        hours = {key: self.store.footing(key.customer, [key]).hours[key] for key in look.hours}
+        account = self.store.account(look.account.customer)
+        right(self, replace(look, account=account, hours=hours), now)
+        return outcome
+
+    return [(repairing.Repairing, "repair", wrong)]
+
+
+@mutant
+def trim_unnoticed() -> Sequence[Patch]:
+    return [(looks.Look, "right", property(lambda _: True))]
+
+
+@mutant
+def ledger_gap_not_spanned() -> Sequence[Patch]:
+    def wrong(self: Any, note: Any, account: Account, now: Any) -> Any:
+        return replace(note, ledger_version=account.version, gap=None), 0, []
+
+    return [(bookkeeping.Bookkeeping, "ledger", wrong)]
+
+
+@mutant
+def verdict_forgotten_after_two_days() -> Sequence[Patch]:
+    """Quarantine is looked up only while the stream should still have the record."""
+    right = aggregate.Aggregator._read
+
+    def wrong(self: Any, *arguments: Any) -> Any:
+        quarantined = MemoryBillingStore.quarantined
+
+        def recent(store: MemoryBillingStore, customer: str, keys: Any) -> set[str]:
+            since = self.clock.now() - timedelta(hours=48)
+            aside = store.aside.get(customer, {})
+            found = quarantined(store, customer, keys)
+            return {key for key in found if aside[key].quarantined_at > since}
+
+        with mock.patch.object(MemoryBillingStore, "quarantined", recent):
+            return right(self, *arguments)
+
+    return [(aggregate.Aggregator, "_read", wrong)]
+
+
+@mutant
+def checkpoints_aged_by_the_test_clock() -> Sequence[Patch]:
+    right = aggregate.Aggregator._attempt
+
+    def wrong(self: Any, shard: str, customer: str, *arguments: Any) -> Any:
+        profile = self.store.customer(customer)
+        stands_at = self.store.clock(profile.test_clock) if profile else None
+        clock = SkewedClock(lambda: stands_at, timedelta()) if stands_at else self.clock
+        return right(replace(self, clock=clock), shard, customer, *arguments)
+
+    return [(aggregate.Aggregator, "_attempt", wrong)]
 
 
 # -- usage hours

@@ -79,10 +79,10 @@ class People:
             self.orders.remove(order)
             self.answered.append(order)
 
-    def introduce(self, books: Books, customer: str, timezone: str) -> None:
+    def introduce(self, books: Books, customer: str, timezone: str, clock: str | None) -> None:
         """Puts a customer's profile."""
-        profile = Profile(None, None, None, timezone, {}, None)
-        put_customer(books, customer, profile, "tests", test_clocks=False)
+        profile = Profile(None, None, None, timezone, {}, clock)
+        put_customer(books, customer, profile, "tests", test_clocks=True)
 
     def told(self) -> Iterator[tuple[Order, dict[str, Any]]]:
         """Each answered order with its answer."""

@@ -117,7 +117,10 @@ def plain_customer(store: MemoryBillingStore, customer: str) -> Plain:
     account = store.accounts.get(customer)
     ledger = store.ledgers.get(customer, {})
     late = store.late.get(customer, {})
+    repairs = [a for a in store.audits if (a.action, a.subject) == ("repair", customer)]
     return {
+        "test_clock": store.profiles[customer].test_clock,
+        "repaired": [key for audit in repairs for key in audit.after["events"]],
         "subscription": {"timezone": store.subscriptions[customer].timezone},
         "account": plain_account(account) if account else None,
         "closed": [plain_closed(c) for _, c in sorted(store.closed.get(customer, {}).items())],

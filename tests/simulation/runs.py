@@ -72,6 +72,8 @@ def evidence_of(world: World, *, settled: bool) -> Evidence:
         voided=voided,
         contradictions=world.people.contradictions,
         pending=world.pending,
+        lost=world.outages.lost,
+        troubles=world.troubles,
         grace_seconds=int(GRACE.total_seconds()),
     )
 

@@ -26,7 +26,9 @@ class Evidence:
     """Plain data: nothing here has code of the system in it.
 
     `versions` are all versions of each customer's account in order; `granted` and `voided` the
-    ids of grants that people were told of; `pending` how many records are still on their way.
+    ids of grants that people were told of; `pending` how many records are still on their way;
+    `lost` the events (customer, key) that the stream forgot unacknowledged; `troubles` what the
+    last reconciliation of each customer still found.
     """
 
     settled: bool
@@ -40,6 +42,8 @@ class Evidence:
     voided: dict[str, set[str]]
     contradictions: list[str]
     pending: int
+    lost: set[tuple[str, str]]
+    troubles: dict[str, list[str]]
     grace_seconds: int
 
 

@@ -267,20 +267,20 @@ def expired_is_not_drawn(picture: Picture) -> Iterator[Finding]:
     """V15: every draw has usage, of a phase that moved with it, from while the grant was active."""
     grants = picture.stored.get("grants", {})
     entries = {entry["to"]: entry for entry in picture.stored.get("ledger", [])}
-    before: Plain = {"grants": {}, "phases": [], "late": {}}
+    versions = {account["version"]: account for account in picture.versions}
+    versions[0] = {"grants": {}, "phases": [], "late": {}}
     for account in picture.versions:
         entry = entries.get(account["version"])
         if entry is not None and entry["kind"] not in ("void", "breakage", "close", "grant"):
             for moved in entry["changes"].values():
                 drawn = [key for key, nanos in moved.items() if nanos < 0 and key in grants]
                 for key in drawn:
-                    if not _in_time(picture, grants[key], before, account):
+                    if not _in_time(picture, grants[key], versions[entry["from"]], account):
                         yield Finding(
                             "V15",
                             f"{picture.customer}: version {account['version']} drew {key}, "
                             "which no usage was in time for",
                         )
-        before = account
 
 
 def _in_time(picture: Picture, grant: Plain, before: Plain, after: Plain) -> bool:

@@ -22,14 +22,21 @@ from tests.simulation.auditor.picture import PhasePicture, Picture, Tally
 
 
 def numbers_have_no_gap(evidence: Evidence) -> Iterator[Finding]:
-    """V9: ids and numbers are unique, numbers run from 1, and the counter stands at the last."""
+    """V9: ids are unique; numbers run from 1 in each series, and its counter stands at the last.
+
+    Each test clock has a series of its own.
+    """
     documents = [d for kept in evidence.customers.values() for d in kept["invoices"]]
-    numbers = sorted(str(d["number"]) for d in documents)
-    wanted = [f"INV-{n:06d}" for n in range(1, len(documents) + 1)]
-    if numbers != wanted:
-        yield Finding("V9", f"numbers {sorted(set(numbers) ^ set(wanted))[:3]} of {len(numbers)}")
-    if evidence.numbers.get("INV", 0) != len(documents):
-        yield Finding("V9", f"counter at {evidence.numbers}, {len(documents)} invoices")
+    listed: dict[str, list[str]] = {series: [] for series in ("INV", *evidence.numbers)}
+    for kept in evidence.customers.values():
+        series = f"TEST-{kept['test_clock']}" if kept["test_clock"] else "INV"
+        listed.setdefault(series, []).extend(str(d["number"]) for d in kept["invoices"])
+    for series, numbers in listed.items():
+        wanted = [f"{series}-{n:06d}" for n in range(1, len(numbers) + 1)]
+        if sorted(numbers) != wanted:
+            yield Finding("V9", f"numbers {sorted(set(numbers) ^ set(wanted))[:3]} of {series}")
+        if evidence.numbers.get(series, 0) != len(numbers):
+            yield Finding("V9", f"{series}: counter at {evidence.numbers}, {len(numbers)} invoices")
     if len({d["id"] for d in documents}) != len(documents):
         yield Finding("V9", "an invoice id is there twice")
 

@@ -35,6 +35,7 @@ def _of_customer(picture: Picture) -> Iterator[Finding]:
         return
     yield from usage.hours_are_recounted(picture)
     yield from usage.raw_is_partitioned(picture)
+    yield from usage.only_losses_are_repaired(picture)
     yield from grants.ledger_explains_balances(picture)
     flows = grants.follow(picture)
     yield from grants.grants_are_conserved(picture, flows)

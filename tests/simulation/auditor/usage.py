@@ -76,6 +76,15 @@ def raw_is_partitioned(picture: Picture) -> Iterator[Finding]:
 
 
 def nothing_is_stuck(evidence: Evidence) -> Iterator[Finding]:
-    """V3: once everything is at rest, nothing is on its way."""
+    """V3: once everything is at rest, nothing is on its way, and reconciliation finds it right."""
     if evidence.pending:
         yield Finding("V3", f"{evidence.pending} shards never ran dry")
+    for customer, found in evidence.troubles.items():
+        yield Finding("V3", f"{customer}: reconciliation still finds {'; '.join(found)}")
+
+
+def only_losses_are_repaired(picture: Picture) -> Iterator[Finding]:
+    """V3: what is repaired was lost by the stream; whatever else was missing was only late."""
+    for key in dict.fromkeys(picture.stored.get("repaired", [])):
+        if (picture.customer, key) not in picture.evidence.lost:
+            yield Finding("V3", f"{picture.customer}: {key[:8]} was repaired and not lost")
