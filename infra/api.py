@@ -22,6 +22,29 @@ ANY = apigateway.HttpMethod.ANY
 # Pages and the API's description are served to anyone; the data they show is not.
 PUBLIC_PATHS = ("/", "/console", "/portal", "/web/{file}", "/v1/openapi.json")
 
+# Where other vendors' clients send events, and what else they ask for. A greedy variable also
+# stands for nothing: some clients end their paths with a slash, which no route itself can.
+VENDOR_EVENT_PATHS = (
+    "/ingest",
+    "/ingest/{proxy+}",
+    "/api/v1/events",
+    "/api/v1/events/batch",
+    "/api/v3/openmeter/events",
+    "/v1/billing/meter_events",
+    "/v2/billing/meter_events",
+    "/v2/billing/meter_event_stream",
+)
+VENDOR_PATHS = (
+    "/api/{proxy+}",
+    "/customers",
+    "/customers/{proxy+}",
+    "/usage",
+    "/usage/{proxy+}",
+    "/payments/{proxy+}",
+    "/session",
+    "/v2/billing/{proxy+}",
+)
+
 # No addresses, credentials or bodies: who asked is in the functions' own logs, by key id.
 ACCESS_LOG_FIELDS = (
     "requestId",
@@ -101,6 +124,10 @@ class Api(Construct):
         ingest = integrations.HttpLambdaIntegration("IngestIntegration", self.ingest)
         self._route("/v1/events", POST, ingest)
         self._route("/v1/{proxy+}", ANY, api)
+        for path in VENDOR_EVENT_PATHS:
+            self._route(path, POST, ingest)
+        for path in VENDOR_PATHS:
+            self._route(path, ANY, api)
         for path in PUBLIC_PATHS:
             for route in self.http_api.add_routes(path=path, methods=[GET], integration=api):
                 acknowledge(route, "APIG4", "Serves a page or a description that holds no data.")

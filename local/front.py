@@ -74,7 +74,8 @@ class Front:
 
     def _forward(self, scope: Scope, body: bytes) -> tuple[int, Headers, bytes]:
         raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
-        target = self._prefix + raw_path.decode("latin-1")
+        # API Gateway's `/a/{proxy+}` takes `/a/` as well, the emulator's does not.
+        target = self._prefix + (raw_path.decode("latin-1").rstrip("/") or "/")
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode("latin-1")
         try:

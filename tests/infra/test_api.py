@@ -6,6 +6,24 @@ from tests.infra.assembly import Assembly, reference
 
 PUBLIC = {"GET /", "GET /console", "GET /portal", "GET /web/{file}", "GET /v1/openapi.json"}
 AUTHORIZED = {"POST /v1/events", "ANY /v1/{proxy+}"}
+VENDORS = {
+    "POST /ingest",
+    "POST /ingest/{proxy+}",
+    "POST /api/v1/events",
+    "POST /api/v1/events/batch",
+    "POST /api/v3/openmeter/events",
+    "POST /v1/billing/meter_events",
+    "POST /v2/billing/meter_events",
+    "POST /v2/billing/meter_event_stream",
+    "ANY /api/{proxy+}",
+    "ANY /customers",
+    "ANY /customers/{proxy+}",
+    "ANY /usage",
+    "ANY /usage/{proxy+}",
+    "ANY /payments/{proxy+}",
+    "ANY /session",
+    "ANY /v2/billing/{proxy+}",
+}
 TEST_CLOCKS = {"ANY /v1/test-clocks", "ANY /v1/test-clocks/{proxy+}"}
 
 
@@ -16,7 +34,8 @@ def test_only_pages_and_the_description_are_open(assembly: Assembly) -> None:
         kind = open_ if route["AuthorizationType"] == "NONE" else authorized
         kind.add(route["RouteKey"])
     assert open_ == PUBLIC
-    assert authorized == AUTHORIZED | (TEST_CLOCKS if assembly.stage == "local" else set())
+    clocks = TEST_CLOCKS if assembly.stage == "local" else set()
+    assert authorized == AUTHORIZED | VENDORS | clocks
 
 
 def test_the_authorizer_is_asked_about_every_request(assembly: Assembly) -> None:

@@ -48,7 +48,10 @@ def front() -> Iterator[Front]:
 
 
 def ask(
-    front: Front, body: bytes = b"", headers: list[tuple[bytes, bytes]] | None = None
+    front: Front,
+    body: bytes = b"",
+    headers: list[tuple[bytes, bytes]] | None = None,
+    path: bytes = b"/v1/a%2Fb",
 ) -> Answer:
     """One request through the ASGI application, its body in two pieces."""
     half = len(body) // 2
@@ -68,7 +71,7 @@ def ask(
         "type": "http",
         "method": "POST",
         "path": "/v1/events",
-        "raw_path": b"/v1/a%2Fb",
+        "raw_path": path,
         "query_string": b"q=%20x",
         "headers": headers or [],
     }
@@ -83,6 +86,12 @@ def test_a_request_passes_unchanged(front: Front) -> None:
     assert headers[b"x-got-x-a"] == b"1"
     assert headers[b"x-got-host"] == b"me"
     assert b"x-got-user-agent" not in headers
+
+
+def test_a_path_may_end_with_a_slash(front: Front) -> None:
+    for path, line in ((b"/ingest/", b"/ingest"), (b"/", b"/")):
+        _, headers, _ = ask(front, path=path)
+        assert headers[b"x-line"].startswith(b"POST /_aws/execute-api/api1/$default" + line + b"?")
 
 
 def test_repeated_headers_are_joined_with_commas(front: Front) -> None:
