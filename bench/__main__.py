@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench import archiving
 from local.emulator import Aws, Emulator, free_port, stop_child
 from shared.adapters.dynamodb.account_items import account_item
 from tests.integration.conftest import synthesized_template, table_definition
@@ -86,6 +87,7 @@ def figures() -> Iterator[tuple[str, str]]:
     for phases in (1, 3):
         size = item_bytes(account_item(large_account(phases=phases)))
         yield f"account item, {phases} phase(s), 12 shards, 5 rates, 3 grants", f"{size} bytes"
+    yield from archiving.figures()
     with emulator() as aws, running_stack(aws) as meterline:
         for together in (1, 10, 100):
             units, used = event_cost(meterline, together)

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cli import (
+    archive,
     balance,
     catalog,
     customers,
     event_types,
     events,
+    exporting,
     invoice,
     keys,
     ledger,
@@ -21,6 +23,7 @@ from cli import (
     reconcile,
     segments,
     send,
+    sql,
     subscription,
     usage,
     verify,
@@ -41,7 +44,10 @@ MODULES = (
     balance,
     ledger,
     invoice,
+    exporting,
+    sql,
     verify,
+    archive,
     quarantine,
     reconcile,
     keys,

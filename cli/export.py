@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         customer, spans = document["customer"], list(line_spans(document))
     elif arguments.customer and arguments.start and arguments.end:
         customer = arguments.customer
-        spans = [(_instant(arguments.start), _instant(arguments.end))]
+        spans = [(instant(arguments.start), instant(arguments.end))]
     else:
         raise ClientError("of what? Say --invoice, or --customer, --from and --to")
     for start, end in merged(spans):
@@ -46,9 +46,9 @@ def line_spans(document: Any) -> Iterator[tuple[datetime, datetime]]:
     """[start, end) of the events that each line of the invoice may count."""
     for line in document["lines"]:
         if line["type"] == "usage":
-            start = _instant(line["service_period"]["start"])
+            start = instant(line["service_period"]["start"])
             early = BEFORE_FIRST_PHASE if line["phase"] == 1 else timedelta()
-            yield start - early, _instant(line["service_period"]["end"])
+            yield start - early, instant(line["service_period"]["end"])
 
 
 def merged(
@@ -64,7 +64,11 @@ def merged(
         covered = max(covered, end)
 
 
-def _instant(text: str) -> datetime:
+def instant(text: str) -> datetime:
+    """The moment that somebody typed.
+
+    Raises: ClientError for what is none.
+    """
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:

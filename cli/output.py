@@ -5,7 +5,8 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
 
 from cli.text import NUMBER, table
 from shared.wire.usage import FORMULA_STARTS
@@ -42,10 +43,15 @@ def show(
 def csv_text(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """RFC 4180, with text kept from being run as a formula."""
     text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(headings)
-    writer.writerows([[_harmless(cell_text(cell)) for cell in row] for row in rows])
+    write_csv(text, headings, rows)
     return text.getvalue()
+
+
+def write_csv(file: TextIO, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Writes `csv_text` row by row: there may be more rows than memory holds."""
+    writer = csv.writer(file)
+    writer.writerow(map(_harmless, headings))
+    writer.writerows([_harmless(cell_text(cell)) for cell in row] for row in rows)
 
 
 def cell_text(cell: object) -> str:

@@ -8,11 +8,12 @@ and whoever reads takes each identity (customer, source, id) once, at its most c
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
-from shared.domain.events import UsageEvent, canonical_json, dimension_text, utc_text
+from shared.domain.events import UsageEvent, canonical_json, dimension_text, utc_text, utc_time
 
 EVENTS = "events"
 QUARANTINE = "quarantine"
@@ -69,6 +70,26 @@ def event_line(event: UsageEvent) -> ArchiveLine:
     return ArchiveLine(partition(EVENTS, received_at), _encode(line))
 
 
+def read_line(text: bytes) -> tuple[UsageEvent, int]:
+    """The event of an archived line, and how often it was corrected before.
+
+    Raises: LookupError, TypeError, ValueError for a line that is none.
+    """
+    line = json.loads(text)
+    event = UsageEvent(
+        customer=line["customer"],
+        source=line["source"],
+        id=line["id"],
+        type=line["type"],
+        occurred_at=utc_time(line["occurred_at"]),
+        received_at=utc_time(line["received_at"]),
+        catalogue_version=line["catalogue_version"],
+        data=json.loads(line["data"], parse_int=Decimal, parse_float=Decimal),
+        extensions=line["extensions"],
+    )
+    return event, line["corrections"]
+
+
 def quarantine_line(recorded_at: str, reason: str, image: str) -> ArchiveLine:
     """What cannot be read as an event, whole: the item's `image` as the stream delivered it.
 
@@ -96,6 +117,14 @@ def write(files: ArchiveFiles, lines: Iterable[ArchiveLine]) -> int:
         # Without a time in its header, equal lines make an equal file.
         files.put(file_key(folder, content), gzip.compress(content, COMPRESSION_LEVEL, mtime=0))
     return len(by_partition)
+
+
+def lines_of(file: bytes) -> Iterator[bytes]:
+    """The lines of a file, each without its end.
+
+    Raises: OSError, EOFError for a file that is damaged.
+    """
+    return iter(gzip.decompress(file).splitlines())
 
 
 def file_key(folder: str, content: bytes) -> str:

@@ -4,6 +4,7 @@ import base64
 import json
 from typing import Any
 
+from cli.duck import COLUMNS, VIEW_SQL
 from shared.services.archive import event_line
 from tests.infra.assembly import Assembly, Properties, reference
 from tests.infra.test_stream_mappings import mapping_of, passes, records
@@ -124,3 +125,10 @@ def test_a_query_is_bounded_and_its_result_encrypted(assembly: Assembly) -> None
     result = settings["ResultConfiguration"]
     assert result["EncryptionConfiguration"] == {"EncryptionOption": "SSE_S3"}
     assert reference(result["OutputLocation"]) == f"s3://{BUCKET}/query-results/"
+
+
+def test_athena_and_duckdb_are_told_the_same(prod: Assembly) -> None:
+    assert view(prod)["originalSql"] == VIEW_SQL.read_text()
+    types = {"string": "VARCHAR", "bigint": "BIGINT", "map<string,string>": "MAP(VARCHAR, VARCHAR)"}
+    told = columns(glue_table(prod, "archived_events"))
+    assert {name: types[type_] for name, type_ in told.items()} == COLUMNS

@@ -6,10 +6,12 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.__main__ import main
 from functions import archive
 from functions._runtime import runtime
 from local.emulator import Aws
@@ -153,3 +155,76 @@ def test_what_is_no_event_is_archived_as_it_is_and_counted_and_the_others_go_on(
     counted = [json.loads(text) for text in capsys.readouterr().out.splitlines() if "_aws" in text]
     [counters] = [each for each in counted if each["service"] == "archive"]
     assert (counters["EventsArchived"], counters["EventsUnreadable"]) == (1, 2)
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Downloaded files go where the test ends."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+# A week that is not among the days of the tests above.
+MONDAY = MARCH + 64 * DAY
+WEEK = ["--from", "2026-05-04", "--to", "2026-05-11"]
+
+
+def test_a_check_finds_what_the_archive_lacks_and_history_puts_it_there(
+    aws: Aws,
+    bucket: str,
+    meterline: Stack,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    meterline.store(*(usage("weekly", n, MONDAY + n % 2 * DAY) for n in range(6)))
+    drive(aws, meterline, Faults(regroup=lambda due: min(due, 4)))
+    capsys.readouterr()
+    assert main(["archive", "check", *WEEK]) == 0
+    assert capsys.readouterr().out.count("  equal\n") == 2
+    lost = [key for key in archived(aws, bucket) if "dt=2026-05-05" in key]
+    for key in lost:
+        aws.client("s3").delete_object(Bucket=bucket, Key=key)
+    assert main(["archive", "check", "--json", *WEEK]) == 1
+    assert json.loads(capsys.readouterr().out) == [
+        {"day": "2026-05-04", "table": 3, "archive": 3, "equal": True},
+        {"day": "2026-05-05", "table": 3, "archive": 0, "equal": False},
+    ]
+    assert main(["archive", "history", *WEEK]) == 0
+    assert capsys.readouterr().out == "6 events in 2 files\n"
+    assert main(["archive", "check", *WEEK]) == 0
+
+
+def test_history_takes_what_is_no_event_to_quarantine_and_says_so(
+    aws: Aws,
+    bucket: str,
+    meterline: Stack,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    broken = {**to_item(usage("weekly", "broken", MONDAY + 3 * DAY)), "data": {"S": "[1"}}
+    table = {"TableName": meterline.events_table}
+    aws.client("dynamodb").put_item(**table, Item=broken)
+    thursday = ["--from", "2026-05-07", "--to", "2026-05-08"]
+    assert main(["archive", "history", *thursday]) == 0
+    assert f"cannot be read as an event: weekly {broken['sk']['S']}" in capsys.readouterr().err
+    [[line]] = archived(aws, bucket).values()
+    assert json.loads(line["image"])["id"] == {"S": "broken"}
+    assert main(["archive", "check", *thursday]) == 0
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_files_are_downloaded_once_and_asked_as_a_whole(
+    aws: Aws,
+    bucket: str,
+    meterline: Stack,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for group in (range(3), range(2, 5)):
+        records = [usage_record(usage("weekly", n, MONDAY), n + 1) for n in group]
+        archive.handler({"Records": records}, None)
+    capsys.readouterr()
+    query = ["sql", "SELECT count(*) AS n FROM events", "--output", "json", *WEEK]
+    assert main(query) == 0
+    client = aws.client("s3")
+    monkeypatch.setattr(client, "get_object", None)
+    monkeypatch.setattr("boto3.client", lambda service: client)
+    assert main([*query, "--archive", f"s3://{bucket}"]) == 0
+    assert capsys.readouterr().out == '[{"n": 5}]\n' * 2

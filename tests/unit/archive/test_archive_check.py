@@ -1,0 +1,42 @@
+"""Two tallies of a day are equal only if the events are."""
+
+from dataclasses import replace
+
+from shared.domain.events import UsageEvent
+from shared.services.archive import event_line, read_line
+from shared.services.archive_check import DayCheck, Tally, compare, once, tally_by_day
+from tests.support.builders import DAY, MARCH, usage
+
+EVENTS = [usage("acme", n, MARCH + n % 2 * DAY) for n in range(4)]
+
+
+def judged(archive: list[UsageEvent]) -> list[bool]:
+    days = compare(tally_by_day(EVENTS), tally_by_day(archive))
+    return [day.is_equal for day in days]
+
+
+def test_a_line_read_back_is_the_event() -> None:
+    event = replace(EVENTS[0], extensions={"region": "eu"})
+    assert read_line(event_line(event).text) == (event, 0)
+
+
+def test_equal_events_in_any_order_are_equal() -> None:
+    assert judged(EVENTS[::-1]) == [True, True]
+
+
+def test_what_is_missing_changed_or_added_makes_its_own_day_differ() -> None:
+    assert judged(EVENTS[1:]) == [False, True]
+    assert judged([replace(EVENTS[0], data={}), *EVENTS[1:]]) == [False, True]
+    assert judged([replace(EVENTS[0], id="x"), *EVENTS[1:]]) == [False, True]
+    assert judged([*EVENTS, usage("acme", "x", MARCH + 2 * DAY)]) == [True, True, False]
+
+
+def test_a_day_that_only_one_side_knows_is_compared_with_nothing() -> None:
+    tally = tally_by_day(EVENTS[:1])
+    assert list(compare(tally, {})) == [DayCheck("2026-03-01", tally["2026-03-01"], Tally())]
+
+
+def test_an_event_of_several_lines_counts_once_as_corrected_last() -> None:
+    corrected = replace(EVENTS[0], data={})
+    lines = [(EVENTS[0], 0), (corrected, 1), (EVENTS[0], 0), (EVENTS[1], 0)]
+    assert list(once(lines)) == [corrected, EVENTS[1]]
