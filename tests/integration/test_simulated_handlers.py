@@ -27,5 +27,6 @@ def test_handlers_survive_a_seed(
         ring = Ring(running, seed)
         assert ring.play() == []
         assert ring.seen["requests answered"]
+        print(dict(sorted(ring.seen.items())))
     for name in names:
         client.delete_table(TableName=name)

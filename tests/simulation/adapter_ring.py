@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 from unittest import mock
 
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
 from botocore.httpsession import URLLib3Session
+from urllib3 import HTTPResponse
 
 from functions import bill_customer
 from local.streams.model import Faults
@@ -36,6 +39,13 @@ from tests.support.faults import WRITES, Killed, hooked, operation_of
 from tests.support.stack import Stack
 from tests.unit.http.events import api_event
 
+CANCELLATIONS = ("ThrottlingError", "TransactionConflict")
+REFUSALS = (
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "InternalServerError",
+    *CANCELLATIONS,
+)
 MONTH = timedelta(days=32)
 LONG = 1000
 
@@ -57,6 +67,7 @@ class Ring:
             name: self.rng.choice((0.0, 0.03, 0.1))
             for name in ("killed before", "killed after", "reply lost", "no connection")
         }
+        self.rates |= {code: self.rng.choice((0.0, 0.03, 0.1)) for code in REFUSALS}
         self.outbox: list[list[dict[str, Any]]] = []
         self.next_id = 0
         faults = Faults(lambda due: self.rng.randint(1, due), lambda: self.on and self._one_in(5))
@@ -75,7 +86,14 @@ class Ring:
         def strike(event_name: str, request: Any, **_: Any) -> Any:
             write = operation_of(event_name) in WRITES
             for name, rate in self.rates.items():
-                if not self.on or self.rng.random() >= rate or not (write or "no" in name):
+                if not self.on or self.rng.random() >= rate:
+                    continue
+                if name in REFUSALS:
+                    if name in CANCELLATIONS and operation_of(event_name) != "TransactWriteItems":
+                        continue
+                    self.seen[f"refused: {name}"] += 1
+                    return refusal(request, name)
+                if not (write or name == "no connection"):
                     continue
                 self.seen[name] += 1
                 if name in ("killed after", "reply lost"):
@@ -83,6 +101,7 @@ class Ring:
                 if name.startswith("killed"):
                     raise Killed
                 raise ReadTimeoutError(endpoint_url=request.url)
+            return None
 
         client = self.stack.runtime.dynamodb
         with hooked(client, "before-send", strike), mock.patch.object(time, "sleep"):
@@ -218,6 +237,20 @@ class Ring:
                 for hour in hours
             ],
         }
+
+
+def refusal(request: Any, code: str) -> AWSResponse:
+    """What DynamoDB answers that does nothing: a code, or a cancellation with it as a reason."""
+    body: dict[str, Any] = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": code}
+    if code in CANCELLATIONS:
+        items = json.loads(request.body)["TransactItems"]
+        reasons = [{"Code": code}, *({"Code": "None"} for _ in items[1:])]
+        body["__type"] = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"
+        body["CancellationReasons"] = reasons
+    status = 500 if code == "InternalServerError" else 400
+    content = BytesIO(json.dumps(body).encode())
+    raw = HTTPResponse(content, preload_content=False)
+    return AWSResponse(request.url, status, {"content-type": "application/x-amz-json-1.0"}, raw)
 
 
 def publish(stack: Stack, seed: int) -> None:
