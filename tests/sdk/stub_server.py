@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        events = json.loads(body)
+        events = [{"data": {}, **event} for event in json.loads(body)]
         bad = [place for place, event in enumerate(events) if event["data"].get("bad")]
         fault = self.server.draw()
         if fault:

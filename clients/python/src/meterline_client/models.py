@@ -23,9 +23,9 @@ class Span:
 
 @dataclass(frozen=True)
 class UsageRow(Span):
-    """The usage of one group in one window."""
+    """The usage of one group in one window; no value where there is none, as of an average."""
 
-    value: Decimal
+    value: Decimal | None
     group: dict[str, str]
 
 
