@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from shared.services.reconciliation import ReconciliationStore
     from shared.services.redrive import Redrive
     from shared.services.segments import SegmentStore
+    from shared.services.shadow import Shadow
     from shared.services.spread import Spread
     from shared.services.standing import Books
     from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
@@ -127,6 +128,12 @@ class Runtime:
         from shared.services.usage_query import UsageQueries
 
         return UsageQueries(self.books, self.segments, self.spread)
+
+    @cached_property
+    def shadow(self) -> "Shadow":
+        from shared.services.shadow import Shadow
+
+        return Shadow(self.usage_queries, self.event_list)
 
     @cached_property
     def barriers(self) -> "BarrierStore":

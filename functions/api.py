@@ -16,6 +16,7 @@ from functions.routes import (
     quarantine,
     reconciliation,
     segments,
+    shadow,
     subscriptions,
     usage,
 )
@@ -36,6 +37,7 @@ router = Router(
         reconciliation.router,
         events.router,
         event_types.router,
+        shadow.router,
         portal.router,
         pages.router,
         openmeter_api.router,
