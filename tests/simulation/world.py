@@ -682,7 +682,7 @@ class World:
             1
             for shard in self.usage_stream.shards
             if not self.drained(shard)
-            for record in shard.records[-1:]
+            for record in shard.read(self._acknowledged(shard))
             if not record.body["dynamodb"]["NewImage"]["sk"]["S"].startswith(barrier)
         )
 

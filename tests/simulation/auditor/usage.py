@@ -78,7 +78,7 @@ def raw_is_partitioned(picture: Picture) -> Iterator[Finding]:
 def nothing_is_stuck(evidence: Evidence) -> Iterator[Finding]:
     """V3: once everything is at rest, nothing is on its way, and reconciliation finds it right."""
     if evidence.pending:
-        yield Finding("V3", f"{evidence.pending} shards never ran dry")
+        yield Finding("V3", f"{evidence.pending} records were never acknowledged")
     for customer, found in evidence.troubles.items():
         yield Finding("V3", f"{customer}: reconciliation still finds {'; '.join(found)}")
 
