@@ -23,6 +23,7 @@ from cli import (
     reconcile,
     segments,
     send,
+    shadow,
     sql,
     subscription,
     usage,
@@ -50,6 +51,7 @@ MODULES = (
     archive,
     quarantine,
     reconcile,
+    shadow,
     keys,
 )
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
