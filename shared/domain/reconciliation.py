@@ -87,7 +87,8 @@ def find_missing(
     In whatever order they are given: a run of them, all but a run, one or two, all but one or two;
     of few candidates, any of them.
     """
-    if not 0 < gap.count <= len(candidates):
+    # One candidate may count several times: once for each meter.
+    if not 0 < gap.count <= sum(own.count for _, own in candidates):
         return None
     found = _run(candidates, gap) or _pair(candidates, gap)
     if found is None:

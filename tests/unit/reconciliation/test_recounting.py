@@ -57,6 +57,12 @@ def test_missing_events_are_found_by_their_checksum(missing: tuple[int, ...]) ->
     assert tuple(sorted(found)) == missing
 
 
+def test_missing_events_may_count_once_for_each_meter() -> None:
+    candidates = [(n, replace(own, count=3)) for n, own in some(40)]
+    most = tuple(range(2, 40))
+    assert find_missing(candidates, gap_of(candidates, *most)) == most
+
+
 def test_every_run_of_any_candidates_is_found() -> None:
     for seed in range(30):
         candidates = some(12, seed)
