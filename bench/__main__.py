@@ -1,4 +1,4 @@
-"""`python -m bench`: what an event costs, counted on the local DynamoDB engine.
+"""`python -m bench`: what events and questions cost, counted on the local DynamoDB engine.
 
 Figures are counts that the engine and the client report, not times: they are the same on every
 machine.
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import archiving
+from bench.questions import question_figures
 from local.emulator import Aws, Emulator, free_port, stop_child
 from shared.adapters.dynamodb.account_items import account_item
 from tests.integration.conftest import synthesized_template, table_definition
@@ -99,6 +100,7 @@ def figures() -> Iterator[tuple[str, str]]:
             reads = sum(operation in READS for operation in used.requests)
             name = f"aggregate batch, {customers} customer(s), {2 * hours} usage hours each"
             yield name, f"{reads} reads, {len(used.requests) - reads} writes"
+        yield from question_figures(meterline)
 
 
 def main() -> None:

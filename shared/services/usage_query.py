@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.catalogue import Meter
+from shared.domain.customers import Customer
 from shared.domain.errors import InvalidError, Problem
 from shared.domain.periods import Period
 from shared.domain.usage_answers import CUSTOMER, Kept, Rows, Shape, usage_answer
@@ -16,7 +17,7 @@ from shared.services.standing import Books, Standing
 MAX_SPAN = timedelta(days=3660)
 MAX_ROWS = 10_000
 MAX_CUSTOMERS = 1000
-MAX_KEPT = 200_000  # items read for one answer: what a function reads well before its time is up
+MAX_KEPT = 100_000  # items read for one answer: what a function reads well before its time is up
 DEFAULT_SPAN = timedelta(days=30)
 # One read: any calendar month is one.
 READ_SPAN = timedelta(days=32)
@@ -69,11 +70,9 @@ class UsageQueries:
         Raises: NotFoundError for an unknown customer; InvalidError for an unknown meter, dimension
         or segment, bounds off the quarter hour or out of order, and questions that are too wide.
         """
-        meter = self.books.catalogue.newest().meters.get(question.meter)
-        if meter is None:
-            raise InvalidError("No such meter.", [Problem("/meter", "unknown-meter")])
+        meter = self._meter(question.meter)
         customers = self._customers(question)
-        end = question.end or _next_quarter(self._now(question))
+        end = question.end or _next_quarter(self._now(question, customers))
         start = question.start or end - DEFAULT_SPAN
         problems = [*_span_problems(start, end), *_shape_problems(meter, question)]
         if problems:
@@ -92,31 +91,40 @@ class UsageQueries:
         _check_rows([*answer.rows, *answer.rest])
         return Usage(meter, start, end, answer)
 
-    def _now(self, question: UsageQuestion) -> datetime:
+    def _meter(self, key: str) -> Meter:
+        # What a meter is never changes: only one that is not known yet needs a newer catalogue.
+        catalogue = self.books.catalogue
+        meter = catalogue.fresh().meters.get(key) or catalogue.newest().meters.get(key)
+        if meter is None:
+            raise InvalidError("No such meter.", [Problem("/meter", "unknown-meter")])
+        return meter
+
+    def _now(self, question: UsageQuestion, customers: Sequence[Customer]) -> datetime:
         """The present of the one customer asked about, else the machine's."""
-        if len(question.customers) == 1:
-            return self.books.now(self.books.customer(question.customers[0]))
+        if len(question.customers) == len(customers) == 1:
+            return self.books.now(customers[0])
         return self.books.clock.now()
 
-    def _customers(self, question: UsageQuestion) -> list[str]:
+    def _customers(self, question: UsageQuestion) -> list[Customer]:
         segment = named_segment(self.segments, question.segment) if question.segment else None
         if question.customers:
             known = self.spread(self.books.customer, question.customers)
-            return [each.key for each in known if segment is None or segment.holds(each)]
-        keys: list[str] = []
+            return [each for each in known if segment is None or segment.holds(each)]
+        found: list[Customer] = []
         for customer in all_customers(self.books.store):
             if segment is None or segment.holds(customer):
-                keys.append(customer.key)
-            if len(keys) > MAX_CUSTOMERS:
+                found.append(customer)
+            if len(found) > MAX_CUSTOMERS:
                 pointer = "/segment" if segment else "/customer"
                 raise InvalidError("Ask about fewer customers.", [Problem(pointer, "too-many")])
-        return keys
+        return found
 
     def _kept(
-        self, meter: Meter, customers: Sequence[str], start: datetime, end: datetime
+        self, meter: Meter, customers: Sequence[Customer], start: datetime, end: datetime
     ) -> Iterator[Kept]:
         """What was kept in the hours that [start, end) touches."""
-        reads = [(key, span) for key in customers for span in _spans(start.replace(minute=0), end)]
+        spans = list(_spans(start.replace(minute=0), end))
+        reads = [(customer.key, span) for customer in customers for span in spans]
         count = 0
         for first in range(0, len(reads), READS_TOGETHER):
             together = reads[first : first + READS_TOGETHER]

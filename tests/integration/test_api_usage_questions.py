@@ -11,8 +11,10 @@ import pytest
 from local.emulator import Aws
 from tests.integration.api import NOON, Api, publish_catalogue
 from tests.integration.conftest import Tables
+from tests.support.capacity import consumed
 
 MARCH = "from=2026-03-10T00:00:00Z&to=2026-03-12T00:00:00Z"
+WHOLE_MARCH = "from=2026-03-01T00:00:00Z&to=2026-04-01T00:00:00Z"
 # customer, day, model, tokens
 USED = (
     ("ada", 0, "small", 5),
@@ -185,3 +187,13 @@ def test_a_portal_token_asks_about_its_own_customer_only(api: Api, query: str, s
     body = {"meter": "tokens", "customers": ["ada"]}
     posted = api.call("POST", "/v1/usage/query", body, scopes="portal", customer="ada")
     assert posted.status == 403
+
+
+def test_a_month_of_one_customer_is_two_requests(api: Api) -> None:
+    query = f"meter=tokens&customer=ada&{WHOLE_MARCH}&window=day&group_by=model"
+    api.get("/v1/usage", query=query)
+    with consumed(api.runtime.dynamodb) as used:
+        api.get("/v1/usage", query=query)
+    # Once a second there is one more, for the catalogue's version.
+    assert used.requests[-2:] == ["GetItem", "Query"]
+    assert used.requests[:-2] in ([], ["GetItem"])
