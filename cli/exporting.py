@@ -17,6 +17,7 @@ from cli.client import Client, ClientError, path
 from cli.duck import connect
 from cli.export import instant, merged
 from cli.results import add_result, write_result
+from cli.usage import add_question, grouping, question_of, usage_rows
 from shared.domain.events import canonical_json, time_text
 
 if TYPE_CHECKING:
@@ -64,13 +65,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     parser = commands.add_parser("export", help="tables for other programs", description=__doc__)
     actions = parser.add_subparsers(title="what", required=True, metavar="WHAT")
     usage = actions.add_parser("usage", help="usage of a meter", description=export_usage.__doc__)
-    usage.add_argument("meter")
-    usage.add_argument("--customer", help="of one customer; otherwise of all")
-    usage.add_argument("--window", choices=("hour", "day", "week", "month", "total"))
-    usage.add_argument("--timezone", help="of days, weeks and months; default: UTC")
-    usage.add_argument("--group-by", help="dimensions, separated by commas")
-    usage.add_argument("--from", dest="start", metavar="TIME", help="default: 30 days before --to")
-    usage.add_argument("--to", dest="end", metavar="TIME", help="default: now")
+    add_question(usage)
     usage.set_defaults(run=export_usage)
     events = actions.add_parser("events", help="raw events", description=export_events.__doc__)
     events.add_argument("customer")
@@ -86,23 +81,11 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def export_usage(arguments: argparse.Namespace) -> int:
     """Writes one row for each window and group."""
-    groups = arguments.group_by.split(",") if arguments.group_by else []
-    query = {
-        "meter": arguments.meter,
-        "customer": arguments.customer,
-        "from": arguments.start,
-        "to": arguments.end,
-        "window": arguments.window,
-        "timezone": arguments.timezone,
-        "group_by": arguments.group_by,
-    }
-    answer = Client.from_environment().call("GET", "/v1/usage", query=query)
-    columns = {"start": TIME, "end": TIME, **dict.fromkeys(groups, TEXT), "value": EXACT}
-    rows = (
-        [row["start"], row["end"], *(row["group"].get(name) for name in groups), row["value"]]
-        for row in answer["data"]
-    )
-    return _write(columns, rows, arguments)
+    question = question_of(arguments)
+    names = question["group_by"]
+    answer = Client.from_environment().call("POST", "/v1/usage/query", body=question)
+    columns = {"start": TIME, "end": TIME, **dict.fromkeys(grouping(names), TEXT), "value": EXACT}
+    return _write(columns, usage_rows(answer, names), arguments)
 
 
 def export_events(arguments: argparse.Namespace) -> int:

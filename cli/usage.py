@@ -20,6 +20,16 @@ NO_USAGE = " "
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the command."""
     parser = commands.add_parser("usage", help="usage of a meter", description=__doc__)
+    add_question(parser)
+    add_output(parser)
+    parser.add_argument(
+        "--sparkline", action="store_true", help="a line for each group; by day unless said"
+    )
+    parser.set_defaults(run=run)
+
+
+def add_question(parser: argparse.ArgumentParser) -> None:
+    """Adds what can be asked; `question_of` reads it."""
     parser.add_argument("meter")
     parser.add_argument(
         "--customer", action="append", default=[], help="of this customer; repeat it for more"
@@ -39,11 +49,6 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument("--top", type=positive, help="only so many groups, the greatest")
     parser.add_argument("--rest", action="store_true", help="what all other groups come to")
     parser.add_argument("--fill", action="store_true", help="windows without usage as well")
-    add_output(parser)
-    parser.add_argument(
-        "--sparkline", action="store_true", help="a line for each group; by day unless said"
-    )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,14 +65,22 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     answer = client.call("POST", "/v1/usage/query", body=question)
     names = question["group_by"]
-    rows = [
+    headings = ["from", "to", *grouping(names), arguments.meter]
+    show(arguments.output, answer, headings, usage_rows(answer, names), "no usage")
+    return 0
+
+
+def grouping(names: Sequence[str]) -> list[str]:
+    """The columns between the times and the value: what is grouped by, and a group's kind."""
+    return [*names, "kind"] if names else []
+
+
+def usage_rows(answer: Mapping[str, Any], names: Sequence[str]) -> list[list[str | None]]:
+    """One row for each window and group: start, end, the group and its kind, value."""
+    return [
         [row["start"], row["end"], *label, *([kind] if names else []), row["value"]]
         for kind, label, row in _labelled(answer, names)
     ]
-    kinds = ["kind"] if names else []
-    headings = ["from", "to", *names, *kinds, arguments.meter]
-    show(arguments.output, answer, headings, rows, "no usage")
-    return 0
 
 
 def question_of(arguments: argparse.Namespace) -> dict[str, Any]:

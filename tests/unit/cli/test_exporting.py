@@ -25,7 +25,8 @@ USAGE = {
             "group": {"model": model},
         }
         for value, model in ((LARGE, "=2+5"), ("-0.5", "small"), (None, ""))
-    ]
+    ],
+    "rest": None,
 }
 EVENT = {
     "subject": "acme",
@@ -68,20 +69,21 @@ def parquet(file: Path, *arguments: str) -> duckdb.DuckDBPyRelation:
 
 
 def test_usage_as_csv(server: type[Recorder], capsys: pytest.CaptureFixture[str]) -> None:
-    server.answers["/v1/usage"] = (200, USAGE)
+    server.answers["/v1/usage/query"] = (200, USAGE)
     rows = list(csv.reader(io.StringIO(export(capsys, "usage", "tokens", "--group-by", "model"))))
-    assert rows[0] == ["start", "end", "model", "value"]
-    assert [row[2:] for row in rows[1:]] == [["'=2+5", LARGE], ["small", "-0.5"], ["", ""]]
+    assert rows[0] == ["start", "end", "model", "kind", "value"]
+    told = [["'=2+5", "group", LARGE], ["small", "group", "-0.5"], ["", "group", ""]]
+    assert [row[2:] for row in rows[1:]] == told
     assert rows[1][0] == "2026-03-01T00:00:00.000000Z"
-    [(_, asked, _, _)] = server.asked
-    assert asked == "/v1/usage?meter=tokens&group_by=model"
+    [(_, _, asked, _)] = server.asked
+    assert json.loads(asked)["group_by"] == ["model"]
 
 
 def test_usage_as_parquet(server: type[Recorder], tmp_path: Path) -> None:
-    server.answers["/v1/usage"] = (200, USAGE)
+    server.answers["/v1/usage/query"] = (200, USAGE)
     found = parquet(tmp_path / "u.parquet", "usage", "tokens", "--group-by", "model")
     zoned = "TIMESTAMP WITH TIME ZONE"
-    assert list(map(str, found.types)) == [zoned, zoned, "VARCHAR", "DECIMAL(38,12)"]
+    assert list(map(str, found.types)) == [zoned, zoned, "VARCHAR", "VARCHAR", "DECIMAL(38,12)"]
     values = [value for (value,) in found.project('"value"').fetchall()]
     assert values == [Decimal(LARGE), Decimal("-0.5"), None]
 
@@ -89,7 +91,7 @@ def test_usage_as_parquet(server: type[Recorder], tmp_path: Path) -> None:
 def test_no_usage_is_a_table_without_rows(
     server: type[Recorder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server.answers["/v1/usage"] = (200, {"data": []})
+    server.answers["/v1/usage/query"] = (200, {"data": [], "rest": None})
     assert export(capsys, "usage", "tokens") == "start,end,value\r\n"
     assert export(capsys, "usage", "tokens", "--output", "ndjson") == ""
     assert parquet(tmp_path / "u.parquet", "usage", "tokens").fetchall() == []
@@ -99,7 +101,7 @@ def test_a_number_that_would_be_rounded_is_refused(
     server: type[Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     row: dict[str, Any] = {**USAGE["data"][0], "value": "0.0000000000001"}
-    server.answers["/v1/usage"] = (200, {"data": [row]})
+    server.answers["/v1/usage/query"] = (200, {"data": [row], "rest": None})
     assert main(["export", "usage", "tokens", "--group-by", "model"]) == 1
     answered = capsys.readouterr()
     assert (answered.out, "more than 12 decimals" in answered.err) == ("", True)
