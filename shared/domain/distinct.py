@@ -37,6 +37,7 @@ class DistinctValue:
         return (self.key.day + number * QUARTER for number in self.quarters)
 
 
+# The quarters that values were seen in.
 Seen = Mapping[ValueKey, frozenset[int]]
 
 

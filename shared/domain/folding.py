@@ -5,8 +5,9 @@ written; a new period is opened exactly between the records that it falls betwee
 outcome does not depend on how the stream was cut into batches.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -21,12 +22,14 @@ from shared.domain.rating import (
     MAX_TOTAL_QUANTITY,
     add_totals,
     charge_usage,
+    counted_before,
     rate_card_index,
     subtract_totals,
 )
 
-# A late record takes an item of its own in the account's transaction, which holds at most 100.
-MAX_LATE_PER_STEP = 90
+# Late records and claims take an item each in the account's transaction, which holds at most 100.
+# One record can take as many more as a plan has rate cards, and one.
+MAX_ITEMS_PER_STEP = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +51,40 @@ class LateUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A distinct value that a phase's rate card has counted: whoever brings it again adds nothing.
+
+    `card` is the rate card's place in the plan, `value` a hash.
+    """
+
+    phase: int
+    card: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """One write of the account, from `before`: usage (with its late events) or an opening."""
+    """One write of the account, from `before`: usage (with late events, claims) or an opening."""
 
     before: Account
     account: Account
     late: tuple[LateUsage, ...] = ()
+    claims: tuple[Claim, ...] = ()
     opening: Opening | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What folding needs to know besides the account; all of it immutable for the batch."""
+    """What folding needs to know besides the account; all of it immutable for the batch.
+
+    `claimed` are those of the batch's values that are counted already.
+    """
 
     catalogue: Catalogue
     subscription: Subscription
     grants: Mapping[str, Grant]
     closed: tuple[ClosedPhase, ...] = ()
+    claimed: AbstractSet[Claim] = frozenset()
 
 
 @dataclass(slots=True)
@@ -79,10 +99,13 @@ class Fold:
     steps: list[Step] = field(default_factory=list)
     rejected: list[tuple[Record, MeterlineError]] = field(default_factory=list)
     _late: list[LateUsage] = field(default_factory=list)
+    _claims: list[Claim] = field(default_factory=list)
+    _claimed: set[Claim] = field(default_factory=set)
     _pending: bool = False
 
     def __post_init__(self) -> None:
         self.account = self.read
+        self._claimed |= self.terms.claimed
 
     def run(self, records: Sequence[Record]) -> None:
         """Folds the records in stream order; those that cannot be rated end in `rejected`."""
@@ -94,7 +117,7 @@ class Fold:
             except MeterlineError as error:
                 self.rejected.append((record, error))
             self._advance(record.sequence)
-            if len(self._late) >= MAX_LATE_PER_STEP:
+            if len(self._late) + len(self._claims) >= MAX_ITEMS_PER_STEP:
                 self._flush()
         self._flush()
 
@@ -124,16 +147,15 @@ class Fold:
     def _flush(self) -> None:
         """Ends the current step of usage, if it holds any."""
         if self._pending:
-            self._step(self.account, late=tuple(self._late))
-            self._late, self._pending = [], False
+            self._step(self.account)
+            self._late, self._claims, self._pending = [], [], False
 
-    def _step(
-        self, account: Account, late: tuple[LateUsage, ...] = (), opening: Opening | None = None
-    ) -> None:
+    def _step(self, account: Account, opening: Opening | None = None) -> None:
         """Adds a step that takes the account to its next version."""
         before = self.steps[-1].account if self.steps else self.read
         self.account = replace(account, version=before.version + 1)
-        self.steps.append(Step(before, self.account, late, opening))
+        late, claims = tuple(self._late), tuple(self._claims)
+        self.steps.append(Step(before, self.account, late, claims, opening))
 
     def _open_until(self, at: datetime) -> None:
         """Opens periods, each a step of its own, until one holds the instant."""
@@ -154,16 +176,23 @@ class Fold:
         """Charges the record's measurements to the phase that its own time picks."""
         at = record.event.occurred_at
         place = find_phase(self.account, self.terms.closed, at)
-        account = self.account
-        for measurement in record.measurements:
-            account = _charge(account, place, measurement, at, self.terms)
         phase, closed = place
+        account, claims = self.account, []
+        for measurement in record.measurements:
+            claim = claim_of(phase, measurement, self.terms.catalogue)
+            known = claim in self._claimed
+            if claim is not None and not known:
+                claims.append(claim)
+            added = counted_before(measurement) if known else measurement
+            account = _charge(account, place, added, at, self.terms)
         if closed is not None and account is not self.account:
             period = self.account.phases[0].period
             self._late.append(LateUsage(record.event, phase.number, period))
         if closed is None and record.measurements:
             account = _reached(account, phase.number, max(at, phase.start))
         self.account = account
+        self._claims += claims
+        self._claimed.update(claims)
 
 
 @contextmanager
@@ -228,6 +257,31 @@ def _reached(account: Account, number: int, at: datetime) -> Account:
         for phase in account.phases
     )
     return replace(account, phases=tuple(phases))
+
+
+def claim_of(phase: Phase, measurement: Measurement, catalogue: Catalogue) -> Claim | None:
+    """What counting the measurement's distinct value claims, if it has one that is billed."""
+    if measurement.distinct is None:
+        return None
+    index = rate_card_index(catalogue.plan(phase.plan, phase.plan_version), measurement)
+    return None if index is None else Claim(phase.number, index, measurement.distinct)
+
+
+def claims_of(
+    records: Iterable[Record], account: Account, closed: Sequence[ClosedPhase], catalogue: Catalogue
+) -> set[Claim]:
+    """The claims that the records may find made; none in phases that are still to be opened.
+
+    A record that cannot be rated is for folding to tell.
+    """
+    claims: set[Claim | None] = set()
+    for record in records:
+        at = record.event.occurred_at
+        if at < account.current.end and any(m.distinct for m in record.measurements):
+            with suppress(MeterlineError):
+                phase, _ = find_phase(account, closed, at)
+                claims |= {claim_of(phase, m, catalogue) for m in record.measurements}
+    return {claim for claim in claims if claim is not None}
 
 
 def _charge(

@@ -29,8 +29,8 @@ MAX_TIERS = 200
 MAX_OPEN_PLAN_GRANTS = 12
 DAYS_OF = {"day": 1, "week": 7, "month": 28, "year": 365}
 
-# Usage is rated as it comes, by what it adds to a running total; of the other aggregations later
-# usage can take something away.
+# Usage is rated as it comes, by what it adds to a running value. Of the other aggregations later
+# usage can take something away: they have a value only when a period is over.
 RATED_AGGREGATIONS = ("count", "sum")
 
 Entry = Meter | Plan | CreditUnit

@@ -6,6 +6,7 @@ result is the same however a stream is cut into batches.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from shared.domain.accounts import Totals, allowance_unit
 from shared.domain.catalogue import Plan, Rate
@@ -35,6 +36,18 @@ def rate_card_index(plan: Plan, measurement: Measurement) -> int | None:
     return None
 
 
+def value_with(value: Decimal, measurement: Measurement) -> Decimal:
+    """A running value with one more usage, by the meter's aggregation; `max` starts from zero."""
+    if measurement.aggregation == "max":
+        return max(value, measurement.quantity)
+    return EXACT.add(value, measurement.quantity)
+
+
+def counted_before(measurement: Measurement) -> Measurement:
+    """A usage whose distinct value was counted before: it adds to the count of usages alone."""
+    return replace(measurement, quantity=Decimal(0))
+
+
 def charge_usage(
     rate: Rate, totals: Totals, measurement: Measurement, at: datetime, purse: Purse
 ) -> Charge:
@@ -42,10 +55,10 @@ def charge_usage(
 
     Raises: RatingError if the totals outgrow what storage keeps exactly.
     """
-    value = EXACT.add(totals.value, measurement.quantity)
+    value = value_with(totals.value, measurement)
     if abs(value) >= MAX_TOTAL_QUANTITY:
         raise RatingError(f"total of meter {rate.meter} is out of bounds")
-    wanted = to_nanos(measurement.quantity)
+    wanted = to_nanos(EXACT.subtract(value, totals.value))
     covered, purse = purse.draw(allowance_unit(rate.meter), wanted, rate.meter, at)
     measured = replace(
         totals,

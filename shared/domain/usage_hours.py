@@ -4,14 +4,12 @@ Each holds four quarters, so that days in zones offset by 30 or 45 minutes come 
 depend on meters alone, never on plans: metering works with billing off.
 """
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
 from shared.domain.checkpoints import Checkpoints
 from shared.domain.events import CHECKSUM_MODULUS, Mark, Measurement
-from shared.domain.folding import Record
 from shared.domain.money import EXACT
 
 QUARTER_MINUTES = 15
@@ -82,63 +80,7 @@ def hour_key(customer: str, measurement: Measurement, at: datetime) -> HourKey:
     return HourKey(customer, measurement.meter, hour, tuple(sorted(measurement.dimensions.items())))
 
 
-def hours_touched(records: Iterable[Record]) -> set[HourKey]:
-    """The items that the records add to."""
-    return {
-        hour_key(record.event.customer, measurement, record.event.occurred_at)
-        for record in records
-        for measurement in record.measurements
-    }
-
-
-def add_to_hours(
-    records: Iterable[Record],
-    stored: Mapping[HourKey, UsageHour],
-    shard: str,
-    now_seconds: int,
-) -> list[tuple[UsageHour, UsageHour]]:
-    """(as read, as it shall be) of each item that records not yet in its checkpoint add to."""
-    after: dict[HourKey, UsageHour] = {}
-    for record in records:
-        for measurement in record.measurements:
-            key = hour_key(record.event.customer, measurement, record.event.occurred_at)
-            before = stored.get(key, UsageHour(key))
-            if before.checkpoints.applied(shard, record.sequence):
-                continue
-            after[key] = _add(after.get(key, before), record, measurement, shard, now_seconds)
-    return [(stored.get(key, UsageHour(key)), hour) for key, hour in after.items()]
-
-
 def fenced(hour: UsageHour, now_seconds: int) -> UsageHour:
     """The same usage, told apart from what was read before: a write from then will fail."""
     number = hour.checkpoints.following(REDRIVE)
     return replace(hour, checkpoints=hour.checkpoints.advanced(REDRIVE, number, now_seconds))
-
-
-def redrive_to_hours(
-    record: Record, stored: Mapping[HourKey, UsageHour], now_seconds: int
-) -> list[tuple[UsageHour, UsageHour]]:
-    """(as read, as it shall be) of each item, with a record that its shard passed long ago.
-
-    The step of a checkpoint of its own tells the item apart from what others have read.
-    """
-    pairs = []
-    for measurement in record.measurements:
-        key = hour_key(record.event.customer, measurement, record.event.occurred_at)
-        before = stored.get(key, UsageHour(key))
-        numbered = replace(record, sequence=before.checkpoints.following(REDRIVE))
-        pairs.append((before, _add(before, numbered, measurement, REDRIVE, now_seconds)))
-    return pairs
-
-
-def _add(
-    hour: UsageHour, record: Record, measurement: Measurement, shard: str, now_seconds: int
-) -> UsageHour:
-    index = record.event.occurred_at.minute // QUARTER_MINUTES
-    quarters = list(hour.quarters)
-    quarters[index] = quarters[index].plus(measurement)
-    return replace(
-        hour,
-        quarters=(quarters[0], quarters[1], quarters[2], quarters[3]),
-        checkpoints=hour.checkpoints.advanced(shard, record.sequence, now_seconds),
-    )

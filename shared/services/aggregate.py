@@ -19,16 +19,27 @@ from shared.domain.errors import (
     VersionConflictError,
 )
 from shared.domain.events import UsageEvent
-from shared.domain.folding import Fold, Record, Step, Terms, measured, needs_closed_phases
-from shared.domain.usage_hours import HourKey, UsageHour, add_to_hours, fenced, hours_touched
+from shared.domain.folding import (
+    Fold,
+    Record,
+    Step,
+    Terms,
+    claims_of,
+    measured,
+    needs_closed_phases,
+)
+from shared.domain.hour_writes import HourWrite, Metering, add_to_hours, hours_touched
+from shared.domain.usage_hours import HourKey, UsageHour, fenced
 from shared.services.changes import (
     Change,
+    PutClaim,
     PutLateUsage,
     PutQuarantine,
     SaveAccount,
     SaveUsageHour,
 )
 from shared.services.customers import creation
+from shared.services.metering import metering_of
 from shared.services.opening import opening_changes
 from shared.services.spread import Spread, one_by_one
 from shared.services.store import (
@@ -67,9 +78,13 @@ class StreamRecord:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a batch came to. `failed_from` is the first sequence number to deliver again."""
+    """What a batch came to. `failed_from` is the first sequence number to deliver again.
+
+    `over_cap` are the usages whose dimension values were over the cap.
+    """
 
     applied: int = 0
+    over_cap: int = 0
     quarantined: int = 0
     conflicts: int = 0
     failed_from: int | None = None
@@ -78,6 +93,7 @@ class Outcome:
     def add(self, other: "Outcome") -> None:
         """Adds what another part of the batch came to."""
         self.applied += other.applied
+        self.over_cap += other.over_cap
         self.quarantined += other.quarantined
         self.conflicts += other.conflicts
         if other.failed_from is not None:
@@ -91,7 +107,7 @@ class _State:
 
     account: Account
     terms: Terms
-    hours: Mapping[HourKey, UsageHour]
+    metering: Metering
     records: list[Record]
     rejected: list[tuple[StreamRecord, MeterlineError]]
 
@@ -166,12 +182,18 @@ class Aggregator:
             if self.catalogue.newest().version == catalogue.version:
                 self._set_aside(shard, state, outcome)
             return False
-        hours = add_to_hours(state.records, state.hours, shard, now_seconds)
-        self.spread(lambda hour: self.store.commit([SaveUsageHour(*hour)]), hours)
+        hours = add_to_hours(state.records, state.metering, shard, now_seconds)
+        self.spread(self._save_hour, hours)
         for step in fold.steps:
             self.store.commit(self._changes(step, state.terms))
         outcome.applied += len(state.records)
+        outcome.over_cap += _over_cap(state)
         return True
+
+    def _save_hour(self, writes: Sequence[HourWrite]) -> None:
+        """One hour's writes, each of which stands on the one before."""
+        for write in writes:
+            self.store.commit([SaveUsageHour(write.before, write.after, write.values)])
 
     def _catalogue(self, records: Sequence[StreamRecord]) -> Catalogue:
         """One that knows what ingest knew when it took the records in."""
@@ -197,7 +219,7 @@ class Aggregator:
         None if the customer is not known yet.
         """
         readable, unreadable = _measured(records, catalogue)
-        footing = self.store.footing(customer, hours_touched(readable))
+        footing = self.store.footing(customer, hours_touched(readable, Metering({})))
         account, subscription = footing.account, footing.subscription
         if account is None:
             return None
@@ -214,15 +236,18 @@ class Aggregator:
         if any(needs_closed_phases(account, r.event.occurred_at) for r in readable):
             closed = self.store.closed_phases(customer, CLOSED_PHASES_READ)
         grants = self.store.grants(customer, account.open_grants)
-        terms = Terms(catalogue, subscription, grants, tuple(closed))
-        return _State(account, terms, footing.hours, readable, rejected)
+        # Read after the account: a claim made since has moved its version on.
+        claims = claims_of(readable, account, closed, catalogue)
+        claimed = self.store.claimed(customer, claims) if claims else frozenset()
+        terms = Terms(catalogue, subscription, grants, tuple(closed), claimed)
+        metering = metering_of(self.store, customer, readable, footing.hours)
+        return _State(account, terms, metering, readable, rejected)
 
     def _changes(self, step: Step, terms: Terms) -> list[Change]:
         """One step's commit: a lone account write, or a transaction around it."""
         if step.opening is not None:
             return opening_changes(step.before, step.opening, terms.grants.values(), self.grace)
-        late = (PutLateUsage(late) for late in step.late)
-        return [SaveAccount(step.account, step.before.version), *late]
+        return [SaveAccount(step.account, step.before.version), *beside(step)]
 
     def _set_aside(self, shard: str, state: _State, outcome: Outcome) -> None:
         """Quarantines what cannot be applied, before any write passes it; the batch goes on.
@@ -231,7 +256,7 @@ class Aggregator:
         that is still under way cannot apply it behind the verdict.
         """
         now = self.clock.now()
-        account, hours = state.account, dict(state.hours)
+        account, hours = state.account, dict(state.metering.hours)
         for record, error in state.rejected:
             marked = replace(account, version=account.version + 1, quarantined_at=now)
             lacking = _lacking_hours(shard, record, state, hours)
@@ -253,12 +278,25 @@ class Aggregator:
             outcome.quarantined += 1
 
 
+def beside(step: Step) -> list[Change]:
+    """What a step of usage notes beside the account: late events and claimed values."""
+    claims = (PutClaim(step.account.customer, claim) for claim in step.claims)
+    return [*(PutLateUsage(late) for late in step.late), *claims]
+
+
+def _over_cap(state: _State) -> int:
+    """How many usages of the records are in no group of their own."""
+    places = (state.metering.place(r, m) for r in state.records for m in r.measurements)
+    return sum(place.other for place in places)
+
+
 def _lacking_hours(
     shard: str, record: StreamRecord, state: _State, hours: Mapping[HourKey, UsageHour]
 ) -> list[UsageHour]:
     """The usage hours, as they are now, that the record belongs to and that have not passed it."""
-    keys = hours_touched(r for r in state.records if r.sequence == record.sequence)
-    touched = (hours.get(key, UsageHour(key)) for key in sorted(keys, key=lambda k: k.meter))
+    same = (r for r in state.records if r.sequence == record.sequence)
+    keys = sorted(hours_touched(same, state.metering), key=lambda key: key.meter)
+    touched = (hours.get(key, UsageHour(key)) for key in keys)
     return [hour for hour in touched if not hour.checkpoints.applied(shard, record.sequence)]
 
 

@@ -11,7 +11,9 @@ from datetime import datetime
 from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
-from shared.domain.folding import LateUsage
+from shared.domain.dimension_cap import RegisterKey
+from shared.domain.distinct import Seen
+from shared.domain.folding import Claim, LateUsage
 from shared.domain.ledger import LedgerEntry
 from shared.domain.usage_hours import UsageHour
 
@@ -152,10 +154,31 @@ class PutAudit:
 
 @dataclass(frozen=True, slots=True)
 class SaveUsageHour:
-    """Adds to a usage hour if its checkpoints are still as read."""
+    """Adds to a usage hour if its checkpoints are still as read; with it, the values that are new.
+
+    `values` are the quarters that each distinct value was first seen in by this write.
+    """
 
     before: UsageHour
     after: UsageHour
+    values: Seen = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendRegister:
+    """Adds groups to the register of an hour if it is still as read: nothing is ever taken out."""
+
+    key: RegisterKey
+    read: frozenset[bytes]
+    added: frozenset[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class PutClaim:
+    """Notes that a rate card has counted a value, if it has not yet."""
+
+    customer: str
+    claim: Claim
 
 
 Change = (
@@ -174,4 +197,6 @@ Change = (
     | PutIdempotencyKey
     | PutAudit
     | SaveUsageHour
+    | ExtendRegister
+    | PutClaim
 )

@@ -172,9 +172,13 @@ def _event(
 
 
 def _quantity_problems(submissions: Sequence[Submission], catalogue: Catalogue) -> list[Problem]:
-    """What a live meter would read as its value has to be a quantity, where it is there at all."""
+    """What a live meter would read as a quantity has to be one, where it is there at all."""
     properties = {
-        event_type: {m.value for m in catalogue.meters_of(event_type, catalogue.version) if m.value}
+        event_type: {
+            meter.value
+            for meter in catalogue.meters_of(event_type, catalogue.version)
+            if meter.value and meter.aggregation != "unique_count"
+        }
         for event_type in {s.type for s in submissions}
     }
     return [
@@ -220,7 +224,7 @@ def _admission_problem(
 
 def _lacks_value(event: UsageEvent, catalogue: Catalogue) -> bool:
     meters = catalogue.meters_of(event.type, catalogue.version)
-    return any(meter.value is not None and meter.value not in event.data for meter in meters)
+    return any(meter.value is not None and event.data.get(meter.value) is None for meter in meters)
 
 
 def _token(name: str) -> str:

@@ -17,22 +17,31 @@ from shared.domain.errors import (
     UnavailableError,
     VersionConflictError,
 )
-from shared.domain.folding import Fold, Record, Step, Terms, measured, needs_closed_phases
+from shared.domain.folding import (
+    Fold,
+    Record,
+    Step,
+    Terms,
+    claims_of,
+    measured,
+    needs_closed_phases,
+)
+from shared.domain.hour_writes import Metering, hours_touched, redrive_to_hours
 from shared.domain.ledger import entry_between
-from shared.domain.usage_hours import REDRIVE, hours_touched, redrive_to_hours
-from shared.services.aggregate import EVERY_METER, MAX_ATTEMPTS, usage_of
+from shared.domain.usage_hours import REDRIVE
+from shared.services.aggregate import EVERY_METER, MAX_ATTEMPTS, beside, usage_of
 from shared.services.changes import (
     Change,
     ExplainQuarantine,
     MarkRedriven,
     PutAudit,
-    PutLateUsage,
     PutLedgerEntry,
     SaveAccount,
     SaveUsageHour,
 )
 from shared.services.event_list import EventIndex
 from shared.services.journal import usage_cause
+from shared.services.metering import metering_of
 from shared.services.opening import opening_changes
 from shared.services.store import (
     CLOSED_PHASES_READ,
@@ -112,12 +121,13 @@ class Redrive:
                 if EVERY_METER in kept.not_applied or usage_of(m.meter) in kept.not_applied
             ),
         )
-        hours = redrive_to_hours(unmetered, footing.hours, int(now.timestamp()))
+        metering = metering_of(self.store, kept.customer, [record], footing.hours)
+        hours = redrive_to_hours(unmetered, metering, int(now.timestamp()))
         self.store.commit(
             [
                 MarkRedriven(kept.customer, kept.event_key, now),
                 *(_account_changes(step, kept, now) if "account" in kept.not_applied else ()),
-                *(SaveUsageHour(before, after) for before, after in hours),
+                *(SaveUsageHour(write.before, write.after, write.values) for write in hours),
                 _audit(kept, actor, now),
             ]
         )
@@ -132,7 +142,7 @@ class Redrive:
     def _folded(self, record: Record, now: datetime) -> tuple[Footing, Fold]:
         """Everything the record needs, read consistently, and the steps that apply it."""
         event = record.event
-        footing = self.store.footing(event.customer, hours_touched([record]))
+        footing = self.store.footing(event.customer, hours_touched([record], Metering({})))
         account, subscription = footing.account, footing.subscription
         if account is None or subscription is None:
             raise UnavailableError("the customer has no account yet")
@@ -141,7 +151,10 @@ class Redrive:
             closed = self.store.closed_phases(event.customer, CLOSED_PHASES_READ)
         grants = self.store.grants(event.customer, account.open_grants)
         # Read last: it then holds every plan version that the account names.
-        terms = Terms(self.catalogue.newest(), subscription, grants, tuple(closed))
+        catalogue = self.catalogue.newest()
+        claims = claims_of([record], account, closed, catalogue)
+        claimed = self.store.claimed(event.customer, claims) if claims else frozenset()
+        terms = Terms(catalogue, subscription, grants, tuple(closed), claimed)
         fold = Fold(REDRIVE, int(now.timestamp()), account, terms)
         fold.redrive(record)
         return footing, fold
@@ -153,7 +166,7 @@ def _account_changes(step: Step, kept: QuarantinedRecord, now: datetime) -> list
     return [
         SaveAccount(step.account, step.before.version),
         PutLedgerEntry(entry_between(step.before, step.account, now, "usage", cause)),
-        *(PutLateUsage(late) for late in step.late),
+        *beside(step),
     ]
 
 

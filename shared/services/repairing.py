@@ -10,26 +10,28 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.accounts import Account
-from shared.domain.folding import Fold, Record, Step
+from shared.domain.folding import MAX_ITEMS_PER_STEP, Fold, Record, Step, claims_of
+from shared.domain.hour_writes import HourWrite, add_to_hours
 from shared.domain.ledger import entry_between
 from shared.domain.reconciliation import RECONCILE
-from shared.domain.usage_hours import add_to_hours, hours_touched
+from shared.services.aggregate import beside
 from shared.services.changes import (
     Change,
     PutAudit,
-    PutLateUsage,
     PutLedgerEntry,
     SaveAccount,
     SaveUsageHour,
 )
 from shared.services.journal import usage_cause
 from shared.services.looks import Look, Missing
+from shared.services.metering import metering_of
 from shared.services.opening import opening_changes
 from shared.services.store import BillingStore
 
 ACTOR = "reconciliation"
-# A transaction holds a hundred writes: usage hours and late events, beside account and ledger.
-MAX_WRITES = 90
+# A transaction holds a hundred writes: usage hours, values, claims and late events, beside account
+# and ledger. No more than a step of folding, so that one step takes them all.
+MAX_WRITES = MAX_ITEMS_PER_STEP
 # Numbers of one repair's records follow each other; those of the next are higher.
 NUMBERS_PER_VERSION = 1000
 
@@ -50,8 +52,11 @@ class Repairing:
         account = look.account
         chosen = _some(look.missing.values(), account)
         now_seconds = int(now.timestamp())
-        fold = Fold(RECONCILE, now_seconds, account, look.terms)
-        fold.run([m.record for m in chosen if m.from_account])
+        records = [m.record for m in chosen if m.from_account]
+        claims = claims_of(records, account, look.terms.closed, look.terms.catalogue)
+        claimed = self.store.claimed(account.customer, claims) if claims else frozenset()
+        fold = Fold(RECONCILE, now_seconds, account, replace(look.terms, claimed=claimed))
+        fold.run(records)
         if fold.rejected:
             return 0, [f"event {r.event.key}: {error.detail}" for r, error in fold.rejected]
         step = fold.steps[0] if fold.steps else Step(account, _next(account))
@@ -61,8 +66,16 @@ class Repairing:
             return 0, []
         passed = step.account.checkpoints.advanced(RECONCILE, _last(chosen), now_seconds)
         step = replace(step, account=replace(step.account, checkpoints=passed))
-        self.store.commit(_changes(look, chosen, step, now))
+        hours = self._hours(look, chosen, now_seconds)
+        self.store.commit(_changes(chosen, step, hours, now))
         return len(chosen), []
+
+    def _hours(self, look: Look, chosen: Sequence[Missing], now_seconds: int) -> list[HourWrite]:
+        """One write for each usage hour that lacks any of the events."""
+        records = [Record(m.record.event, m.from_hours, m.record.sequence) for m in chosen]
+        metering = metering_of(self.store, look.account.customer, records, look.hours)
+        writes = add_to_hours(records, metering, RECONCILE, now_seconds)
+        return [write for [write] in writes]
 
 
 def _some(missing: Iterable[Missing], account: Account) -> list[Missing]:
@@ -71,13 +84,19 @@ def _some(missing: Iterable[Missing], account: Account) -> list[Missing]:
     chosen: list[Missing] = []
     writes = 0
     for number, each in enumerate(ordered, start=account.version * NUMBERS_PER_VERSION):
-        writes += len(each.from_hours) + 1
+        writes += _writes(each)
         after = each.record.event.occurred_at >= account.current.end
         if chosen and (after or writes > MAX_WRITES):
             break
         record = Record(each.record.event, each.record.measurements, number)
         chosen.append(replace(each, record=record))
     return chosen
+
+
+def _writes(missing: Missing) -> int:
+    """How many items the event takes at most: hours, their values and claims, itself if late."""
+    distinct = sum(m.distinct is not None for m in missing.record.measurements)
+    return len(missing.from_hours) + 2 * distinct + 1
 
 
 def _order(missing: Missing) -> tuple[datetime, str, str]:
@@ -94,9 +113,9 @@ def _last(chosen: Sequence[Missing]) -> int:
     return chosen[-1].record.sequence
 
 
-def _changes(look: Look, chosen: Sequence[Missing], step: Step, now: datetime) -> list[Change]:
-    records = [Record(m.record.event, m.from_hours, m.record.sequence) for m in chosen]
-    hours = add_to_hours(records, look.hours, RECONCILE, int(now.timestamp()))
+def _changes(
+    chosen: Sequence[Missing], step: Step, hours: Sequence[HourWrite], now: datetime
+) -> list[Change]:
     cause = {**usage_cause(step.before, step.account), "repaired": str(len(chosen))}
     entry = entry_between(step.before, step.account, now, "repair", cause)
     span = [m.record.event.occurred_at for m in chosen]
@@ -104,12 +123,12 @@ def _changes(look: Look, chosen: Sequence[Missing], step: Step, now: datetime) -
         at=now,
         actor=ACTOR,
         action="repair",
-        subject=look.account.customer,
+        subject=step.account.customer,
         before={"version": step.before.version},
         after={
             "version": step.account.version,
             "events": [m.record.event.key for m in chosen],
-            "usage_hours": len(hours_touched(records)),
+            "usage_hours": len(hours),
             "from": min(span),
             "to": max(span),
         },
@@ -118,6 +137,6 @@ def _changes(look: Look, chosen: Sequence[Missing], step: Step, now: datetime) -
         SaveAccount(step.account, step.before.version),
         PutLedgerEntry(entry),
         audit,
-        *(SaveUsageHour(before, after) for before, after in hours),
-        *(PutLateUsage(late) for late in step.late),
+        *(SaveUsageHour(write.before, write.after, write.values) for write in hours),
+        *beside(step),
     ]

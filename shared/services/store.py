@@ -9,6 +9,9 @@ from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.catalogue import Catalogue
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
+from shared.domain.dimension_cap import RegisterKey, Registers
+from shared.domain.distinct import DistinctValue, Seen, ValueKey
+from shared.domain.folding import Claim
 from shared.domain.ledger import LedgerEntry
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services.changes import Change
@@ -105,6 +108,25 @@ class BillingStore(Protocol):
         self, meter: str, customer: str, start: datetime, end: datetime
     ) -> Sequence[UsageHour]:
         """A customer's usage hours of a meter that begin in [start, end)."""
+
+    def registers(self, keys: Iterable[RegisterKey]) -> Registers:
+        """Those of the registers of dimension values that are stored."""
+
+    def registers_between(
+        self, meter: str, customer: str, start: datetime, end: datetime
+    ) -> Registers:
+        """A customer's registers of a meter, of the hours that begin in [start, end)."""
+
+    def seen(self, keys: Iterable[ValueKey]) -> Seen:
+        """The quarters that those of the values that are stored were seen in."""
+
+    def values_between(
+        self, meter: str, customer: str, start: datetime, end: datetime
+    ) -> Iterable[DistinctValue]:
+        """A customer's distinct values of a meter, of the UTC days that [start, end) touches."""
+
+    def claimed(self, customer: str, claims: Iterable[Claim]) -> set[Claim]:
+        """Which of the values rate cards have counted."""
 
     def ledger(
         self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False

@@ -1,13 +1,13 @@
 """Meters and credit units on the wire, exactly as the API page has them."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from shared.domain.catalogue import Aggregation, CreditUnit, Meter, UnitValue
 from shared.wire.common import Identifier, Items, Text, Time, WireModel, refuse
 from shared.wire.events import property_name
-from shared.wire.prices import UNSUPPORTED_AGGREGATIONS, Currency, UnitPrice, once
+from shared.wire.prices import Currency, UnitPrice, once
 
 MAX_DIMENSIONS = 10
 MAX_FILTER_VALUES = 50
@@ -17,12 +17,6 @@ PropertyName = Annotated[str, AfterValidator(property_name)]
 FilterValues = Annotated[Items[Text], Field(min_length=1, max_length=MAX_FILTER_VALUES)]
 
 
-def _refuse_unsupported_aggregation(value: Any) -> Any:
-    if value in UNSUPPORTED_AGGREGATIONS:
-        raise refuse("unsupported")
-    return value
-
-
 class MeterBody(WireModel):
     """Turns events of one type into a quantity.
 
@@ -30,7 +24,7 @@ class MeterBody(WireModel):
     """
 
     event_type: Identifier
-    aggregation: Annotated[Aggregation, BeforeValidator(_refuse_unsupported_aggregation)]
+    aggregation: Aggregation
     value: PropertyName | None = Field(default=None, validate_default=True)
     dimensions: Annotated[Items[PropertyName], Field(max_length=MAX_DIMENSIONS)] = ()
     filter: dict[PropertyName, FilterValues] = Field(

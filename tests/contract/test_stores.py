@@ -10,15 +10,19 @@ from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.checkpoints import Checkpoints
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
+from shared.domain.dimension_cap import RegisterKey
+from shared.domain.distinct import ValueKey
 from shared.domain.errors import VersionConflictError
 from shared.domain.events import Mark
-from shared.domain.folding import LateUsage
+from shared.domain.folding import Claim, LateUsage
 from shared.domain.ledger import entry_between
 from shared.domain.usage_hours import HourKey, Quarter, UsageHour
 from shared.services.changes import (
     CreateCustomer,
     ExplainQuarantine,
+    ExtendRegister,
     MarkRedriven,
+    PutClaim,
     PutClosedPhase,
     PutGrant,
     PutIdempotencyKey,
@@ -179,6 +183,58 @@ def test_what_is_over_the_cap_has_an_hour_of_its_own(engine: Engine) -> None:
     found = store.usage_between("tokens", customer, MARCH, MARCH + HOUR)
     assert {hour.key for hour in found} == {named.key, other.key}
     assert store.footing(customer, [other.key]).hours == {other.key: saved[1]}
+
+
+def test_values_are_kept_with_the_hour_that_saw_them_first(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    empty = UsageHour(HourKey(customer, "users", MARCH + 2 * HOUR, (("model", "large"),)))
+    positions = Checkpoints().advanced("shard-1", 1, 1_800_000_000)
+    first = replace(empty, checkpoints=positions)
+    second = replace(empty, checkpoints=positions.advanced("shard-1", 2, 1_800_000_000))
+    dimensions = empty.key.dimensions
+    ada = ValueKey(customer, "users", MARCH, dimensions, "a" * 32)
+    bob = ValueKey(customer, "users", MARCH, (), "b" * 32, other=True)
+    store.commit([SaveUsageHour(empty, first, {ada: frozenset({8}), bob: frozenset({8, 9})})])
+    with pytest.raises(VersionConflictError):
+        store.commit([SaveUsageHour(empty, second, {ada: frozenset({10})})])
+    store.commit([SaveUsageHour(first, second, {ada: frozenset({9})})])
+    unknown = replace(ada, value="c" * 32)
+    expected = {ada: frozenset({8, 9}), bob: frozenset({8, 9})}
+    assert store.seen([ada, bob, unknown]) == expected
+    for start, end, found in (
+        (MARCH + 5 * HOUR, MARCH + 6 * HOUR, expected),
+        (MARCH - DAY, MARCH, {}),
+        (MARCH + DAY, APRIL, {}),
+    ):
+        values = store.values_between("users", customer, start, end)
+        assert {value.key: value.quarters for value in values} == found
+
+
+def test_a_register_only_grows(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    key = RegisterKey(customer, "tokens", MARCH)
+    later = replace(key, hour=MARCH + HOUR)
+    groups = [bytes([n] * 8) for n in range(3)]
+    store.commit([ExtendRegister(key, frozenset(), frozenset(groups[:2]))])
+    for stale in (frozenset(), frozenset(groups[:1])):
+        with pytest.raises(VersionConflictError):
+            store.commit([ExtendRegister(key, stale, frozenset(groups[2:]))])
+    store.commit([ExtendRegister(key, frozenset(groups[:2]), frozenset(groups[2:]))])
+    assert store.registers([key, later]) == {key: frozenset(groups)}
+    found = store.registers_between("tokens", customer, MARCH, MARCH + HOUR)
+    assert found == {key: frozenset(groups)}
+    assert store.registers_between("tokens", customer, MARCH + HOUR, APRIL) == {}
+
+
+def test_a_value_is_claimed_once(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    claim = Claim(phase=1, card=2, value="a" * 32)
+    others = [replace(claim, phase=2), replace(claim, card=3), replace(claim, value="b" * 32)]
+    store.commit([PutClaim(customer, claim)])
+    with pytest.raises(VersionConflictError):
+        store.commit([PutClaim(customer, others[0]), PutClaim(customer, claim)])
+    assert store.claimed(customer, [claim, *others]) == {claim}
+    assert store.claimed(engine.customer(), [claim]) == set()
 
 
 def test_a_record_is_set_aside_once_and_redriven_once(engine: Engine) -> None:

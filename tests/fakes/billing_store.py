@@ -10,8 +10,10 @@ from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.checkpoints import Checkpoints
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
+from shared.domain.dimension_cap import RegisterKey, Registers
+from shared.domain.distinct import DistinctValue, Seen, ValueKey
 from shared.domain.errors import VersionConflictError
-from shared.domain.folding import LateUsage
+from shared.domain.folding import Claim, LateUsage
 from shared.domain.ledger import LedgerEntry
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services import changes
@@ -39,6 +41,9 @@ class MemoryBillingStore:
         self.aside: dict[str, dict[str, QuarantinedRecord]] = {}
         self.hours: dict[HourKey, UsageHour] = {}
         self._hours_of: dict[tuple[str, str], dict[HourKey, UsageHour]] = {}
+        self.groups: dict[RegisterKey, frozenset[bytes]] = {}
+        self._values_of: dict[tuple[str, str], dict[ValueKey, frozenset[int]]] = {}
+        self.claims_of: dict[str, set[Claim]] = {}
         self.ledgers: dict[str, dict[int, LedgerEntry]] = {}
         self.documents: dict[str, Mapping[str, object]] = {}
         self.pointers: dict[str, dict[str, str]] = {}
@@ -106,6 +111,35 @@ class MemoryBillingStore:
         found = [hour for key, hour in mine.items() if start <= key.hour < end]
         return sorted(found, key=lambda hour: hour.key.hour)
 
+    def registers(self, keys: Iterable[RegisterKey]) -> Registers:
+        return {key: self.groups[key] for key in keys if key in self.groups}
+
+    def registers_between(
+        self, meter: str, customer: str, start: datetime, end: datetime
+    ) -> Registers:
+        return {
+            key: groups
+            for key, groups in self.groups.items()
+            if (key.meter, key.customer) == (meter, customer) and start <= key.hour < end
+        }
+
+    def seen(self, keys: Iterable[ValueKey]) -> Seen:
+        return {
+            key: self._values_of[key.meter, key.customer][key]
+            for key in keys
+            if key in self._values_of.get((key.meter, key.customer), {})
+        }
+
+    def values_between(
+        self, meter: str, customer: str, start: datetime, end: datetime
+    ) -> Sequence[DistinctValue]:
+        first = start.replace(hour=0, minute=0, second=0, microsecond=0)
+        mine = self._values_of.get((meter, customer), {})
+        return [DistinctValue(k, quarters) for k, quarters in mine.items() if first <= k.day < end]
+
+    def claimed(self, customer: str, claims: Iterable[Claim]) -> set[Claim]:
+        return set(claims) & self.claims_of.get(customer, set())
+
     def ledger(
         self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False
     ) -> Page[LedgerEntry]:
@@ -146,7 +180,7 @@ class MemoryBillingStore:
         for change in batch:
             self._make(change)
 
-    def _holds(self, change: Change) -> bool:  # noqa: C901, PLR0911
+    def _holds(self, change: Change) -> bool:  # noqa: C901, PLR0911, PLR0912
         """Whether the change's own condition holds."""
         match change:
             case changes.SaveAccount(account, read_version):
@@ -173,9 +207,13 @@ class MemoryBillingStore:
                 return record is not None and record.redriven_at is None
             case changes.PutIdempotencyKey():
                 return (change.customer, change.key) not in self.answers
-            case changes.SaveUsageHour(before, _):
+            case changes.SaveUsageHour(before):
                 hour = self.hours.get(before.key)
                 return (hour.checkpoints if hour else Checkpoints()) == before.checkpoints
+            case changes.ExtendRegister(register, read):
+                return len(self.groups.get(register, frozenset())) == len(read)
+            case changes.PutClaim(customer_key, claim):
+                return claim not in self.claims_of.get(customer_key, set())
             case _:
                 return True
 
@@ -216,10 +254,17 @@ class MemoryBillingStore:
                 self.answers[change.customer, change.key] = answer
             case changes.PutAudit():
                 self.audits.append(change)
-            case changes.SaveUsageHour(_, after):
+            case changes.ExtendRegister(register, _, added):
+                self.groups[register] = self.groups.get(register, frozenset()) | added
+            case changes.PutClaim(customer_key, claim):
+                self.claims_of.setdefault(customer_key, set()).add(claim)
+            case changes.SaveUsageHour(_, after, values):
+                for key, quarters in values.items():
+                    kept = self._values_of.setdefault((key.meter, key.customer), {})
+                    kept[key] = kept.get(key, frozenset()) | quarters
                 self.hours[after.key] = after
-                mine = self._hours_of.setdefault((after.key.meter, after.key.customer), {})
-                mine[after.key] = after
+                theirs = self._hours_of.setdefault((after.key.meter, after.key.customer), {})
+                theirs[after.key] = after
 
     def _amend(
         self, change: changes.MarkRedriven | changes.ExplainQuarantine, **members: Any
@@ -282,5 +327,9 @@ def _keys(change: Change) -> list[Key]:  # noqa: C901, PLR0911, PLR0912
             return [("IDEMPOTENCY", change.customer, change.key)]
         case changes.PutAudit():
             return [("AUDIT", id(change))]
-        case changes.SaveUsageHour(before, _):
-            return [("HOUR", before.key)]
+        case changes.SaveUsageHour(before, _, values):
+            return [("HOUR", before.key), *(("VALUE", key) for key in values)]
+        case changes.ExtendRegister(register):
+            return [("REGISTER", register)]
+        case changes.PutClaim(customer_key, claim):
+            return [("CLAIM", customer_key, claim)]

@@ -19,12 +19,12 @@ from shared.domain import (
     closing,
     folding,
     granting,
+    hour_writes,
     invoices,
     opening,
     pricing,
     rating,
     subscriptions,
-    usage_hours,
 )
 from shared.domain import credits as credits_module
 from shared.domain.accounts import Account
@@ -133,12 +133,12 @@ def account_checkpoint_skipped() -> Sequence[Patch]:
 
 @mutant
 def hour_checkpoint_skipped() -> Sequence[Patch]:
-    add = usage_hours._add
+    add = hour_writes._add
 
     def wrong(hour: Any, *arguments: Any) -> Any:
         return replace(add(hour, *arguments), checkpoints=hour.checkpoints)
 
-    return [(usage_hours, "_add", wrong)]
+    return [(hour_writes, "_add", wrong)]
 
 
 @mutant
@@ -693,12 +693,12 @@ def checkpoints_aged_by_the_test_clock() -> Sequence[Patch]:
 @mutant
 def hour_of_receipt() -> Sequence[Patch]:
     """Usage is kept under the quarter hour after its own."""
-    right = usage_hours.hour_key
+    right = hour_writes.hour_key
 
     def wrong(customer: str, measurement: Any, at: Any) -> Any:
         return right(customer, measurement, at + timedelta(minutes=15))
 
-    return [(usage_hours, "hour_key", wrong)]
+    return [(hour_writes, "hour_key", wrong)]
 
 
 @dataclass(frozen=True)

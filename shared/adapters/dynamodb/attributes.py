@@ -61,5 +61,7 @@ def from_attribute(attribute: Mapping[str, Any]) -> Any:
             return from_item(value)
         case "L":
             return [from_attribute(member) for member in value]
+        case "NS":
+            return {Decimal(member) for member in value}
         case _:
             return value

@@ -2,14 +2,17 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.adapters.dynamodb.account_items import customer_partition
 from shared.adapters.dynamodb.attributes import Item, from_item, to_item
 from shared.domain.checkpoints import Checkpoints
 from shared.domain.customers import Customer
+from shared.domain.dimension_cap import RegisterKey
+from shared.domain.distinct import DistinctValue, ValueKey
 from shared.domain.events import Mark, canonical_json, utc_text, utc_time
+from shared.domain.folding import Claim
 from shared.domain.ledger import LedgerEntry
 from shared.domain.usage_hours import OTHER, HourKey, Quarter, UsageHour
 from shared.services.changes import PutQuarantine
@@ -20,6 +23,7 @@ CUSTOMER_KIND = "CUSTOMER"
 QUARANTINE_KIND = "QUARANTINE"
 QUARANTINE_PREFIX = "QUARANTINE#"
 HOUR_FORMAT = "%Y-%m-%dT%H"
+DAY_FORMAT = "%Y-%m-%d"
 
 
 def customer_item(customer: Customer) -> Item:
@@ -122,6 +126,56 @@ def _read_quarter(stored: Sequence[Any]) -> Quarter:
         quantity, weight, *place = members
         mark = Mark(weight, tuple(place), quantity)
     return Quarter(int(count), value, int(checksum), mark)
+
+
+def value_partition(meter: str, customer: str) -> str:
+    """The partition of the distinct values of a customer's usage of a meter."""
+    return f"V#{meter}#{customer}"
+
+
+def value_keys(key: ValueKey) -> dict[str, str]:
+    """The primary key of a distinct value: by day, so that a span of days is one query."""
+    group = group_of(key.dimensions, other=key.other)
+    return {
+        "pk": value_partition(key.meter, key.customer),
+        "sk": f"{key.day.strftime(DAY_FORMAT)}#{group}#{key.value}",
+    }
+
+
+def read_value(item: Mapping[str, Any]) -> DistinctValue:
+    """The distinct value of an item."""
+    stored = from_item(item)
+    meter, _, customer = stored["pk"].removeprefix("V#").partition("#")
+    day, group, value = stored["sk"].split("#")
+    start = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    dimensions = tuple(sorted(stored.get("dimensions", {}).items()))
+    key = ValueKey(customer, meter, start, dimensions, value, other=group == OTHER)
+    return DistinctValue(key, frozenset(int(number) for number in stored["quarters"]))
+
+
+def register_partition(meter: str, customer: str) -> str:
+    """The partition of the registers of dimension values of a customer's usage of a meter."""
+    return f"R#{meter}#{customer}"
+
+
+def register_keys(key: RegisterKey) -> dict[str, str]:
+    """The primary key of an hour's register."""
+    hour = key.hour.strftime(HOUR_FORMAT)
+    return {"pk": register_partition(key.meter, key.customer), "sk": hour}
+
+
+def read_register(item: Mapping[str, Any]) -> tuple[RegisterKey, frozenset[bytes]]:
+    """The register of an item: its groups, of which there are some."""
+    stored = from_item(item)
+    meter, _, customer = stored["pk"].removeprefix("R#").partition("#")
+    hour = datetime.fromisoformat(stored["sk"] + ":00+00:00")
+    return RegisterKey(customer, meter, hour), frozenset(map(bytes, stored["groups"]))
+
+
+def claim_keys(customer: str, claim: Claim) -> dict[str, str]:
+    """The primary key of a value that a rate card has counted."""
+    sort_key = f"CLAIM#{claim.phase:06d}#{claim.card:02d}#{claim.value}"
+    return {"pk": customer_partition(customer), "sk": sort_key}
 
 
 def ledger_item(entry: LedgerEntry) -> Item:

@@ -20,18 +20,26 @@ from shared.adapters.dynamodb.account_items import (
 from shared.adapters.dynamodb.attributes import Item, from_item, to_item
 from shared.adapters.dynamodb.billing_items import (
     CUSTOMER_KIND,
+    DAY_FORMAT,
     HOUR_FORMAT,
     PROFILE_SORT_KEY,
     QUARANTINE_KIND,
     QUARANTINE_PREFIX,
+    claim_keys,
     hour_keys,
     late_prefix,
     quarantine_keys,
     read_customer,
     read_ledger_entry,
     read_quarantine,
+    read_register,
     read_usage_hour,
+    read_value,
+    register_keys,
+    register_partition,
     usage_partition,
+    value_keys,
+    value_partition,
 )
 from shared.adapters.dynamodb.commits import (
     all_writes,
@@ -44,7 +52,10 @@ from shared.adapters.dynamodb.reads import batch_get
 from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
+from shared.domain.dimension_cap import RegisterKey, Registers
+from shared.domain.distinct import DistinctValue, Seen, ValueKey
 from shared.domain.events import utc_text, utc_time
+from shared.domain.folding import Claim
 from shared.domain.ledger import LedgerEntry
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services.changes import Change
@@ -126,15 +137,34 @@ class DynamoBillingStore:
     def usage_between(
         self, meter: str, customer: str, start: datetime, end: datetime
     ) -> Sequence[UsageHour]:
-        values = {
-            ":pk": usage_partition(meter, customer),
-            ":start": start.strftime(HOUR_FORMAT),
-            # "~" sorts after the "#" that follows the hour: the last one counts as well.
-            ":end": f"{end.strftime(HOUR_FORMAT)}~",
-        }
-        condition = "pk = :pk AND sk BETWEEN :start AND :end"
-        hours = map(read_usage_hour, self._query(condition, values))
-        return [hour for hour in hours if hour.key.hour < end]
+        items = self._between(usage_partition(meter, customer), start, end, HOUR_FORMAT)
+        return [hour for hour in map(read_usage_hour, items) if hour.key.hour < end]
+
+    def registers(self, keys: Iterable[RegisterKey]) -> Registers:
+        return dict(map(read_register, self._batch_get([register_keys(key) for key in keys])))
+
+    def registers_between(
+        self, meter: str, customer: str, start: datetime, end: datetime
+    ) -> Registers:
+        items = self._between(register_partition(meter, customer), start, end, HOUR_FORMAT)
+        found = map(read_register, items)
+        return {key: groups for key, groups in found if key.hour < end}
+
+    def seen(self, keys: Iterable[ValueKey]) -> Seen:
+        found = map(read_value, self._batch_get([value_keys(key) for key in keys]))
+        return {value.key: value.quarters for value in found}
+
+    def values_between(
+        self, meter: str, customer: str, start: datetime, end: datetime
+    ) -> Sequence[DistinctValue]:
+        items = self._between(value_partition(meter, customer), start, end, DAY_FORMAT)
+        return [value for value in map(read_value, items) if value.key.day < end]
+
+    def claimed(self, customer: str, claims: Iterable[Claim]) -> set[Claim]:
+        by_place = {claim_keys(customer, claim)["sk"]: claim for claim in claims}
+        partition = customer_partition(customer)
+        found = self._batch_get([{"pk": partition, "sk": place} for place in by_place])
+        return {by_place[item["sk"]["S"]] for item in found}
 
     def ledger(
         self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False
@@ -224,6 +254,16 @@ class DynamoBillingStore:
         values = {":pk": customer_partition(customer), ":prefix": prefix}
         condition = "pk = :pk AND begins_with(sk, :prefix)"
         return self._query(condition, values, ScanIndexForward=not newest_first)
+
+    def _between(self, partition: str, start: datetime, end: datetime, unit: str) -> Iterator[Item]:
+        """The items whose sort keys begin with a time from start to end, whole units of it."""
+        values = {
+            ":pk": partition,
+            ":start": start.strftime(unit),
+            # "~" sorts after the "#" that follows the time: the last one is there as well.
+            ":end": f"{end.strftime(unit)}~",
+        }
+        return self._query("pk = :pk AND sk BETWEEN :start AND :end", values)
 
     def _query(
         self, condition: str, values: Mapping[str, str], **options: object

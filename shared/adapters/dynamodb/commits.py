@@ -12,15 +12,18 @@ from shared.adapters.dynamodb.account_items import (
     grant_item,
     subscription_item,
 )
-from shared.adapters.dynamodb.attributes import Item, to_item
+from shared.adapters.dynamodb.attributes import Item, to_attribute, to_item
 from shared.adapters.dynamodb.audit import audit_item
 from shared.adapters.dynamodb.billing_items import (
+    claim_keys,
     customer_item,
     late_prefix,
     ledger_item,
     quarantine_item,
     quarantine_keys,
+    register_keys,
     usage_hour_item,
+    value_keys,
 )
 from shared.domain.customers import Customer, Subscription
 from shared.domain.events import utc_text
@@ -73,11 +76,12 @@ def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C
             yield _put(table, _idempotency_item(change), ABSENT)
         case changes.PutAudit():
             yield _put(table, audit_item(change))
-        case changes.SaveUsageHour(hour_before, hour_after):
-            packed = hour_before.checkpoints.pack()
-            values = {":read": {"B": packed}} if packed else {}
-            condition = "checkpoints = :read" if packed else ABSENT
-            yield _update(table, usage_hour_item(hour_after), condition, values)
+        case changes.SaveUsageHour():
+            yield from _save_usage_hour(table, change)
+        case changes.ExtendRegister():
+            yield _extend_register(table, change)
+        case changes.PutClaim(customer_key, claim):
+            yield _put(table, to_item(claim_keys(customer_key, claim)), ABSENT)
 
 
 def _version_is(read_version: int) -> tuple[str, dict[str, Any]]:
@@ -112,6 +116,41 @@ def _update(table: str, item: Item, condition: str, values: dict[str, Any]) -> W
                 **{f":{i}": item[name] for i, name in enumerate(members)},
                 **values,
             },
+        }
+    }
+
+
+def _save_usage_hour(table: str, change: changes.SaveUsageHour) -> Iterator[Write]:
+    """The hour under the checkpoints that were read, and the quarters of values that are new."""
+    packed = change.before.checkpoints.pack()
+    read = {":read": {"B": packed}} if packed else {}
+    condition = "checkpoints = :read" if packed else ABSENT
+    yield _update(table, usage_hour_item(change.after), condition, read)
+    for key, quarters in change.values.items():
+        sets, added = "", {":quarters": {"NS": [str(n) for n in sorted(quarters)]}}
+        if key.dimensions:
+            sets, added[":names"] = "SET dimensions = :names ", to_attribute(dict(key.dimensions))
+        yield {
+            "Update": {
+                "TableName": table,
+                "Key": to_item(value_keys(key)),
+                "UpdateExpression": f"{sets}ADD quarters :quarters",
+                "ExpressionAttributeValues": added,
+            }
+        }
+
+
+def _extend_register(table: str, change: changes.ExtendRegister) -> Write:
+    """Groups are only added, so a set of the size that was read is the set that was read."""
+    read = {":read": {"N": str(len(change.read))}} if change.read else {}
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": to_item(register_keys(change.key)),
+            "UpdateExpression": "ADD #groups :added",
+            "ConditionExpression": "size(#groups) = :read" if change.read else ABSENT,
+            "ExpressionAttributeNames": {"#groups": "groups"},
+            "ExpressionAttributeValues": {":added": {"BS": sorted(change.added)}, **read},
         }
     }
 

@@ -5,7 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from shared.adapters.dynamodb.account_items import customer_partition
 from shared.adapters.dynamodb.attributes import to_item
-from shared.adapters.dynamodb.billing_items import usage_partition
+from shared.adapters.dynamodb.billing_items import (
+    register_partition,
+    usage_partition,
+    value_partition,
+)
 from shared.adapters.dynamodb.errors import retrying
 from shared.adapters.dynamodb.reads import chunks
 from shared.services.store import CatalogueSource
@@ -53,7 +57,8 @@ class DynamoClockStore:
         for customer in customers:
             self._clear(self._events_table, customer)
             for meter in self._catalogue.fresh().meters:
-                self._clear(self._billing_table, usage_partition(meter, customer))
+                for partition_of in (usage_partition, value_partition, register_partition):
+                    self._clear(self._billing_table, partition_of(meter, customer))
             partition = customer_partition(customer)
             for key in self._keys(self._billing_table, partition):
                 kind, _, rest = key["sk"]["S"].partition("#")

@@ -74,7 +74,7 @@ def test_a_meter_is_in_force_from_the_version_that_it_makes(api: Api) -> None:
     }
 
 
-@pytest.mark.parametrize("aggregation", ["sum", "min", "max", "latest", "average"])
+@pytest.mark.parametrize("aggregation", ["sum", "min", "max", "latest", "average", "unique_count"])
 def test_all_other_aggregations_read_a_value(api: Api, aggregation: str) -> None:
     meter = {"event_type": "call", "aggregation": aggregation, "value": "seconds"}
     assert api.put("/v1/meters/calls", meter)["aggregation"] == aggregation
@@ -117,7 +117,7 @@ def test_a_meter_that_a_plan_uses_is_not_archived(api: Api) -> None:
         ({"value": None}, ("/value", "required")),
         ({"aggregation": "count"}, ("/value", "not-for-count")),
         ({"aggregation": "max", "value": None}, ("/value", "required")),
-        ({"aggregation": "unique_count"}, ("/aggregation", "unsupported")),
+        ({"aggregation": "unique_count", "value": None}, ("/value", "required")),
         ({"aggregation": "median"}, ("/aggregation", "literal-error")),
         ({"dimensions": ["a", "a"]}, ("/dimensions", "duplicate-dimension")),
         ({"dimensions": [f"d{n}" for n in range(11)]}, ("/dimensions", "too-long")),
