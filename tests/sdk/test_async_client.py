@@ -1,6 +1,7 @@
 """The asynchronous client keeps the promises of the synchronous one."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,19 @@ def test_closing_gives_up_what_cannot_be_sent_in_time() -> None:
             await client.meter("t", "acme", {"n": 2})
 
     asyncio.run(play())
+
+
+def test_what_a_client_holds_that_was_never_closed_is_told() -> None:
+    async def play(failures: list[Failure]) -> None:
+        client = client_at(AsyncGate(), failures, batching=Batching(max_age_seconds=60))
+        await client.meter("t", "acme", {"n": 1})
+
+    failures: list[Failure] = []
+    asyncio.run(play(failures))
+    gc.collect()
+    assert [(f.event["data"], str(f.error)) for f in failures] == [
+        ({"n": 1}, "the client was never closed")
+    ]
 
 
 def test_a_spool_outlives_the_loop(tmp_path: Path) -> None:

@@ -179,6 +179,11 @@ class AsyncClient:
         self._core.tell(failures)
         await self._http.aclose()
 
+    def __del__(self) -> None:
+        """Nothing can be sent any more; what was never sent is at least told."""
+        if hasattr(self, "_closed") and not self._closed:
+            self._core.tell(self._core.abandon(UnreachableError("the client was never closed")))
+
     async def __aenter__(self) -> Self:
         if len(self._core.queue):
             self._start()

@@ -217,7 +217,7 @@ class Client:
         return httpx.Client(**options, transport=self._transport)
 
     def _start(self) -> None:
-        if self._worker is None:
+        if self._worker is None or not self._worker.is_alive():
             self._worker = threading.Thread(target=self._run, name="meterline", daemon=True)
             self._worker.start()
 

@@ -67,8 +67,8 @@ class Options:
     batching: Batching = field(default_factory=Batching)
     buffer: Buffer = field(default_factory=Buffer)
     spool: Spool | None = None
-    # With a spool events are never given up for lack of an answer.
-    delivery_retry: Retry = field(default_factory=lambda: Retry(8, longest_wait_seconds=900.0))
+    # About eight minutes; with a spool events are never given up for lack of an answer.
+    delivery_retry: Retry = field(default_factory=lambda: Retry(40, longest_wait_seconds=900.0))
     call_retry: Retry = field(default_factory=lambda: Retry(4, cap_seconds=5.0))
     timeout_seconds: float = 30.0
     close_seconds: float = 10.0

@@ -58,21 +58,16 @@ class SpoolFolder:
         self._active: Segment | None = None
         self._backlog: deque[Segment] = deque()
         self._held: set[Segment] = set()
+        self._size = 0  # bytes of all segments of this process
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._backlog.extend(self._adopt())
         except OSError as error:
             raise SpoolError(f"{self._folder} cannot be used: {error.strerror}") from error
 
-    @property
-    def size(self) -> int:
-        """Bytes that this process's segments have on disk."""
-        active = self._active.size if self._active else 0
-        return active + sum(segment.size for segment in self._held)
-
     def has_room(self, payload: bytes) -> bool:
         """Whether another event stays within the bound."""
-        return self.size + len(payload) + 10 <= self._spool.max_bytes
+        return self._size + len(payload) + 10 <= self._spool.max_bytes
 
     @property
     def backlog_events(self) -> int:
@@ -143,6 +138,7 @@ class SpoolFolder:
         self._held.clear()
         self._backlog.clear()
         self._active = None
+        self._size = 0
 
     def _adopt(self) -> Iterator[Segment]:
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
@@ -156,6 +152,7 @@ class SpoolFolder:
             segment = Segment(path, file, os.fstat(file).st_size, path.read_bytes().count(b"\n"))
             segment.sealed = True
             self._held.add(segment)
+            self._size += segment.size
             yield segment
 
     def _create(self) -> Segment:
@@ -184,11 +181,13 @@ class SpoolFolder:
             os.ftruncate(segment.file, segment.size)
             raise
         segment.size += len(line)
+        self._size += len(line)
 
     def _delete_if_done(self, segment: Segment) -> None:
         if segment.sealed and segment.live == 0:
             segment.path.unlink(missing_ok=True)
             self._held.discard(segment)
+            self._size -= segment.size
             os.close(segment.file)
 
 
