@@ -234,12 +234,14 @@ def _view(database: str) -> glue.CfnTable.TableInputProperty:
         name=VIEW,
         description="Each raw event once, as corrected last.",
         table_type="VIRTUAL_VIEW",
+        partition_keys=[],
         parameters={"presto_view": "true", "comment": "Presto View"},
         view_original_text=f"/* Presto View: {encoded} */",
         view_expanded_text="/* Presto View */",
         storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
             columns=_columns(columns),
+            # Athena wants both named, although a view has neither files nor a serializer.
             location="",
-            serde_info=glue.CfnTable.SerdeInfoProperty(),
+            serde_info=glue.CfnTable.SerdeInfoProperty(name="-", serialization_library="-"),
         ),
     )

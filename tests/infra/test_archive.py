@@ -110,6 +110,8 @@ def test_partitions_follow_from_the_day_and_names_keep_their_case(assembly: Asse
 def test_the_view_names_its_columns_twice_alike(assembly: Assembly) -> None:
     table, definition = glue_table(assembly, "events"), view(assembly)
     assert table["Parameters"]["presto_view"] == "true"
+    assert table["TableType"] == "VIRTUAL_VIEW"
+    assert table["PartitionKeys"] == []
     assert definition["schema"] == f"meterline_{assembly.stage}"
     names = [each["name"] for each in definition["columns"]]
     assert (
