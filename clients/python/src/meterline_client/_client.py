@@ -109,13 +109,9 @@ class Client:
         core.check_size(payload)
         failures: list[Failure] = []
         with self._changed:
-            if not core.queue.has_room(payload):
-                self._wait_for_room(payload)
-            if self._closed:
-                raise ClosedError("the client is closed")
-            admitted = True
-            if not core.queue.has_room(payload):
-                admitted, failures = core.make_room(payload)
+            admitted = not self._closed and core.queue.has_room(payload)
+            if not admitted:
+                admitted, failures = self._make_room(payload)
             if admitted and core.add(payload):
                 self._start()
                 self._changed.notify_all()
@@ -221,12 +217,16 @@ class Client:
             self._worker = threading.Thread(target=self._run, name="meterline", daemon=True)
             self._worker.start()
 
-    def _wait_for_room(self, payload: bytes) -> None:
-        buffer = self._options.buffer
+    def _make_room(self, payload: bytes) -> tuple[bool, list[Failure]]:
+        """Waits, where that is the policy, then does what the policy says."""
+        buffer, queue = self._options.buffer, self._core.queue
         if buffer.when_full == "block":
             self._changed.wait_for(
-                lambda: self._closed or self._core.queue.has_room(payload), buffer.block_seconds
+                lambda: self._closed or queue.has_room(payload), buffer.block_seconds
             )
+        if self._closed:
+            raise ClosedError("the client is closed")
+        return (True, []) if queue.has_room(payload) else self._core.make_room(payload)
 
     def _run(self) -> None:
         """The worker: batch after batch until the client is closed and nothing waits."""
