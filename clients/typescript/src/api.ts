@@ -642,6 +642,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/shadow/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Compare an incumbent's totals with ours, and say why they differ; changes nothing */
+        post: operations["compare_with_incumbent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/test-clocks": {
         parameters: {
             query?: never;
@@ -863,6 +880,43 @@ export interface components {
             checksum: string;
             /** Included */
             included: string;
+        };
+        /**
+         * ComparisonView
+         * @description A total beside ours. `difference` is ours less theirs; `ours` null: an unknown customer.
+         *
+         *     `unexplained` is what is left of it when events that are not counted here, or came twice, are
+         *     taken into account. `complete`: every event of the window was looked at for reasons.
+         */
+        ComparisonView: {
+            /** Customer */
+            customer: string;
+            /** Meter */
+            meter: string;
+            /**
+             * From
+             * Format: date-time
+             */
+            from: string;
+            /**
+             * To
+             * Format: date-time
+             */
+            to: string;
+            /** Theirs */
+            theirs: string;
+            /** Ours */
+            ours: string | null;
+            /** Equal */
+            equal: boolean;
+            /** Difference */
+            difference: string;
+            /** Unexplained */
+            unexplained: string | null;
+            /** Reasons */
+            reasons: components["schemas"]["ReasonView"][];
+            /** Complete */
+            complete: boolean;
         };
         /**
          * CountsView
@@ -1366,6 +1420,28 @@ export interface components {
              * @default null
              */
             rollover_max?: string | null;
+        };
+        /**
+         * IncumbentTotalBody
+         * @description What an incumbent says that a customer used of a meter in [from, to), on quarter hours.
+         */
+        IncumbentTotalBody: {
+            /** Customer */
+            customer: string;
+            /** Meter */
+            meter: string;
+            /**
+             * From
+             * Format: date-time
+             */
+            from: string;
+            /**
+             * To
+             * Format: date-time
+             */
+            to: string;
+            /** Value */
+            value: string | number;
         };
         /**
          * IngestAnswer
@@ -2215,6 +2291,21 @@ export interface components {
             unit?: string | null;
         };
         /**
+         * ReasonView
+         * @description Events that may make a difference: see docs/migrating.md for the codes.
+         */
+        ReasonView: {
+            /**
+             * Code
+             * @enum {string}
+             */
+            code: "quarantined" | "settling" | "not-live" | "no-value" | "filtered-out" | "same-id" | "received-later";
+            /** Events */
+            events: number;
+            /** Quantity */
+            quantity: string | null;
+        };
+        /**
          * ReconciliationView
          * @description How one customer's numbers were found: `findings` are what contradicts.
          *
@@ -2302,6 +2393,26 @@ export interface components {
             };
             /** Key */
             key: string;
+        };
+        /**
+         * ShadowBody
+         * @description Up to 50 totals of an incumbent.
+         */
+        ShadowBody: {
+            /** Totals */
+            totals: components["schemas"]["IncumbentTotalBody"][];
+        };
+        /**
+         * ShadowView
+         * @description Every total judged, in the order sent.
+         */
+        ShadowView: {
+            /** Equal */
+            equal: number;
+            /** Different */
+            different: number;
+            /** Data */
+            data: components["schemas"]["ComparisonView"][];
         };
         /**
          * SpanView
@@ -4238,6 +4349,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare_with_incumbent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShadowBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShadowView"];
+                };
             };
             /** @description Refused. */
             default: {
