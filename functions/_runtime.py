@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shared.services.event_types import EventTypes
     from shared.services.ingest import Ingest
     from shared.services.line_events import LineProofs
-    from shared.services.portal_tokens import PortalTokens
+    from shared.services.portal_tokens import PortalTokens, SessionTokens
     from shared.services.reconcile import Reconciler
     from shared.services.reconciliation import ReconciliationStore
     from shared.services.redrive import Redrive
@@ -241,6 +241,12 @@ class Runtime:
         from shared.services.portal_tokens import PortalTokens
 
         return PortalTokens(self.secret_keys.key("portal-tokens"), self.clock)
+
+    @cached_property
+    def session_tokens(self) -> "SessionTokens":
+        from shared.services.portal_tokens import SessionTokens
+
+        return SessionTokens(self.secret_keys.key("session-tokens"), self.clock)
 
     @cached_property
     def event_index(self) -> "EventIndex":

@@ -21,7 +21,7 @@ from functions.routes import (
     usage,
 )
 from functions.routes import credits as credit_routes
-from functions.vendors import amberflo_api, amberflo_billing, lago_api, openmeter_api
+from functions.vendors import amberflo_api, amberflo_billing, lago_api, openmeter_api, stripe_api
 
 router = Router(
     (
@@ -44,6 +44,7 @@ router = Router(
         amberflo_api.router,
         amberflo_billing.router,
         lago_api.router,
+        stripe_api.router,
     )
 )
 

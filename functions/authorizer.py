@@ -9,6 +9,8 @@ from typing import Any
 
 from functions._runtime import Runtime, runtime
 
+# Before the id of the key that asked for the session.
+SESSION_PREFIX = "session:"
 ANONYMOUS = {"principal": "", "scopes": "", "customer": ""}
 
 
@@ -34,11 +36,15 @@ def credential(headers: Mapping[str, str]) -> str | None:
 
 
 def resolve(text: str, runtime: Runtime) -> dict[str, str]:
-    """The caller's context. An API key and a portal token cannot look alike."""
+    """The caller's context. An API key and a token cannot look alike."""
     if text.startswith("ml_"):
         key = runtime.api_keys.authenticate(text)
         if key is not None:
             return {"principal": key.id, "scopes": ",".join(sorted(key.scopes)), "customer": ""}
     elif (customer := runtime.portal_tokens.customer(text)) is not None:
         return {"principal": "portal", "scopes": "portal", "customer": customer}
+    elif (key_id := runtime.session_tokens.key_id(text)) is not None:
+        key = runtime.api_keys.valid(key_id)
+        if key is not None:
+            return {"principal": f"{SESSION_PREFIX}{key.id}", "scopes": "ingest", "customer": ""}
     return ANONYMOUS

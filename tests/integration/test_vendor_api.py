@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from functions import ingest
+from functions.api import router
 from local.emulator import Aws
 from tests.integration.api import NOON, Api, Reply, publish_catalogue
 from tests.integration.conftest import Tables
@@ -309,6 +310,39 @@ def test_a_lago_event_is_found_by_its_transaction(api: Api) -> None:
     assert api.get(path, query="external_subscription_id=ada")["event"] == found
     other = api.call("GET", path, query="external_subscription_id=bob", scopes="read")
     assert (other.status, other.json["code"]) == (404, "event_not_found")
+
+
+# --- Stripe -------------------------------------------------------------------------------------
+
+
+def test_a_session_of_streams_is_a_token_for_a_while(api: Api) -> None:
+    path = "/v2/billing/meter_event_session"
+    answer = api.call("POST", path, {}, scopes="ingest").json
+    assert (answer["object"], answer["livemode"]) == ("v2.billing.meter_event_session", False)
+    assert (answer["created"], answer["expires_at"]) == (
+        "2026-03-10T12:00:00Z",
+        "2026-03-10T12:15:00Z",
+    )
+    assert answer["authentication_token"].count(".") == 2
+    assert api.call("POST", path, {}, scopes="read").status == 403
+    assert api.call("POST", path, {"a": 1}, scopes="ingest").json["error"]["param"] == "a"
+    by_session = api_event("POST", path, {}, scopes="ingest")
+    caller = by_session["requestContext"]["authorizer"]["lambda"]
+    caller["principal"] = "session:9f86d081884c7d65"
+    assert router.serve(by_session, lambda: api.runtime)["statusCode"] == 403
+
+
+def test_adjustments_are_refused_in_words(api: Api) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    sent = "type=cancel&event_name=ai&cancel[identifier]=i1"
+    asked = {"type": "cancel", "event_name": "ai", "cancel": {"identifier": "i1"}}
+    for path, body, headers in (
+        ("/v1/billing/meter_event_adjustments", sent, form),
+        ("/v2/billing/meter_event_adjustments", asked, {}),
+    ):
+        error = api.call("POST", path, body, headers=headers).json["error"]
+        assert (error["param"], error["code"]) == ("type", "unsupported")
+        assert api.call("POST", path, body, headers=headers, scopes="ingest").status == 403
 
 
 # --- who may ------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Stripe's meter events: as forms (v1), as JSON (v2), and in streams."""
 
+import hashlib
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -74,6 +75,10 @@ class MeterEventStream(WireModel):
     ]
 
 
+class SessionBody(WireModel):
+    """Nothing is said about a session that is asked for."""
+
+
 class CancelBody(WireModel):
     """Which event is cancelled."""
 
@@ -125,4 +130,16 @@ def v2_answer(event: MeterEventV2, identifier: str, now: datetime, live: bool) -
         "livemode": live,
         "payload": event.payload.model_dump(),
         "timestamp": time_text(event.timestamp or now),
+    }
+
+
+def session_answer(token: str, now: datetime, expires_at: datetime, live: bool) -> dict[str, Any]:
+    """A session of meter event streams as the v2 API answers it."""
+    return {
+        "object": "v2.billing.meter_event_session",
+        "id": f"mes_{hashlib.sha256(token.encode()).hexdigest()[:24]}",
+        "authentication_token": token,
+        "created": time_text(now),
+        "expires_at": time_text(expires_at),
+        "livemode": live,
     }

@@ -132,7 +132,11 @@ def drive_stripe() -> dict:
     first = client.v1.billing.meter_events.create({**event(1), "timestamp": NOW})
     client.v1.billing.meter_events.create({**event(1), "timestamp": NOW})
     second = client.v2.billing.meter_events.create(event(2))
-    client.v2.billing.meter_event_stream.create({"events": [event(2), event(3)]})
+    session = client.v2.billing.meter_event_session.create()
+    streaming = stripe.StripeClient(
+        session.authentication_token, base_addresses={"api": URL, "meter_events": URL}
+    )
+    streaming.v2.billing.meter_event_stream.create({"events": [event(2), event(3)]})
     try:
         client.v1.billing.meter_events.create({**event(1), "timestamp": NOW - 40 * 86400 - 1})
         client.v1.billing.meter_events.create({**event(9), "timestamp": NOW - 40 * 86400})

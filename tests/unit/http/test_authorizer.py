@@ -11,7 +11,7 @@ import pytest
 from functions import authorizer
 from shared.domain.errors import NotFoundError
 from shared.services.api_keys import ApiKey, ApiKeys
-from shared.services.portal_tokens import PortalTokens
+from shared.services.portal_tokens import PortalTokens, SessionTokens
 from tests.unit.http.events import AUTHORIZER_REQUEST
 
 SIGNING_KEY = b"s" * 64
@@ -51,6 +51,7 @@ class FakeRuntime:
         self.store = MemoryKeys()
         self.api_keys = ApiKeys(self.store, b"h" * 32, "prod", FakeClock())
         self.portal_tokens = PortalTokens(SIGNING_KEY, FakeClock())
+        self.session_tokens = SessionTokens(SIGNING_KEY, FakeClock())
 
 
 @pytest.fixture
@@ -151,3 +152,24 @@ def test_forged_tokens_are_nobodys(runtime: FakeRuntime) -> None:
         signed({**good, "customer": ["acme"]}),
     ]:
         assert caller(authorization=f"Bearer {token}") == authorizer.ANONYMOUS, token
+
+
+def test_a_session_sends_events_as_long_as_its_key_holds(runtime: FakeRuntime) -> None:
+    key = runtime.api_keys.authenticate(runtime.api_keys.create(["admin"]))
+    assert key is not None
+    token, _ = runtime.session_tokens.issue(key.id, timedelta(minutes=1))
+    caller = {"principal": f"session:{key.id}", "scopes": "ingest", "customer": ""}
+    assert authorizer.resolve(token, runtime) == caller
+    runtime.api_keys.revoke(key.id)
+    assert authorizer.resolve(token, runtime) == authorizer.ANONYMOUS
+
+
+def test_a_session_ends_and_is_no_portal_token(runtime: FakeRuntime) -> None:
+    key = runtime.api_keys.authenticate(runtime.api_keys.create(["ingest"]))
+    assert key is not None
+    ended, _ = runtime.session_tokens.issue(key.id, timedelta(seconds=-1))
+    assert authorizer.resolve(ended, runtime) == authorizer.ANONYMOUS
+    token, _ = runtime.session_tokens.issue(key.id, timedelta(minutes=1))
+    assert runtime.portal_tokens.customer(token) is None
+    portal, _ = runtime.portal_tokens.issue(key.id, timedelta(minutes=1))
+    assert runtime.session_tokens.key_id(portal) is None
