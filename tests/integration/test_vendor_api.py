@@ -375,3 +375,83 @@ def test_writes_take_an_admins_key(api: Api, path: str) -> None:
     assert api.call("POST", path, {}, scopes="read").status == 403
     assert api.call("POST", path, "{").status == 400
     assert api.call("POST", path, "{}").status == 422
+
+
+BAD_BODIES = [
+    b"",
+    b"\xff\xfe{\x00}\x00",
+    b"\xef\xbb\xbf{}",
+    b"{",
+    b"[]",
+    b"[{}]",
+    b"[null]",
+    b"null",
+    b"1",
+    b'"x"',
+    b'{"a":1,"a":2}',
+    b'{"__proto__":{}}',
+    b"[" * 100_000,
+    b"[NaN]",
+    b'{"customerId":"\\ud800"}',
+    b'{"customerId":"a\\u202eb","customerName":"x"}',
+    b'{"id":"1","customerId":"ada","startTimeInSeconds":1e999999999,"prepaidPrice":1}',
+    b'{"id":"1","customerId":"ada","startTimeInSeconds":1,"prepaidPrice":1e-40}',
+    b'{"customerId":"ada","expirationEpochMilliSeconds":-1}',
+    b'{"subject":[1],"groupBy":"x","filterGroupBy":[]}',
+    b'{"from":"9999-12-31T23:59:59Z","windowSize":"DAY"}',
+    b'{"from":"1970-01-01T00:00:00Z","to":"8999-12-31T00:00:00Z","windowSize":"HOUR"}',
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/v1/meters/tokens/query"),
+        ("POST", "/customers"),
+        ("PUT", "/customers"),
+        ("POST", "/session"),
+        ("POST", "/usage"),
+        ("POST", "/usage/batch"),
+        ("POST", PREPAID),
+        ("POST", "/v2/billing/meter_event_session"),
+        ("POST", "/v2/billing/meter_event_adjustments"),
+    ],
+)
+@pytest.mark.parametrize("number", range(len(BAD_BODIES)))
+def test_bad_bodies_are_refused(api: Api, method: str, path: str, number: int) -> None:
+    reply = api.call(method, path, BAD_BODIES[number])
+    assert 400 <= reply.status < 500, reply.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "customerId=a/b",
+        "customerId=%00",
+        "customerId=ada&customerId=bob",
+        "CustomerId=ada&ProductId=2",
+        "customerId=ada&latest=maybe",
+        "customerId=ada&year=0&month=0&day=0",
+        "customerId=ada&year=2026&month=2&day=30x",
+        "startTimeInSeconds=x&timeGroupingInterval=DAY",
+        "startTimeInSeconds=99999999999999&timeGroupingInterval=DAY",
+        "startTimeInSeconds=1&timeGroupingInterval=MINUTE",
+        "startTimeInSeconds=1&timeGroupingInterval=HOUR",
+        "from=9999-12-31T23:59:59Z",
+        "filterGroupBy[model][x]=1",
+        "groupBy=" + "x" * 300,
+    ],
+)
+def test_bad_queries_are_refused(api: Api, text: str) -> None:
+    for path in (
+        "/api/v1/meters/tokens/query",
+        "/customers",
+        "/usage/all",
+        f"{PREPAID}/list",
+        "/payments/billing/customer-prepaid-wallet",
+        INVOICE,
+        f"{INVOICE}/all",
+        "/api/v1/events/none",
+    ):
+        reply = api.call("GET", path, query=text, scopes="read")
+        assert 400 <= reply.status < 500, (path, reply.text)
