@@ -135,7 +135,10 @@ class UsageQueries:
                 raise InvalidError("Ask about less at a time.", [Problem("/from", "too-much")])
 
     def _read(self, meter: Meter, customer: str, span: Period) -> Sequence[Kept]:
-        return self.books.store.usage_between(meter.key, customer, span.start, span.end)
+        store = self.books.store
+        if meter.aggregation == "unique_count":
+            return list(store.values_between(meter.key, customer, span.start, span.end))
+        return store.usage_between(meter.key, customer, span.start, span.end)
 
 
 def plan_meters(standing: Standing) -> list[Meter]:

@@ -197,3 +197,27 @@ def test_a_month_of_one_customer_is_two_requests(api: Api) -> None:
     # Once a second there is one more, for the catalogue's version.
     assert used.requests[-2:] == ["GetItem", "Query"]
     assert used.requests[:-2] in ([], ["GetItem"])
+
+
+def test_every_aggregation_is_answered_through_the_whole_system(api: Api) -> None:
+    totals = {"min": "1", "max": "9", "latest": "4", "average": "4.75", "unique_count": "4"}
+    ranked = {"min": "b", "max": "a", "latest": "b", "average": "b", "unique_count": "a"}
+    for aggregation in totals:
+        meter = {"event_type": "rated", "aggregation": aggregation, "value": "stars"}
+        api.put(f"/v1/meters/stars.{aggregation}", {**meter, "dimensions": ["page"]})
+    for hour, stars, page in ((1, 1, "a"), (2, 5, "b"), (26, 9, "a"), (27, 4, "a")):
+        at = NOON + timedelta(hours=hour)
+        api.clock.at = at
+        api.use("ada", "rated", at, stars=stars, page=page)
+    api.use("bob", "rated", NOON, stars=9, page="a")
+    # The bounds of reads must not cut what a day or an hour holds.
+    bounds = "from=2026-02-07T13:00:00Z&to=2026-03-12T00:00:00Z"
+    for aggregation, total in totals.items():
+        query = f"meter=stars.{aggregation}&{bounds}&customer=ada"
+        [row] = api.get("/v1/usage", query=query)["data"]
+        assert row["value"] == total
+        by_page = api.get("/v1/usage", query=f"{query}&group_by=page&top=1&rest=true")
+        assert by_page["data"][0]["group"] == {"page": ranked[aggregation]}
+        assert len(by_page["rest"]) == 1
+    everyone = api.get("/v1/usage", query=f"meter=stars.unique_count&{bounds}")
+    assert [row["value"] for row in everyone["data"]] == ["4"]

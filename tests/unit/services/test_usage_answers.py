@@ -283,6 +283,30 @@ def test_the_rest_is_counted_itself(aggregation: Aggregation, rest: int) -> None
     assert [row.value for row in found.rest] == [rest]
 
 
+def test_ranks_go_by_the_whole_time_not_by_its_windows() -> None:
+    day = timedelta(days=1)
+    found = days(
+        event(1, ORIGIN, 5, model="a"),
+        event(2, ORIGIN + day, 5, model="a"),
+        event(3, ORIGIN, 6, model="b"),
+        aggregation="average",
+        group_by=("model",),
+        top=1,
+    )
+    assert values(found) == [(26, ("b",), 6)]
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "empty"), [("count", [0]), ("unique_count", [0]), ("sum", [])]
+)
+def test_one_total_of_a_count_has_a_row_without_usage(
+    aggregation: Aggregation, empty: list[int]
+) -> None:
+    windows = usage_windows(ORIGIN, ORIGIN + QUARTER, "total", "UTC", LIMIT)
+    answer = usage_answer(meter_of(aggregation), [], Shape(windows), LIMIT)
+    assert [row.value for row in answer.rows] == empty
+
+
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 def test_empty_windows_are_filled_with_what_no_usage_comes_to(aggregation: Aggregation) -> None:
     empty = Decimal(0) if aggregation in ("count", "sum", "unique_count") else None
