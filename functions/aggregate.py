@@ -68,6 +68,7 @@ def _report(outcome: Outcome) -> None:
     counters = {
         "EventsApplied": outcome.applied,
         "RecordsQuarantined": outcome.quarantined,
+        "UsageOverCap": outcome.over_cap,
         "WriteConflicts": outcome.conflicts,
         "BatchesDelayed": int(outcome.error is not None),
     }

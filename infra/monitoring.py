@@ -54,6 +54,8 @@ class Monitoring(Construct):
         self._alarm("ApiServerErrors", errors, "The API answers 5xx")
         quarantined = _counter("aggregate", "RecordsQuarantined")
         self._alarm("RecordsQuarantined", quarantined, "A record is in quarantine")
+        over_cap = _counter("aggregate", "UsageOverCap")
+        self._alarm("UsageOverCap", over_cap, "Usage is over the cap of dimension values")
         contradictions = _counter("api", "LineContradictions")
         self._alarm("LineContradictions", contradictions, "A line contradicts its events")
         delayed = _counter("aggregate", "BatchesDelayed")

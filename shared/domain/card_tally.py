@@ -1,6 +1,5 @@
 """What events come to on one rate card, counted again in any order."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -28,17 +27,10 @@ class CardTally:
         self.value = value_with(self.value, counted_before(measurement) if known else measurement)
         self.checksum = (self.checksum + measurement.checksum) % CHECKSUM_MODULUS
 
-
-def line_tally(own: Iterable[Measurement], before: Iterable[Measurement] = ()) -> Quarter:
-    """What a line's own events come to, on top of those that were billed before it."""
-    tally = CardTally()
-    for measurement in before:
-        tally.add(measurement)
-    count, value, checksum = tally.count, tally.value, tally.checksum
-    for measurement in own:
-        tally.add(measurement)
-    return Quarter(
-        tally.count - count,
-        EXACT.subtract(tally.value, value),
-        (tally.checksum - checksum) % CHECKSUM_MODULUS,
-    )
+    def since(self, before: "CardTally") -> Quarter:
+        """What this holds more than an earlier tally of some of the same events."""
+        return Quarter(
+            self.count - before.count,
+            EXACT.subtract(self.value, before.value),
+            (self.checksum - before.checksum) % CHECKSUM_MODULUS,
+        )

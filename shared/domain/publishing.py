@@ -31,7 +31,7 @@ DAYS_OF = {"day": 1, "week": 7, "month": 28, "year": 365}
 
 # Usage is rated as it comes, by what it adds to a running value. Of the other aggregations later
 # usage can take something away: they have a value only when a period is over.
-RATED_AGGREGATIONS = ("count", "sum")
+RATED_AGGREGATIONS = ("count", "sum", "max", "unique_count")
 
 Entry = Meter | Plan | CreditUnit
 

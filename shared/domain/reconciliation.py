@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
-from shared.domain.catalogue import Catalogue
+from shared.domain.catalogue import Aggregation, Catalogue
 from shared.domain.checkpoints import LIFETIME_SECONDS, Checkpoints, shard_hash
 from shared.domain.events import CHECKSUM_MODULUS, Measurement
 from shared.domain.folding import Record
@@ -188,6 +188,17 @@ def card_of(phase: Phase, measurement: Measurement, catalogue: Catalogue) -> int
     return rate_card_index(catalogue.plan(phase.plan, phase.plan_version), measurement)
 
 
+def adds_up(aggregation: Aggregation) -> bool:
+    """Whether an account's value is the sum of its quarters'; where not, counts are compared."""
+    return aggregation in ("count", "sum")
+
+
+def share_of(measurement: Measurement) -> Quarter:
+    """What the measurement adds to a rate card, of what adds up."""
+    value = measurement.quantity if adds_up(measurement.aggregation) else ZERO.value
+    return Quarter(1, value, measurement.checksum)
+
+
 def by_card(phase: Phase, records: Iterable[Record], catalogue: Catalogue) -> dict[int, Quarter]:
     """What the records add to each rate card of the phase that holds them."""
     cards: dict[int, Quarter] = {}
@@ -195,14 +206,20 @@ def by_card(phase: Phase, records: Iterable[Record], catalogue: Catalogue) -> di
         for measurement in record.measurements:
             index = card_of(phase, measurement, catalogue)
             if index is not None:
-                own = Quarter(1, measurement.quantity, measurement.checksum)
-                cards[index] = cards.get(index, ZERO).merged(own)
+                cards[index] = cards.get(index, ZERO).merged(share_of(measurement))
     return cards
 
 
-def counted_by_card(totals: Sequence[Totals]) -> dict[int, Quarter]:
-    """What the totals say was counted."""
-    return {i: Quarter(t.count, t.value, t.checksum) for i, t in enumerate(totals) if t.count}
+def counted_by_card(phase: PhaseTotals, catalogue: Catalogue) -> dict[int, Quarter]:
+    """What the phase's totals say was counted, of what adds up."""
+    plan = catalogue.plan(phase.phase.plan, phase.phase.plan_version)
+    counted = {}
+    for index, (rate, totals) in enumerate(zip(plan.rate_cards, phase.totals, strict=True)):
+        summed = adds_up(catalogue.meters[rate.meter].aggregation)
+        if totals.count:
+            value = totals.value if summed else ZERO.value
+            counted[index] = Quarter(totals.count, value, totals.checksum)
+    return counted
 
 
 def in_flight(hour: Checkpoints, account: Checkpoints, now_seconds: int) -> bool:

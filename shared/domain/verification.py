@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from shared.domain.card_tally import CardTally
 from shared.domain.catalogue import Graduated, PerUnit, Price, Tier
 from shared.domain.events import UsageEvent, canonical_json
 from shared.domain.invoice_document import document_hash
@@ -70,8 +71,8 @@ def _differing_events(
     lines: list[UsageLine], events: Iterable[tuple[UsageEvent, Fate]]
 ) -> Iterator[Difference]:
     """Recounts every line in one pass over the events, which may be very many."""
-    counted = dict.fromkeys((line.number for line in lines), Quarter())
-    before = dict(counted)
+    whole = {line.number: CardTally() for line in lines}
+    before = {line.number: CardTally() for line in lines}
     seen: set[tuple[str, str, str]] = set()
     for event, fate in events:
         identity = (event.customer, event.source, event.id)
@@ -82,14 +83,18 @@ def _differing_events(
             measurement = line.measure(event)
             if measurement is None:
                 continue
-            for totals, takes in ((counted, line.counts), (before, line.counts_before)):
-                if takes(fate):
-                    totals[line.number] = totals[line.number].plus(measurement)
+            earlier = line.counts_before(fate)
+            if earlier:
+                before[line.number].add(measurement)
+            if earlier or line.counts(fate):
+                whole[line.number].add(measurement)
     for line in lines:
-        yield from _differing_tally(f"line {line.number}: ", line.frozen, counted[line.number])
+        billed = before[line.number]
+        counted = whole[line.number].since(billed)
+        yield from _differing_tally(f"line {line.number}: ", line.frozen, counted)
         if line.late:
             place = f"line {line.number}: billed before: "
-            yield from _differing_tally(place, line.before, before[line.number])
+            yield from _differing_tally(place, line.before, billed.since(CardTally()))
 
 
 def _differing_tally(place: str, stated: Quarter, computed: Quarter) -> Iterator[Difference]:

@@ -5,13 +5,15 @@ late and those in quarantine; of a line of late usage, those that came late and 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
+from shared.domain.card_tally import CardTally
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
 from shared.domain.events import Measurement, UsageEvent
 from shared.domain.proof import COUNTED, Document, Fate, UsageLine, usage_line
+from shared.domain.reconciliation import adds_up, share_of
 from shared.domain.usage_hours import Quarter
 from shared.services.event_list import EventFilter, EventIndex, Position, months_descending
 from shared.services.ingest import MAX_LATENESS
@@ -77,16 +79,27 @@ class LineProofs:
         line = _usage_line(document, number)
         fates = self._fates(line)
         page: list[Counted] = []
-        listed = recounted = after.listed if after else Quarter()
+        listed = after.listed if after else Quarter()
+        whole, before = CardTally(), CardTally()
         more, cut = False, None
-        for reads, (found, position) in enumerate(self._reads(line, fates, after), 1):
+        for reads, (events, position) in enumerate(self._reads(line, after), 1):
+            found = [each for each in events if line.counts(_fate(fates, each))]
+            earlier = [each for each in events if line.counts_before(_fate(fates, each))]
             taken = found[: limit - len(page)]
             page += taken
             more = more or len(taken) < len(found)
-            listed, recounted = _plus(listed, taken), _plus(recounted, found)
+            listed = _plus(listed, taken)
+            _add(before, earlier)
+            _add(whole, [*earlier, *found])
             if position is not None and (reads >= MAX_READS or (more and after)):
                 cut = position
                 break
+        recounted = whole.since(before)
+        if after:
+            recounted = after.listed.merged(recounted)
+            if not adds_up(line.meter.aggregation):
+                # No page can tell the value alone; the checksum holds every event's.
+                recounted = replace(recounted, value=line.frozen.value)
         complete = cut is None and not (more and after)
         state: State = after.state if after else "too-many-events"
         if complete:
@@ -110,9 +123,9 @@ class LineProofs:
         }
 
     def _reads(
-        self, line: UsageLine, fates: Mapping[str, Fate], after: Progress | None
+        self, line: UsageLine, after: Progress | None
     ) -> Iterator[tuple[list[Counted], Position | None]]:
-        """What each read of raw events, newest first, finds of the line; where it stopped."""
+        """What each read of raw events, newest first, finds of the totals; where it stopped."""
         wanted = EventFilter(line.customer, type=line.meter.event_type)
         start = line.start - BEFORE_FIRST_PHASE if line.phase == 1 else line.start
         position = after.position if after else None
@@ -122,8 +135,7 @@ class LineProofs:
                 events, position = self.index.newest(
                     wanted, month_start, month_end, position, EVENTS_PER_READ
                 )
-                mine = (e for e in events if line.counts(fates.get(e.key, COUNTED)))
-                measured = ((event, line.measure(event)) for event in mine)
+                measured = ((event, line.measure(event)) for event in events)
                 yield [(event, m) for event, m in measured if m is not None], position
                 if position is None:
                     break
@@ -162,7 +174,16 @@ def _usage_line(document: Document, number: int) -> UsageLine:
     return line
 
 
+def _fate(fates: Mapping[str, Fate], counted: Counted) -> Fate:
+    return fates.get(counted[0].key, COUNTED)
+
+
 def _plus(total: Quarter, events: Sequence[Counted]) -> Quarter:
     for _, measurement in events:
-        total = total.plus(measurement)
+        total = total.merged(share_of(measurement))
     return total
+
+
+def _add(tally: CardTally, events: Sequence[Counted]) -> None:
+    for _, measurement in events:
+        tally.add(measurement)

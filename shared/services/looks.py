@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from shared.domain.accounts import Account
+from shared.domain.dimension_cap import RegisterKey
+from shared.domain.distinct import DistinctValue
 from shared.domain.errors import MeterlineError
 from shared.domain.events import Measurement, utc_text
 from shared.domain.folding import Record, Terms, measured
@@ -34,14 +36,17 @@ class Missing:
 class Look:
     """One customer's numbers as read once, and what is wrong with them.
 
-    `hours` are those of the span. `young` are the hours that had events too young to judge by.
-    `unsettled`: writes were under way, so that hours and account could not be compared.
+    `hours`, `registers` and `values` are those of the span. `young` are the hours that had events
+    too young to judge by. `unsettled`: writes were under way, so that hours and account could not
+    be compared.
     """
 
     account: Account
     terms: Terms
     aside: Mapping[str, QuarantinedRecord]
     hours: dict[HourKey, UsageHour] = field(default_factory=dict)
+    registers: dict[RegisterKey, frozenset[bytes]] = field(default_factory=dict)
+    values: list[DistinctValue] = field(default_factory=list)
     missing: dict[str, Missing] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     young: set[datetime] = field(default_factory=set)

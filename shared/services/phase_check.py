@@ -1,16 +1,20 @@
 """Whether the phases of an account hold what its usage hours say, event for event."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.accounts import Phase
+from shared.domain.catalogue import Catalogue, Meter
+from shared.domain.dimension_cap import register_key
 from shared.domain.events import Measurement
 from shared.domain.folding import Record, measured
+from shared.domain.hour_writes import Metering
 from shared.domain.reconciliation import (
     QUARTER,
     ZERO,
     PhaseTotals,
+    adds_up,
     by_card,
     card_of,
     counted_by_card,
@@ -25,8 +29,9 @@ from shared.domain.reconciliation import (
     slots_of,
     total_of,
 )
-from shared.domain.usage_hours import Quarter, UsageHour
+from shared.domain.usage_hours import HourKey, Quarter, UsageHour
 from shared.services.aggregate import EVERY_METER
+from shared.services.card_values import CardValues
 from shared.services.event_list import EventIndex
 from shared.services.ingest import MAX_LATENESS
 from shared.services.looks import (
@@ -54,7 +59,8 @@ class PhaseCheck:
 
     def judge(self, look: Look, phase: PhaseTotals, settled: datetime, now: datetime) -> None:
         """Compares the phase's totals with its usage hours, and names what the account lacks."""
-        expected = self._expected(look, phase.phase, settled, now)
+        values = CardValues(phase.phase, look.terms.catalogue)
+        expected = self._expected(look, phase.phase, settled, now, values)
         if expected is None or not self._stands_still(look, phase):
             look.unsettled = True
             return
@@ -65,7 +71,7 @@ class PhaseCheck:
         total = {
             c: expected.get(c, ZERO).merged(lacking.get(c, ZERO)) for c in {*expected, *lacking}
         }
-        gap = gaps(total, counted_by_card(phase.totals))
+        gap = gaps(total, counted_by_card(phase, look.terms.catalogue))
         whole = [m.record for m in mine]
         if gap == by_card(phase.phase, whole, look.terms.catalogue):
             names: Sequence[Record] | None = whole
@@ -77,6 +83,8 @@ class PhaseCheck:
             known = look.missing.get(record.event.key)
             from_hours = known.from_hours if known else ()
             look.missing[record.event.key] = Missing(record, from_hours, from_account=True)
+        if not gap and not mine:
+            look.findings += values.differing(dict(enumerate(phase.totals)))
         if names is None:
             cards = look.terms.catalogue.plan(phase.phase.plan, phase.phase.plan_version).rate_cards
             for index, each in gap.items():
@@ -84,34 +92,94 @@ class PhaseCheck:
                 look.findings.append(f"{where}: {difference(each)}")
 
     def _expected(
-        self, look: Look, phase: Phase, settled: datetime, now: datetime
+        self, look: Look, phase: Phase, settled: datetime, now: datetime, values: CardValues
     ) -> dict[int, Quarter] | None:
         """What each rate card should have counted by the usage hours; None while some are written.
 
-        Raw events stand in for the quarters that a boundary cuts.
+        Raw events stand in for the quarters that a boundary cuts, and for usage over the cap of
+        dimension values where these decide on the rate card.
         """
         catalogue, customer = look.terms.catalogue, look.account.customer
         plan = catalogue.plan(phase.plan, phase.plan_version)
         start, cut = _first_usage(phase), cut_quarters(phase)
         cards: dict[int, Quarter] = {}
+        over: set[HourKey] = set()
         for meter in dict.fromkeys(rate.meter for rate in plan.rate_cards):
+            # Values before hours, so that no value is newer than the hours that are judged.
+            self._take_values(values, customer, catalogue.meters[meter], cut)
+            narrow = any(rate.where for rate in plan.rate_cards if rate.meter == meter)
             for hour in self._usage(meter, customer, start, phase.end):
                 if in_flight(hour.checkpoints, look.account.checkpoints, int(now.timestamp())):
                     return None
-                sample = Measurement(meter, ZERO.value, dict(hour.key.dimensions), 0)
-                index = card_of(phase, sample, catalogue)
+                if hour.key.other and narrow:
+                    over.add(hour.key)
+                    continue
+                index = _card(phase, hour.key, catalogue)
                 for slot, quarter in slots_of([hour]).items():
                     at = slot_start(slot)
                     if index is not None and at not in cut and holds(phase, at):
-                        cards[index] = cards.get(index, ZERO).merged(quarter)
+                        own = (
+                            quarter
+                            if adds_up(catalogue.meters[meter].aggregation)
+                            else (replace(quarter, value=ZERO.value))
+                        )
+                        cards[index] = cards.get(index, ZERO).merged(own)
+                        values.quarter(index, quarter)
+        stand_in = self._stand_in(look, phase, cut, over, settled)
+        if stand_in is None:
+            return None
+        values.records(stand_in)
+        for index, own in by_card(phase, stand_in, catalogue).items():
+            cards[index] = cards.get(index, ZERO).merged(own)
+        unbilled = self._unbilled_asides(look, phase, cut)
+        values.unknown |= set(unbilled)
+        return gaps(cards, unbilled)
+
+    def _take_values(
+        self, values: CardValues, customer: str, meter: Meter, cut: set[datetime]
+    ) -> None:
+        """The distinct values of the phase's uncut quarters; none over the cap, which raw tells."""
+        phase = values.phase
+        if meter.aggregation != "unique_count":
+            return
+        plan = values.catalogue.plan(phase.plan, phase.plan_version)
+        narrow = any(rate.where for rate in plan.rate_cards if rate.meter == meter.key)
+        start = _first_usage(phase)
+        for value in self.store.values_between(meter.key, customer, start, phase.end):
+            place = HourKey(customer, meter.key, value.key.day, value.key.dimensions)
+            index = _card(phase, place, values.catalogue)
+            own = (at not in cut and holds(phase, at) for at in value.instants())
+            if index is not None and any(own) and not (value.key.other and narrow):
+                values.value(index, value.key.value)
+
+    def _stand_in(
+        self,
+        look: Look,
+        phase: Phase,
+        cut: set[datetime],
+        over: set[HourKey],
+        settled: datetime,
+    ) -> list[Record] | None:
+        """The raw events of cut quarters and of usage over the cap; None if some are too young."""
+        found: list[Record] = []
         for at in cut:
             records = [r for r in records_of(self.raw, look, at, at + QUARTER) if look.billed(r)]
             if any(r.event.received_at >= settled for r in records):
                 return None
-            mine = (r for r in records if holds_record(phase, r))
-            for index, own in by_card(phase, mine, catalogue).items():
-                cards[index] = cards.get(index, ZERO).merged(own)
-        return gaps(cards, self._unbilled_asides(look, phase, cut))
+            found += (r for r in records if holds_record(phase, r))
+        registers = self.store.registers(register_key(hour) for hour in over) if over else {}
+        metering = Metering({}, registers)
+        for hour in sorted({key.hour for key in over}):
+            for record in records_of(self.raw, look, hour, hour + HOUR):
+                if record.event.received_at >= settled:
+                    return None
+                measured_over = tuple(
+                    m for m in record.measurements if metering.place(record, m) in over
+                )
+                uncut = floor_quarter(record.event.occurred_at) not in cut
+                if measured_over and uncut and look.billed(record) and holds_record(phase, record):
+                    found.append(replace(record, measurements=measured_over))
+        return found
 
     def _usage(
         self, meter: str, customer: str, start: datetime, end: datetime
@@ -172,6 +240,12 @@ class PhaseCheck:
 def _lacking(missing: Missing) -> Record:
     """The record with only those measurements that usage hours lack."""
     return Record(missing.record.event, missing.from_hours, 0)
+
+
+def _card(phase: Phase, hour: HourKey, catalogue: Catalogue) -> int | None:
+    """Which rate card of the phase takes the usage of the hour, if any does."""
+    sample = Measurement(hour.meter, ZERO.value, dict(hour.dimensions), 0)
+    return card_of(phase, sample, catalogue)
 
 
 def _first_usage(phase: Phase) -> datetime:

@@ -4,9 +4,12 @@ The order of reading matters: account, usage hours, raw events. What came in bet
 than what is judged, and shows as young, or as a version that has moved on.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.dimension_cap import placed
+from shared.domain.distinct import DistinctValue
 from shared.domain.errors import UnavailableError
 from shared.domain.events import Measurement, time_text
 from shared.domain.folding import Record, Terms
@@ -19,7 +22,7 @@ from shared.domain.reconciliation import (
     slot_start,
     slots_of,
 )
-from shared.domain.usage_hours import Quarter, hour_key
+from shared.domain.usage_hours import HourKey, Quarter, hour_key
 from shared.services.looks import Look, Missing, difference, name_missing, records_of
 from shared.services.phase_check import PhaseCheck
 from shared.services.reconciliation import RawEvents
@@ -44,9 +47,14 @@ class Recounting:
         Raises: UnavailableError for a customer without an account.
         """
         look = self._read(customer)
-        for meter in look.terms.catalogue.meters:
-            for hour in self.store.usage_between(meter, customer, start, end):
+        for meter in look.terms.catalogue.meters.values():
+            for hour in self.store.usage_between(meter.key, customer, start, end):
                 look.hours[hour.key] = hour
+            if meter.dimensions:
+                registers = self.store.registers_between(meter.key, customer, start, end)
+                look.registers |= registers
+            if meter.aggregation == "unique_count":
+                look.values += self.store.values_between(meter.key, customer, start, end)
         self._judge_hours(look, start, end, settled)
         if look.findings:
             return look  # Phases would contradict in consequence.
@@ -70,26 +78,28 @@ class Recounting:
     def _judge_hours(self, look: Look, start: datetime, end: datetime, settled: datetime) -> None:
         """Counts the raw events of each quarter of an hour again, and names what is missing."""
         counted: dict[Slot, Quarter] = {}
+        distinct: dict[Slot, set[str]] = {}
         for record in records_of(self.raw, look, start, end):
             event = record.event
             if event.received_at >= settled:
                 look.young.add(event.occurred_at.replace(minute=0, second=0, microsecond=0))
             for measurement in look.applied(record):
-                slot = _slot(record, measurement)
-                own = counted.get(slot, ZERO)
-                counted[slot] = own.plus(measurement)
+                slot = _slot(look, record, measurement)
+                counted[slot] = counted.get(slot, ZERO).plus(measurement)
+                if measurement.distinct is not None:
+                    distinct.setdefault(slot, set()).add(measurement.distinct)
         found = slots_of(look.hours.values())
         differing = gaps(counted, found)
         for slot, gap in differing.items():
             if slot[0].hour not in look.young:
                 self._name_missing(look, slot, gap)
+        kept = _distinct_by_slot(look.values)
         for slot, quarter in found.items():
             judged = slot not in differing and slot[0].hour not in look.young
-            if judged and quarter.mark != counted[slot].mark:
+            wins = quarter.mark == counted.get(slot, ZERO).mark
+            if judged and not (wins and kept.get(slot, set()) == distinct.get(slot, set())):
                 where = f"usage of {slot[0].meter} at {time_text(slot_start(slot))}"
-                look.findings.append(
-                    f"{where}: what is kept is not the quantity that wins among the raw events"
-                )
+                look.findings.append(f"{where}: what is kept of the values is not what they were")
 
     def _name_missing(self, look: Look, slot: Slot, gap: Quarter) -> None:
         start = slot_start(slot)
@@ -101,7 +111,7 @@ class Recounting:
             )
             for record in records_of(self.raw, look, start, start + QUARTER)
             for measurement in look.applied(record)
-            if _slot(record, measurement) == slot
+            if _slot(look, record, measurement) == slot
         ]
         missing = name_missing(candidates, gap)
         if missing is None:
@@ -115,7 +125,19 @@ class Recounting:
             look.missing[record.event.key] = entry
 
 
-def _slot(record: Record, measurement: Measurement) -> Slot:
-    event = record.event
-    key = hour_key(event.customer, measurement, event.occurred_at)
-    return key, (event.occurred_at - key.hour) // QUARTER
+def _slot(look: Look, record: Record, measurement: Measurement) -> Slot:
+    at = record.event.occurred_at
+    own = hour_key(record.event.customer, measurement, at)
+    return placed(own, look.registers), (at - own.hour) // QUARTER
+
+
+def _distinct_by_slot(values: Iterable[DistinctValue]) -> dict[Slot, set[str]]:
+    """The values that are kept for each quarter of an hour."""
+    found: dict[Slot, set[str]] = {}
+    for value in values:
+        key = value.key
+        for at in value.instants():
+            hour = at.replace(minute=0)
+            place = HourKey(key.customer, key.meter, hour, key.dimensions, key.other)
+            found.setdefault((place, (at - hour) // QUARTER), set()).add(key.value)
+    return found

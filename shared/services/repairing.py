@@ -8,6 +8,7 @@ again, and finds nothing missing.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import count
 
 from shared.domain.accounts import Account
 from shared.domain.folding import MAX_ITEMS_PER_STEP, Fold, Record, Step, claims_of
@@ -79,18 +80,25 @@ class Repairing:
 
 
 def _some(missing: Iterable[Missing], account: Account) -> list[Missing]:
-    """As many as one transaction can take, in order, numbered, and all before the next period."""
-    ordered = sorted(missing, key=_order)
-    chosen: list[Missing] = []
+    """As many as one transaction can take, numbered, in order, and all before the next period.
+
+    They are taken as they were named: what is left of a run is then a run, which the next look can
+    name again.
+    """
+    named = list(missing)
+    before = [m for m in named if m.record.event.occurred_at < account.current.end]
+    taken: list[Missing] = []
     writes = 0
-    for number, each in enumerate(ordered, start=account.version * NUMBERS_PER_VERSION):
+    for each in before or named:
         writes += _writes(each)
-        after = each.record.event.occurred_at >= account.current.end
-        if chosen and (after or writes > MAX_WRITES):
+        if taken and writes > MAX_WRITES:
             break
-        record = Record(each.record.event, each.record.measurements, number)
-        chosen.append(replace(each, record=record))
-    return chosen
+        taken.append(each)
+    numbers = count(account.version * NUMBERS_PER_VERSION)
+    return [
+        replace(m, record=replace(m.record, sequence=number))
+        for m, number in zip(sorted(taken, key=_order), numbers, strict=False)
+    ]
 
 
 def _writes(missing: Missing) -> int:

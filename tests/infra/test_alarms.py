@@ -10,6 +10,7 @@ from tests.infra.conftest import REPOSITORY
 # (service, counter) -> the threshold that it is alarmed from.
 ALARMED = {
     ("aggregate", "RecordsQuarantined"): 1,
+    ("aggregate", "UsageOverCap"): 1,
     ("aggregate", "BatchesDelayed"): 10,
     ("aggregate", "EventTypesNotNoted"): 1,
     ("archive", "ArchiveDelayed"): 1,
