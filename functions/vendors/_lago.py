@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from functions._body import read_json
-from functions._http import Answer, Dialect
+from functions._http import OWN_DIALECT, Answer
 from functions._statuses import status_of
-from functions._validation import distinct
 from shared.domain.errors import InvalidError, MeterlineError, NotFoundError, Problem
 
 _CODES = {"required": "value_is_mandatory"}
@@ -37,8 +36,4 @@ def _details(problems: Sequence[Problem]) -> dict[str, Any]:
     return details
 
 
-DIALECT = Dialect(
-    read_query=distinct,
-    read_body=lambda request, kinds: read_json(request.headers, request.body, kinds),
-    refuse=refuse,
-)
+DIALECT = replace(OWN_DIALECT, refuse=refuse)

@@ -1,8 +1,8 @@
 """How OpenMeter's requests are read, and how it refuses."""
 
-from functions._body import read_json
-from functions._http import Answer, Dialect, problem
-from functions.vendors._reading import folded_query
+from dataclasses import replace
+
+from functions._http import OWN_DIALECT, Answer, problem
 from shared.domain.errors import InvalidError, MalformedError, MeterlineError
 
 
@@ -21,8 +21,4 @@ def refuse(error: MeterlineError, instance: str) -> Answer:
     return problem(error, instance)
 
 
-DIALECT = Dialect(
-    read_query=folded_query,
-    read_body=lambda request, kinds: read_json(request.headers, request.body, kinds),
-    refuse=refuse,
-)
+DIALECT = replace(OWN_DIALECT, refuse=refuse)

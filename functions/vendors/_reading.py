@@ -1,7 +1,7 @@
-"""Reading vendors' requests: forms, lines of JSON, and queries that repeat a parameter."""
+"""Reading vendors' requests: forms, and lines of JSON."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
 from functions._body import read_bytes
@@ -73,19 +73,3 @@ def read_json_or_lines(request: Request, content_types: Sequence[str]) -> strict
         return [strict_json.loads(line) for line in lines]
     except MalformedError:
         return strict_json.loads(body)  # One document may stand on several lines.
-
-
-def folded_query(pairs: Sequence[tuple[str, str]]) -> Mapping[str, object]:
-    """The query with repeated parameters as lists, and `a[b]=c` as members of an object."""
-    found: dict[str, object] = {}
-    for name, value in pairs:
-        match = _NESTED.fullmatch(name)
-        if match is None:
-            values = found.setdefault(name, [])
-            if isinstance(values, list):
-                values.append(value)
-        else:
-            members = found.setdefault(match[1], {})
-            if isinstance(members, dict):
-                members.setdefault(match[2], []).append(value)
-    return found

@@ -1,11 +1,10 @@
 """How Stripe refuses, and how its requests are read."""
 
 import json
+from dataclasses import replace
 
-from functions._body import read_json
-from functions._http import Answer, Dialect
+from functions._http import OWN_DIALECT, Answer
 from functions._statuses import status_of
-from functions._validation import distinct
 from functions.vendors._reading import read_form
 from shared.domain.errors import (
     ConflictError,
@@ -49,9 +48,5 @@ def _parameter(pointer: str) -> str:
     return first + "".join(f"[{part}]" for part in rest)
 
 
-FORMS = Dialect(read_query=distinct, read_body=read_form, refuse=refuse)
-JSON_BODIES = Dialect(
-    read_query=distinct,
-    read_body=lambda request, kinds: read_json(request.headers, request.body, kinds),
-    refuse=refuse,
-)
+FORMS = replace(OWN_DIALECT, read_body=read_form, refuse=refuse)
+JSON_BODIES = replace(OWN_DIALECT, refuse=refuse)

@@ -37,6 +37,7 @@ from shared.wire.vendors.common import renamed
 
 # Parts of pointers as usage queries say them, in their words.
 FIELDS = {"/group_by": "/groupBy", "/from": "/timeRange", "/to": "/timeRange"}
+RANGE_FIELDS = {"/from": "/startTimeInSeconds", "/to": "/endTimeInSeconds"}
 
 router = Router()
 
@@ -188,13 +189,17 @@ def report_amberflo_usages(request: Request, runtime: Runtime, body: list[Report
 )
 def report_all_amberflo_usage(request: Request, runtime: Runtime, query: AllMetersQuery) -> Answer:
     customers = None if query.customer_id is None else (query.customer_id,)
+    live = [m for m in runtime.catalogue.newest().meters.values() if m.archived_since is None]
     reports = []
-    for meter in runtime.catalogue.newest().meters.values():
-        if meter.archived_since is None:
-            question = query.to_question(meter.key)
+    for meter in live:
+        if query.group_by:
+            refuse_dimension_named_customer(runtime, meter.key, "/groupBy")
+        question = query.to_question(meter.key)
+        try:
             found = usage_of(runtime, question, customers)
-            report = {"meterApiName": meter.event_type, **report_answer(question, found)}
-            reports.append(report)
+        except InvalidError as error:
+            raise renamed(error, RANGE_FIELDS) from None
+        reports.append({"meterApiName": meter.event_type, **report_answer(question, found)})
     return answer_that_fits(canonical_json(reports), "")
 
 

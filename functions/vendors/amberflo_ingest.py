@@ -1,15 +1,16 @@
 """Amberflo's ingest."""
 
-from functions._http import JSON, Answer, Dialect, Request, Router, problem
+from dataclasses import replace
+
+from functions._http import JSON, Answer, Request, Router
 from functions._runtime import Runtime
-from functions._validation import distinct
+from functions.vendors._amberflo import DIALECT
 from functions.vendors._reading import read_json_or_lines
 from functions.vendors._taking import store_foreign
 from shared.wire.vendors.amberflo_events import FIELDS, MeterRecord, RecordOrRecords, submissions
 
 NDJSON = "application/x-ndjson"
-# Its clients tell refusals by their status, and show whatever text comes with it.
-DIALECT = Dialect(read_query=distinct, read_body=read_json_or_lines, refuse=problem)
+LINES = replace(DIALECT, read_body=read_json_or_lines)
 
 router = Router()
 
@@ -21,7 +22,7 @@ router = Router()
     summary="Amberflo: send meter records",
     body=RecordOrRecords,
     content_types=(JSON, NDJSON),
-    dialect=DIALECT,
+    dialect=LINES,
 )
 def ingest_meter_records(
     request: Request, runtime: Runtime, body: MeterRecord | list[MeterRecord]
