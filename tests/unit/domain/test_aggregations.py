@@ -15,7 +15,8 @@ from shared.domain import dimension_cap
 from shared.domain.catalogue import Aggregation, Catalogue, Meter, PerUnit, Rate
 from shared.domain.events import UsageEvent, Value
 from shared.domain.periods import Period
-from shared.domain.usage_windows import QUARTER, UsageRow, usage_rows, usage_windows
+from shared.domain.usage_answers import AnswerRow, Kept, Shape, usage_answer
+from shared.domain.usage_windows import QUARTER, usage_windows
 from shared.services.aggregate import Aggregator, Outcome, StreamRecord
 from tests.fakes.billing_store import MemoryBillingStore
 from tests.fakes.events import MemoryBarrierStore
@@ -95,7 +96,7 @@ def test_windows_are_a_recount_of_raw_events(
     for meter in METERS.values():
         for group_by in ((), ("model",)):
             rows = asked(store, meter, windows, group_by)
-            assert {(r.start, r.group): r.value for r in rows} == dict(
+            assert {(r.start, r.group.values): r.value for r in rows} == dict(
                 recount(meter, events, windows, group_by)
             ), meter.key
 
@@ -134,13 +135,13 @@ def test_groups_over_the_cap_are_the_same_however_often_they_come(
         assert outcome.over_cap >= len(over) * len(METERS)
         windows = usage_windows(ORIGIN, ORIGIN + HOUR, "total", "UTC", 9)
         rows = asked(store, METERS["count"], windows, ("model",))
-        shown = {(row.group[0][1], row.other): row.value for row in rows}
+        shown = {(row.group.values[0], row.group.other): row.value for row in rows}
         expected = {(model, False): Decimal(models.count(model)) for model in first}
         if over:
             expected["other", True] = Decimal(len(over))
         assert shown == expected
         [total] = asked(store, METERS["count"], windows, ())
-        assert (total.value, total.other) == (len(models), False)
+        assert (total.value, total.group.other) == (len(models), False)
 
 
 def test_more_new_values_than_a_transaction_takes_are_written_in_order() -> None:
@@ -184,24 +185,25 @@ def deliver(store: MemoryBillingStore, events: Sequence[UsageEvent], cuts: list[
 
 def asked(
     store: MemoryBillingStore, meter: Meter, windows: Sequence[Period], group_by: Sequence[str]
-) -> list[UsageRow]:
+) -> Sequence[AnswerRow]:
     if not windows:
         return []
     start, end = windows[0].start, windows[-1].end
-    hours = store.usage_between(meter.key, "ada", start.replace(minute=0), end)
-    values = store.values_between(meter.key, "ada", start, end)
-    return usage_rows(meter, hours, windows, group_by, values)
+    kept: Iterable[Kept] = store.usage_between(meter.key, "ada", start.replace(minute=0), end)
+    if meter.aggregation == "unique_count":
+        kept = store.values_between(meter.key, "ada", start, end)
+    return usage_answer(meter, kept, Shape(windows, tuple(group_by)), 10_000).rows
 
 
 def recount(
     meter: Meter, events: Iterable[UsageEvent], windows: Sequence[Period], group_by: Sequence[str]
-) -> Iterable[tuple[tuple[datetime, tuple[tuple[str, str], ...]], Decimal]]:
+) -> Iterable[tuple[tuple[datetime, tuple[str, ...]], Decimal]]:
     """The rows by raw events alone."""
-    places: dict[tuple[datetime, tuple[tuple[str, str], ...]], list[UsageEvent]] = defaultdict(list)
+    places: dict[tuple[datetime, tuple[str, ...]], list[UsageEvent]] = defaultdict(list)
     for event in events:
         for window in windows:
             if window.start <= event.occurred_at < window.end:
-                group = tuple((name, str(event.data[name])) for name in group_by)
+                group = tuple(str(event.data[name]) for name in group_by)
                 places[window.start, group].append(event)
     for place, mine in places.items():
         value = brute(meter, mine)

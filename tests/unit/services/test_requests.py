@@ -11,7 +11,7 @@ from functions.routes._common import MAX_PAGE_BYTES, accepts, money_write, page_
 from functions.routes._invoice_page import invoice_page
 from shared.domain.errors import InvalidError
 from shared.wire.credits import GrantBody
-from shared.wire.usage import _cell
+from shared.wire.usage import csv_cell
 
 GRANT = {"unit": "sparks", "source": "reward"}
 
@@ -75,7 +75,7 @@ def test_a_page_has_an_item_however_large() -> None:
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1"])
 def test_no_cell_is_a_formula(text: str) -> None:
-    assert _cell(text) == f"'{text}"
+    assert csv_cell(text) == f"'{text}"
 
 
 def test_a_page_shows_markup_as_text() -> None:

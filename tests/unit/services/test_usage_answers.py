@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shared.domain.catalogue import Aggregation, Meter
 from shared.domain.distinct import sighting
 from shared.domain.events import UsageEvent, measure
-from shared.domain.usage_answers import Group, Kept, Rows, Shape, usage_answer
+from shared.domain.usage_answers import Group, Kept, Rows, Shape, aggregate, usage_answer
 from shared.domain.usage_hours import HourKey, Quarter, UsageHour, hour_key
 from shared.domain.usage_windows import QUARTER, Window, usage_windows
 
@@ -358,3 +358,24 @@ def test_a_value_counts_once_whoever_used_it_whenever() -> None:
         aggregation="unique_count",
     )
     assert values(found) == [(26, (), 1), (27, (), 1)]
+
+
+@pytest.mark.parametrize(
+    ("total", "count", "mean"),
+    [
+        ("2", 3, "0.666666667"),
+        ("0.000000001", 2, "0.000000001"),
+        ("-0.000000001", 2, "-0.000000001"),
+        ("10", 4, "2.5"),
+    ],
+)
+def test_an_average_is_rounded_half_away_from_zero_at_nine_decimals(
+    total: str, count: int, mean: str
+) -> None:
+    assert aggregate(meter_of("average"), Quarter(count, Decimal(total), 0)) == Decimal(mean)
+
+
+def test_a_boundary_belongs_to_the_window_that_it_starts() -> None:
+    day = timedelta(days=1)
+    found = days(event(1, ORIGIN + day - QUARTER, 1), event(2, ORIGIN + day, 2))
+    assert values(found) == [(26, (), 1), (27, (), 2)]
