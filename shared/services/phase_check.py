@@ -233,8 +233,14 @@ class PhaseCheck:
                 candidates.append((record, record, total_of(own.values())))
             if len(candidates) > MAX_CANDIDATES:
                 return None
-        found = name_missing(candidates, total_of(gap.values()))
-        return found if found and by_card(phase.phase, found, catalogue) == gap else None
+        # Of a quarter that a boundary cuts, raw events are compared: what it lost shows here alone.
+        cut = cut_quarters(phase.phase)
+        near = [c for c in candidates if floor_quarter(c[0].event.occurred_at) in cut]
+        for some in (near, candidates):
+            found = name_missing(some, total_of(gap.values()))
+            if found and by_card(phase.phase, found, catalogue) == gap:
+                return found
+        return None
 
 
 def _lacking(missing: Missing) -> Record:
