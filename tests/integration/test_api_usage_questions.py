@@ -221,3 +221,26 @@ def test_every_aggregation_is_answered_through_the_whole_system(api: Api) -> Non
         assert len(by_page["rest"]) == 1
     everyone = api.get("/v1/usage", query=f"meter=stars.unique_count&{bounds}")
     assert [row["value"] for row in everyone["data"]] == ["4"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "at_most", "query", "refusal"),
+    [
+        ("shared.services.usage_query.MAX_KEPT", 4, "", "/from too-much"),
+        ("shared.services.usage_query.MAX_CUSTOMERS", 2, "", "/customer too-many"),
+        ("shared.services.usage_query.MAX_CUSTOMERS", 1, "segment=gold", "/segment too-many"),
+        ("shared.services.usage_query.MAX_ROWS", 47, "window=hour", "/window too-many"),
+        ("shared.services.usage_query.MAX_ROWS", 2, "group_by=customer", "/window too-many"),
+        ("functions.routes.usage.MAX_PAGE_BYTES", 300, "group_by=model", "/group_by too-large"),
+    ],
+)
+def test_a_question_for_too_much_is_refused_rather_than_cut(
+    api: Api, bound: str, at_most: int, query: str, refusal: str
+) -> None:
+    question = f"meter=tokens&{MARCH}&{query}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bound, at_most)
+        refused = api.call("GET", "/v1/usage", query=question, scopes="read")
+    assert refused.status == 422
+    assert [f"{e['pointer']} {e['code']}" for e in refused.json["errors"]] == [refusal]
+    api.get("/v1/usage", query=question)
