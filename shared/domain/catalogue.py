@@ -1,4 +1,4 @@
-"""What is metered and what it costs: meters, plans, prices, credit units.
+"""What is metered and what it costs: meters, plans, credit units.
 
 Everything here is immutable. A plan is published in versions; a meter never changes. The catalogue
 as a whole has a version that grows by one with every change: ingest stamps it on each event, so
@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Literal
 
 from shared.domain.errors import NotFoundError
+from shared.domain.prices import Price
 
 Aggregation = Literal["count", "sum", "min", "max", "latest", "average", "unique_count"]
 Interval = Literal["day", "week", "month", "year"]
@@ -39,32 +40,6 @@ class Meter:
         """Whether it counts live an event stamped with this catalogue version."""
         archived = self.archived_since is not None and catalogue_version >= self.archived_since
         return self.since <= catalogue_version and not archived
-
-
-@dataclass(frozen=True, slots=True)
-class PerUnit:
-    """Quantity times one unit price (major units, at most 12 places)."""
-
-    unit_price: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """Units in (previous bound, up_to]; `up_to` None is the open last tier."""
-
-    up_to: Decimal | None
-    unit_price: Decimal
-    flat_fee: Decimal = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Graduated:
-    """Each tier prices the units inside it; the first tier's flat fee is due at zero usage."""
-
-    tiers: tuple[Tier, ...]
-
-
-Price = PerUnit | Graduated
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from shared.domain.catalogue import PerUnit, Price
 from shared.domain.events import canonical_json, time_text
 from shared.domain.invoices import Invoice, Line, Scope
 from shared.domain.money import format_exact, format_money, format_quantity
+from shared.domain.prices import Price, price_values
 
 
 def invoice_document(invoice: Invoice) -> dict[str, Any]:
@@ -87,14 +87,16 @@ def _scope(scope: Scope) -> dict[str, Any]:
 
 def price_document(price: Price) -> dict[str, Any]:
     """The price in the catalogue's public shape: the snapshot that a line was billed at."""
-    if isinstance(price, PerUnit):
-        return {"model": "per_unit", "unit_price": format_quantity(price.unit_price)}
-    tiers = [
-        {
-            "up_to": None if tier.up_to is None else format_quantity(tier.up_to),
-            "unit_price": format_quantity(tier.unit_price),
-            "flat_fee": format_quantity(tier.flat_fee),
-        }
-        for tier in price.tiers
-    ]
-    return {"model": "graduated", "tiers": tiers}
+    return _as_text(price_values(price))
+
+
+def _as_text(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with their decimals as text, those inside tiers, too."""
+    return {
+        key: [_as_text(tier) for tier in value]
+        if key == "tiers"
+        else format_quantity(value)
+        if isinstance(value, Decimal)
+        else value
+        for key, value in values.items()
+    }

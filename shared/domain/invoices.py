@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Literal
 
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
-from shared.domain.catalogue import Catalogue, CreditUnit, Meter, Plan, Price
+from shared.domain.catalogue import Catalogue, CreditUnit, Meter, Plan
 from shared.domain.errors import RatingError
 from shared.domain.events import canonical_json
 from shared.domain.money import (
@@ -23,6 +23,7 @@ from shared.domain.money import (
     to_nanos,
 )
 from shared.domain.opening import Span
+from shared.domain.prices import Price
 
 LineKind = Literal["fee", "proration", "usage", "credits_applied", "overage"]
 InvoiceKind = Literal["start", "change", "period"]

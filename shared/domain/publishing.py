@@ -8,17 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.domain.catalogue import (
-    Catalogue,
-    CreditUnit,
-    Graduated,
-    IncludedCredits,
-    Meter,
-    Plan,
-)
+from shared.domain.catalogue import Catalogue, CreditUnit, IncludedCredits, Meter, Plan, Rate
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
 from shared.domain.money import is_currency
 from shared.domain.periods import parse_days
+from shared.domain.prices import by_event, can_fall, tiers_of
 
 # Every rate card has its running totals (some 100 bytes) in each of up to eight open phases of the
 # account item, which every batch of usage writes again: 20 cards keep that within 16 KB.
@@ -148,7 +142,7 @@ def plan_problems(catalogue: Catalogue, plan: Plan) -> Iterator[Problem]:
         yield Problem("/rates", "too-many-rate-cards")
     yield from _meter_problems(catalogue, "allowances", [a.meter for a in plan.allowances])
     yield from _meter_problems(catalogue, "rates", [rate.meter for rate in plan.rates])
-    if sum(len(r.price.tiers) for r in plan.rates if isinstance(r.price, Graduated)) > MAX_TIERS:
+    if sum(len(tiers_of(rate.price)) for rate in plan.rates) > MAX_TIERS:
         yield Problem("/rates", "too-many-tiers")
     for index, included in enumerate(plan.credits):
         if _open_at_a_time(plan, included) > MAX_OPEN_PLAN_GRANTS:
@@ -156,16 +150,26 @@ def plan_problems(catalogue: Catalogue, plan: Plan) -> Iterator[Problem]:
         if included.unit != plan.currency and included.unit not in catalogue.units:
             yield Problem(f"/credits/{index}/unit", "unknown-unit")
     for index, rate in enumerate(plan.rates):
-        meter = catalogue.meters.get(rate.meter)
-        if meter is not None and not set(rate.where) <= set(meter.dimensions):
-            yield Problem(f"/rates/{index}/where", "unknown-dimension")
-        # The first rate that matches takes the usage: one behind a wider one would never apply.
-        earlier = (r for r in plan.rates[:index] if r.meter == rate.meter)
-        if any(r.where.items() <= rate.where.items() for r in earlier):
-            yield Problem(f"/rates/{index}", "unreachable-rate")
-        code = _unit_problem(catalogue, plan, rate.unit)
-        if code:
-            yield Problem(f"/rates/{index}/unit", code)
+        for field, code in _rate_problems(catalogue, plan, index, rate):
+            yield Problem(f"/rates/{index}{field}", code)
+
+
+def _rate_problems(
+    catalogue: Catalogue, plan: Plan, index: int, rate: Rate
+) -> Iterator[tuple[str, str]]:
+    """What of a rate cannot work: a pointer into it, and a code."""
+    meter = catalogue.meters.get(rate.meter)
+    if meter is not None and not set(rate.where) <= set(meter.dimensions):
+        yield "/where", "unknown-dimension"
+    # The first rate that matches takes the usage: one behind a wider one would never apply.
+    earlier = (r for r in plan.rates[:index] if r.meter == rate.meter)
+    if any(r.where.items() <= rate.where.items() for r in earlier):
+        yield "", "unreachable-rate"
+    if by_event(rate.price) or can_fall(rate.price):
+        yield "/price", "unsupported"
+    code = _unit_problem(catalogue, plan, rate.unit)
+    if code:
+        yield "/unit", code
 
 
 def _open_at_a_time(plan: Plan, included: IncludedCredits) -> int:

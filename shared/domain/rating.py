@@ -14,7 +14,7 @@ from shared.domain.credits import Purse
 from shared.domain.errors import RatingError
 from shared.domain.events import CHECKSUM_MODULUS, Measurement
 from shared.domain.money import EXACT, from_nanos, to_nanos
-from shared.domain.pricing import price_nanos
+from shared.domain.pricing import Usage, price_nanos
 
 # The largest running quantity that storage keeps exactly: 38 digits, 9 of them places.
 MAX_TOTAL_QUANTITY = 10**28
@@ -79,7 +79,7 @@ def _charge_difference(rate: Rate, totals: Totals, at: datetime, purse: Purse) -
     """Charges rated total less what was charged before; what no grant covers is overage."""
     if rate.price is None:
         return Charge(totals, purse)
-    rated = price_nanos(rate.price, EXACT.subtract(totals.value, totals.covered))
+    rated = price_nanos(rate.price, priced_usage(totals))
     due = rated - totals.amount
     drawn, purse = purse.draw(rate.unit, due, rate.meter, at)
     charged = replace(
@@ -89,6 +89,11 @@ def _charge_difference(rate: Rate, totals: Totals, at: datetime, purse: Purse) -
         overage=totals.overage + due - drawn,
     )
     return Charge(charged, purse)
+
+
+def priced_usage(totals: Totals) -> Usage:
+    """The usage that a rate card's price is for: what no allowance covered, in all its events."""
+    return Usage(EXACT.subtract(totals.value, totals.covered), totals.count)
 
 
 def cover_overage(rate: Rate, totals: Totals, at: datetime, purse: Purse) -> Charge:

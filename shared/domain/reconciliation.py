@@ -18,7 +18,7 @@ from shared.domain.events import CHECKSUM_MODULUS, Measurement
 from shared.domain.folding import Record
 from shared.domain.money import EXACT
 from shared.domain.pricing import price_nanos
-from shared.domain.rating import add_totals, rate_card_index
+from shared.domain.rating import add_totals, priced_usage, rate_card_index
 from shared.domain.usage_hours import QUARTER_MINUTES, REDRIVE, HourKey, Quarter, UsageHour
 
 Each = TypeVar("Each")
@@ -240,8 +240,7 @@ def misrated(phase: PhaseTotals, catalogue: Catalogue) -> Iterator[str]:
     for rate, totals in zip(plan.rate_cards, phase.totals, strict=True):
         if rate.price is None:
             continue
-        priced = EXACT.subtract(totals.value, totals.covered)
-        amount = price_nanos(rate.price, priced)
+        amount = price_nanos(rate.price, priced_usage(totals))
         where = f"phase {phase.phase.number}, meter {rate.meter}"
         if totals.amount != amount:
             yield f"{where}: {totals.amount} nanos are charged where the price is {amount}"

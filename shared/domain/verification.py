@@ -11,11 +11,11 @@ from decimal import Decimal
 from typing import Any
 
 from shared.domain.card_tally import CardTally
-from shared.domain.catalogue import Graduated, PerUnit, Price, Tier
 from shared.domain.events import UsageEvent, canonical_json
 from shared.domain.invoice_document import document_hash
 from shared.domain.money import EXACT, from_nanos, is_currency, round_to_minor, to_nanos
-from shared.domain.pricing import price_nanos
+from shared.domain.prices import price_of
+from shared.domain.pricing import Usage, price_nanos
 from shared.domain.proof import Document, Fate, UnprovableError, UsageLine, usage_line
 from shared.domain.usage_hours import Quarter
 
@@ -131,34 +131,17 @@ def _rated(line: Mapping[str, Any]) -> int:
     if line["price"] is None:
         return 0
     price = price_of(line["price"])
-    charged = _charged(line["quantity"], line["included"])
+    charged = _usage(line["events"], line["included"])
     if not line["late"]:
         return price_nanos(price, charged)
-    earlier = line["before"]
-    billed = _charged(earlier["sum"], earlier["included"])
-    return price_nanos(price, EXACT.add(billed, charged)) - price_nanos(price, billed)
+    billed = _usage(line["before"], line["before"]["included"])
+    both = Usage(EXACT.add(billed.quantity, charged.quantity), billed.count + charged.count)
+    return price_nanos(price, both) - price_nanos(price, billed)
 
 
-def _charged(quantity: str, included: str) -> Decimal:
-    return EXACT.subtract(Decimal(quantity), Decimal(included))
-
-
-def price_of(document: Mapping[str, Any]) -> Price:
-    """The price that `price_document` wrote."""
-    if document["model"] == "per_unit":
-        return PerUnit(Decimal(document["unit_price"]))
-    if document["model"] != "graduated":
-        raise UnprovableError(f"unknown price model {document['model']}")
-    return Graduated(
-        tuple(
-            Tier(
-                None if tier["up_to"] is None else Decimal(tier["up_to"]),
-                Decimal(tier["unit_price"]),
-                Decimal(tier["flat_fee"]),
-            )
-            for tier in document["tiers"]
-        )
-    )
+def _usage(tally: Mapping[str, Any], included: str) -> Usage:
+    quantity = EXACT.subtract(Decimal(tally["sum"]), Decimal(included))
+    return Usage(quantity, int(tally["count"]))
 
 
 def _differing_credits(document: Document) -> Iterator[Difference]:

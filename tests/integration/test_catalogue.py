@@ -17,16 +17,14 @@ from shared.adapters.dynamodb.catalogue import HEAD, DynamoCatalogueStore
 from shared.domain.catalogue import (
     Allowance,
     CreditUnit,
-    Graduated,
     IncludedCredits,
     Meter,
-    PerUnit,
     Plan,
     Rate,
-    Tier,
     UnitValue,
 )
 from shared.domain.errors import UnavailableError, VersionConflictError
+from shared.domain.prices import Graduated, PerUnit, Tier
 from shared.domain.publishing import Publication
 from shared.services.catalogue import CachedCatalogue, CatalogueService
 from shared.services.changes import PutAudit

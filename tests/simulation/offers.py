@@ -8,17 +8,14 @@ from typing import Any
 from shared.domain.catalogue import (
     Allowance,
     CreditUnit,
-    Graduated,
     IncludedCredits,
     Meter,
-    PerUnit,
     Plan,
-    Price,
     Rate,
-    Tier,
     UnitValue,
 )
 from shared.domain.money import MINOR_PLACES, NANOS_PER_UNIT
+from shared.domain.prices import Graduated, PerUnit, Price, Tier
 
 METERS = (
     Meter("calls", "chat", "count"),

@@ -4,9 +4,10 @@ from dataclasses import asdict
 from typing import Any
 
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
-from shared.domain.catalogue import Catalogue, Graduated, Plan, Price
+from shared.domain.catalogue import Catalogue, Plan
 from shared.domain.credits import Grant
 from shared.domain.ledger import LedgerEntry
+from shared.domain.prices import Price, price_values
 from shared.services.store import QuarantinedRecord
 from tests.fakes.billing_store import MemoryBillingStore
 
@@ -82,11 +83,7 @@ def plain_quarantine(kept: QuarantinedRecord) -> Plain:
 
 
 def plain_price(price: Price | None) -> Plain | None:
-    if price is None:
-        return None
-    if isinstance(price, Graduated):
-        return {"model": "graduated", "tiers": [asdict(tier) for tier in price.tiers]}
-    return {"model": "per_unit", "unit_price": price.unit_price}
+    return None if price is None else price_values(price)
 
 
 def plain_plan(plan: Plan) -> Plain:

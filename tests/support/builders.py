@@ -8,17 +8,15 @@ from shared.domain.catalogue import (
     Allowance,
     Catalogue,
     CreditUnit,
-    Graduated,
     IncludedCredits,
     Meter,
-    PerUnit,
     Plan,
     Rate,
-    Tier,
     UnitValue,
 )
 from shared.domain.events import UsageEvent, Value
 from shared.domain.money import NANOS_PER_UNIT
+from shared.domain.prices import Graduated, PerUnit, Tier
 
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)

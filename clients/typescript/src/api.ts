@@ -1268,10 +1268,162 @@ export interface components {
             to?: string | null;
         };
         /**
+         * FlatPrice
+         * @description One amount per period, whatever the usage.
+         */
+        "FlatPrice-Input": {
+            /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | number | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | number | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | number | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            model: "flat";
+            /** Amount */
+            amount: string | number;
+        };
+        /**
+         * FlatPrice
+         * @description One amount per period, whatever the usage.
+         */
+        "FlatPrice-Output": {
+            /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            model: "flat";
+            /** Amount */
+            amount: string;
+        };
+        /**
+         * GraduatedPercentagePrice
+         * @description Each tier takes its rate, in percent, of the units inside it.
+         */
+        "GraduatedPercentagePrice-Input": {
+            /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | number | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | number | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | number | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            model: "graduated_percentage";
+            /** Tiers */
+            tiers: components["schemas"]["RateTierBody-Input"][];
+        };
+        /**
+         * GraduatedPercentagePrice
+         * @description Each tier takes its rate, in percent, of the units inside it.
+         */
+        "GraduatedPercentagePrice-Output": {
+            /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            model: "graduated_percentage";
+            /** Tiers */
+            tiers: components["schemas"]["RateTierBody-Output"][];
+        };
+        /**
          * GraduatedPrice
          * @description Each tier prices the units inside it.
          */
         "GraduatedPrice-Input": {
+            /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | number | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | number | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | number | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | number | null;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -1285,6 +1437,26 @@ export interface components {
          * @description Each tier prices the units inside it.
          */
         "GraduatedPrice-Output": {
+            /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | null;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -1795,6 +1967,76 @@ export interface components {
             at: string;
         };
         /**
+         * PackagePrice
+         * @description Whole packages of units; the last one counts however little of it is used.
+         */
+        "PackagePrice-Input": {
+            /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | number | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | number | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | number | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            model: "package";
+            /** Package Size */
+            package_size: string | number;
+            /** Package Price */
+            package_price: string | number;
+        };
+        /**
+         * PackagePrice
+         * @description Whole packages of units; the last one counts however little of it is used.
+         */
+        "PackagePrice-Output": {
+            /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            model: "package";
+            /** Package Size */
+            package_size: string;
+            /** Package Price */
+            package_price: string;
+        };
+        /**
          * PageQuery
          * @description Query parameters of every list.
          */
@@ -1940,6 +2182,26 @@ export interface components {
          */
         "PerUnitPrice-Input": {
             /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | number | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | number | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | number | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | number | null;
+            /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
@@ -1953,12 +2215,152 @@ export interface components {
          */
         "PerUnitPrice-Output": {
             /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | null;
+            /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             model: "per_unit";
             /** Unit Price */
             unit_price: string;
+        };
+        /**
+         * PercentagePrice
+         * @description A rate in percent ("2.9" is 2.9 %) of the quantity, and a fixed fee for each event.
+         *
+         *     A minimum or a maximum per event prices each event by itself, and excludes what is free.
+         */
+        "PercentagePrice-Input": {
+            /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | number | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | number | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | number | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            model: "percentage";
+            /** Rate */
+            rate: string | number;
+            /**
+             * Fixed Fee
+             * @default null
+             */
+            fixed_fee?: string | number | null;
+            /**
+             * Free Events
+             * @default null
+             */
+            free_events?: string | number | null;
+            /**
+             * Free Amount
+             * @default null
+             */
+            free_amount?: string | number | null;
+            /**
+             * Min Per Event
+             * @default null
+             */
+            min_per_event?: string | number | null;
+            /**
+             * Max Per Event
+             * @default null
+             */
+            max_per_event?: string | number | null;
+        };
+        /**
+         * PercentagePrice
+         * @description A rate in percent ("2.9" is 2.9 %) of the quantity, and a fixed fee for each event.
+         *
+         *     A minimum or a maximum per event prices each event by itself, and excludes what is free.
+         */
+        "PercentagePrice-Output": {
+            /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            model: "percentage";
+            /** Rate */
+            rate: string;
+            /**
+             * Fixed Fee
+             * @default null
+             */
+            fixed_fee?: string | null;
+            /**
+             * Free Events
+             * @default null
+             */
+            free_events?: string | null;
+            /**
+             * Free Amount
+             * @default null
+             */
+            free_amount?: string | null;
+            /**
+             * Min Per Event
+             * @default null
+             */
+            min_per_event?: string | null;
+            /**
+             * Max Per Event
+             * @default null
+             */
+            max_per_event?: string | null;
         };
         /**
          * PhaseView
@@ -2173,10 +2575,12 @@ export interface components {
         /**
          * PreviewBody
          * @description A price and a quantity, as a whole or event by event; a currency to round to.
+         *
+         *     A quantity is the usage of one event, and nothing the usage of none.
          */
         PreviewBody: {
             /** Price */
-            price: components["schemas"]["PerUnitPrice-Input"] | components["schemas"]["GraduatedPrice-Input"];
+            price: components["schemas"]["FlatPrice-Input"] | components["schemas"]["PerUnitPrice-Input"] | components["schemas"]["GraduatedPrice-Input"] | components["schemas"]["VolumePrice-Input"] | components["schemas"]["PackagePrice-Input"] | components["schemas"]["PercentagePrice-Input"] | components["schemas"]["GraduatedPercentagePrice-Input"];
             /**
              * Quantity
              * @default null
@@ -2195,11 +2599,20 @@ export interface components {
         };
         /**
          * PreviewDetail
-         * @description What one tier (from 1; null where the price has none) comes to, its flat fee included.
+         * @description What one part of the price comes to.
+         *
+         *     A tier's number (from 1; null where the price has none) stands with its units and its amount,
+         *     the tier's flat fee included. `fixed_fee` is for so many events; `free_units` cost nothing; the
+         *     other components change the amount so far.
          */
         PreviewDetail: {
             /** Tier */
             tier: number | null;
+            /**
+             * Component
+             * @enum {string}
+             */
+            component: "usage" | "fixed_fee" | "free_units" | "discount_percentage" | "maximum_amount" | "minimum_amount";
             /** Units */
             units: string;
             /** Amount */
@@ -2264,7 +2677,7 @@ export interface components {
                 [key: string]: string;
             };
             /** Price */
-            price: components["schemas"]["PerUnitPrice-Input"] | components["schemas"]["GraduatedPrice-Input"];
+            price: components["schemas"]["FlatPrice-Input"] | components["schemas"]["PerUnitPrice-Input"] | components["schemas"]["GraduatedPrice-Input"] | components["schemas"]["VolumePrice-Input"] | components["schemas"]["PackagePrice-Input"] | components["schemas"]["PercentagePrice-Input"] | components["schemas"]["GraduatedPercentagePrice-Input"];
             /**
              * Unit
              * @default null
@@ -2283,12 +2696,42 @@ export interface components {
                 [key: string]: string;
             };
             /** Price */
-            price: components["schemas"]["PerUnitPrice-Output"] | components["schemas"]["GraduatedPrice-Output"];
+            price: components["schemas"]["FlatPrice-Output"] | components["schemas"]["PerUnitPrice-Output"] | components["schemas"]["GraduatedPrice-Output"] | components["schemas"]["VolumePrice-Output"] | components["schemas"]["PackagePrice-Output"] | components["schemas"]["PercentagePrice-Output"] | components["schemas"]["GraduatedPercentagePrice-Output"];
             /**
              * Unit
              * @default null
              */
             unit?: string | null;
+        };
+        /**
+         * RateTierBody
+         * @description A rate in percent of the units above the tier before, up to and including `up_to`.
+         */
+        "RateTierBody-Input": {
+            /** Up To */
+            up_to: string | number | null;
+            /** Rate */
+            rate: string | number;
+            /**
+             * Flat Fee
+             * @default 0
+             */
+            flat_fee?: string | number;
+        };
+        /**
+         * RateTierBody
+         * @description A rate in percent of the units above the tier before, up to and including `up_to`.
+         */
+        "RateTierBody-Output": {
+            /** Up To */
+            up_to: string | null;
+            /** Rate */
+            rate: string;
+            /**
+             * Flat Fee
+             * @default 0
+             */
+            flat_fee?: string;
         };
         /**
          * ReasonView
@@ -2823,6 +3266,72 @@ export interface components {
             rest: components["schemas"]["RestRowView"][] | null;
             /** Other Left Out */
             other_left_out: boolean;
+        };
+        /**
+         * VolumePrice
+         * @description The tier that the whole quantity falls in prices all of it.
+         */
+        "VolumePrice-Input": {
+            /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | number | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | number | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | number | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            model: "volume";
+            /** Tiers */
+            tiers: components["schemas"]["TierBody-Input"][];
+        };
+        /**
+         * VolumePrice
+         * @description The tier that the whole quantity falls in prices all of it.
+         */
+        "VolumePrice-Output": {
+            /**
+             * Free Units
+             * @default null
+             */
+            free_units?: string | null;
+            /**
+             * Discount Percentage
+             * @default null
+             */
+            discount_percentage?: string | null;
+            /**
+             * Maximum Amount
+             * @default null
+             */
+            maximum_amount?: string | null;
+            /**
+             * Minimum Amount
+             * @default null
+             */
+            minimum_amount?: string | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            model: "volume";
+            /** Tiers */
+            tiers: components["schemas"]["TierBody-Output"][];
         };
     };
     responses: never;

@@ -8,17 +8,14 @@ from shared.domain.catalogue import (
     Allowance,
     Catalogue,
     CreditUnit,
-    Graduated,
     IncludedCredits,
     Meter,
-    PerUnit,
     Plan,
-    Price,
     Rate,
-    Tier,
     UnitValue,
 )
 from shared.domain.events import utc_time
+from shared.domain.prices import price_of, price_values
 from shared.domain.publishing import Entry
 
 Body = Mapping[str, Any]
@@ -41,7 +38,7 @@ def entry_body(entry: Entry) -> dict[str, object]:
     if isinstance(entry, Plan):
         for rate, stored in zip(entry.rates, body["rates"], strict=True):
             if rate.price is not None:
-                stored["price"]["model"] = _model(rate.price)
+                stored["price"] = price_values(rate.price)
     return body
 
 
@@ -59,14 +56,6 @@ def catalogue_of(version: int, bodies: Mapping[str, Body]) -> Catalogue:
         else:
             units[key] = _unit(body)
     return Catalogue(version, meters, plans, units)
-
-
-def _model(price: Price) -> str:
-    match price:
-        case PerUnit():
-            return "per_unit"
-        case Graduated():
-            return "graduated"
 
 
 def _meter(body: Body) -> Meter:
@@ -115,14 +104,8 @@ def _included_credits(body: Body) -> IncludedCredits:
 
 
 def _rate(body: Body) -> Rate:
-    price = None if body["price"] is None else _price(body["price"])
+    price = None if body["price"] is None else price_of(body["price"])
     return Rate(body["meter"], price, body["unit"], body["where"])
-
-
-def _price(body: Body) -> Price:
-    if body["model"] == "per_unit":
-        return PerUnit(body["unit_price"])
-    return Graduated(tuple(Tier(t["up_to"], t["unit_price"], t["flat_fee"]) for t in body["tiers"]))
 
 
 def _unit(body: Body) -> CreditUnit:

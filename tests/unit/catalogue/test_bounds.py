@@ -3,7 +3,8 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from shared.domain.catalogue import Graduated, IncludedCredits, Rate, Tier
+from shared.domain.catalogue import IncludedCredits, Rate
+from shared.domain.prices import Graduated, Tier
 from shared.domain.publishing import plan_problems
 from tests.support.builders import a_catalogue, a_plan
 

@@ -209,6 +209,7 @@ def credit(**change: object) -> dict[str, Any]:
 
 
 TIERS = "/rates/0/price/tiers"
+PERCENTAGE = {"model": "percentage", "rate": "1"}
 
 
 @pytest.mark.parametrize(
@@ -226,8 +227,32 @@ TIERS = "/rates/0/price/tiers"
             rates({**PER_UNIT, "unit_price": "0.0000000000001"}),
             ("/rates/0/price/unit_price", "too-many-decimals"),
         ),
-        (rates({"model": "volume", "tiers": []}), ("/rates/0/price", "unsupported")),
-        (rates({**PER_UNIT, "free_units": "5"}), ("/rates/0/price/free_units", "unsupported")),
+        (rates({"model": "volume", "tiers": []}), (TIERS, "too-short")),
+        (rates({"model": "dynamic"}), ("/rates/0/price", "union-tag-invalid")),
+        (
+            rates({**PER_UNIT, "discount_percentage": "100.5"}),
+            ("/rates/0/price/discount_percentage", "out-of-range"),
+        ),
+        (
+            rates({**PER_UNIT, "minimum_amount": "5", "maximum_amount": "4"}),
+            ("/rates/0/price/minimum_amount", "minimum-above-maximum"),
+        ),
+        (
+            rates({**PERCENTAGE, "min_per_event": "5", "max_per_event": "4"}),
+            ("/rates/0/price/max_per_event", "minimum-above-maximum"),
+        ),
+        (
+            rates({**PERCENTAGE, "min_per_event": "5", "free_events": "3"}),
+            ("/rates/0/price/min_per_event", "free-and-per-event"),
+        ),
+        (
+            rates({**PERCENTAGE, "max_per_event": "5", "free_units": "3"}),
+            ("/rates/0/price/max_per_event", "free-and-per-event"),
+        ),
+        (
+            rates({"model": "package", "package_size": "0", "package_price": "1"}),
+            ("/rates/0/price/package_size", "out-of-range"),
+        ),
         (rates(PER_UNIT, PER_UNIT), ("/rates/1", "unreachable-rate")),
         ({"trial_days": 14}, ("/trial_days", "unsupported")),
         ({"minimum": "5"}, ("/minimum", "unsupported")),
@@ -349,8 +374,8 @@ def test_preview(api: Api) -> None:
             "amount": "12.5000000000005",
             "rounded": "12.50",
             "details": [
-                {"tier": 1, "units": "10", "amount": "10"},
-                {"tier": 2, "units": "0.5", "amount": "2.5000000000005"},
+                {"tier": 1, "component": "usage", "units": "10", "amount": "10"},
+                {"tier": 2, "component": "usage", "units": "0.5", "amount": "2.5000000000005"},
             ],
         },
     )

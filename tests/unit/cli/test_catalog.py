@@ -131,7 +131,7 @@ def test_json_is_read_too(client: RouterClient, tmp_path: Path) -> None:
     ("edit", "complaint"),
     [
         (("fee: 20.00", "fee: 20.001"), "7: plans/pro/fee: too-many-decimals"),
-        (("per_unit", "volume"), "11: plans/pro/rates/0/price: unsupported"),
+        (("per_unit", "flat"), "11: plans/pro/rates/0/price/amount: required"),
         (("name: Pro\n", "nam: Pro\n"), "5: plans/pro/nam: unknown-member"),
         (("    name: Pro\n", ""), "4: plans/pro/name: required"),
         (("sum", "count"), "20: meters/tokens/value: not-for-count"),

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain import dimension_cap
-from shared.domain.catalogue import Aggregation, Catalogue, Meter, PerUnit, Rate
+from shared.domain.catalogue import Aggregation, Catalogue, Meter, Rate
 from shared.domain.events import UsageEvent, Value
 from shared.domain.periods import Period
+from shared.domain.prices import PerUnit
 from shared.domain.usage_answers import AnswerRow, Kept, Shape, usage_answer
 from shared.domain.usage_windows import QUARTER, usage_windows
 from shared.services.aggregate import Aggregator, Outcome, StreamRecord

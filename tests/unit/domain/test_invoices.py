@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from shared.domain.accounts import Phase, Totals
-from shared.domain.catalogue import METERING_ONLY, Catalogue, PerUnit, Plan, Rate
+from shared.domain.catalogue import METERING_ONLY, Catalogue, Plan, Rate
 from shared.domain.errors import RatingError
 from shared.domain.invoice_document import document_hash, invoice_document
 from shared.domain.invoices import (
@@ -19,6 +19,7 @@ from shared.domain.invoices import (
     phase_lines,
 )
 from shared.domain.opening import Span
+from shared.domain.prices import PerUnit
 from tests.support.books import Books, a_record
 from tests.support.builders import APRIL, MARCH, MAY, SPARKS, a_catalogue, a_plan, units, usage
 

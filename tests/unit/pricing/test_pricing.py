@@ -8,10 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.catalogue import Graduated, PerUnit, Price, Tier
-from shared.domain.pricing import explain, price_nanos
+from shared.domain.prices import Graduated, PerUnit, Price, Tier
+from shared.domain.pricing import Usage, explain
+from shared.domain.pricing import price_nanos as nanos_of_usage
 
 NANO = 10**9
+
+
+def price_nanos(price: Price, quantity: Decimal) -> int:
+    return nanos_of_usage(price, Usage(quantity))
 
 
 def decimals(places: int, largest: int) -> st.SearchStrategy[Decimal]:
@@ -96,7 +101,7 @@ def test_per_unit_rounds_the_total_once_half_away_from_zero() -> None:
 
 
 def test_explain_names_each_tier() -> None:
-    lines = [(s.tier, s.units, s.amount) for s in explain(TIERS, Decimal("10.5"))]
+    lines = [(s.tier, s.units, s.amount) for s in explain(TIERS, Usage(Decimal("10.5")))]
     assert lines == [(1, Decimal(10), Decimal(15)), (2, Decimal("0.5"), Decimal("2.25"))]
 
 

@@ -7,9 +7,10 @@ from decimal import Decimal
 import pytest
 
 from shared.domain.accounts import Account, Phase, Totals
-from shared.domain.catalogue import Catalogue, PerUnit, Plan, Rate
+from shared.domain.catalogue import Catalogue, Plan, Rate
 from shared.domain.credits import Grant
 from shared.domain.granting import add_grant
+from shared.domain.prices import PerUnit
 from shared.services.granting import held_grant
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
