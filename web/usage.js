@@ -27,17 +27,19 @@ const RANGES = {
  */
 export function usageInto(node, read, select) {
   let shown = "";
+  // What was chosen last stays chosen where it is still offered.
+  const chosen = {};
   return (offered) => {
     const now = JSON.stringify(offered);
     if (now === shown) return;
     shown = now;
-    node.replaceChildren(usageSection(read, { ...offered, select }));
+    node.replaceChildren(usageSection(read, { ...offered, select, chosen }));
   };
 }
 
 /** `meters` have key, aggregation and dimensions. A `customer` keeps it to one, without segments. */
-function usageSection(read, { meters, segments = [], customer = "", timezone = "", select }) {
-  const form = usageForm(meters, segments, customer, timezone);
+function usageSection(read, { meters, segments = [], customer = "", timezone = "", select, chosen }) {
+  const form = usageForm({ meters, segments, customer, timezone, chosen });
   const result = element("div");
   let timer = 0;
   let asked = 0;
@@ -46,7 +48,9 @@ function usageSection(read, { meters, segments = [], customer = "", timezone = "
     const turn = ++asked;
     let shown;
     try {
-      shown = await answer(read, form.values(), customer, select);
+      const asked = form.values();
+      Object.assign(chosen, { meter: asked.meter, range: asked.range, window: asked.window });
+      shown = await answer(read, asked, customer, select);
     } catch (error) {
       shown = [element("p", "failed", error.message)];
     }
@@ -60,16 +64,16 @@ function usageSection(read, { meters, segments = [], customer = "", timezone = "
   form.node.addEventListener("submit", (event) => event.preventDefault());
   // It runs once it is in the page.
   setTimeout(run, 0);
-  return section("Usage over time", form.node, result);
+  return section(`Usage over time${customer && `, ${customer}`}`, form.node, result);
 }
 
-function usageForm(meters, segments, customer, timezone) {
+function usageForm({ meters, segments, customer, timezone, chosen }) {
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const zones = ["UTC", ...Intl.supportedValuesOf("timeZone")];
   const fields = {
-    meter: choice(meters.map(({ key }) => key)),
-    range: choice(Object.keys(RANGES), "last 30 days"),
-    window: choice(["hour", "day", "week", "month"], "day"),
+    meter: choice(meters.map(({ key }) => key), chosen.meter),
+    range: choice(Object.keys(RANGES), chosen.range ?? "last 30 days"),
+    window: choice(["hour", "day", "week", "month"], chosen.window ?? "day"),
     timezone: choice([...new Set(zones)], zones.includes(timezone) ? timezone : own),
     group: choice([]),
     segment: choice(["", ...segments], "", "everyone"),

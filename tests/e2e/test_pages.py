@@ -121,6 +121,7 @@ def test_usage_over_time_leads_from_a_segment_to_a_customer(
     row.get_by_role("button", name=customer).click()
     expect(page.get_by_role("heading", name="Upcoming invoice")).to_be_visible(timeout=VISIBLE_MS)
     expect(usage.get_by_label("Segment")).to_have_count(0)
+    expect(usage.get_by_label("Meter")).to_have_value("messages")
     expect(usage.locator("svg rect")).to_have_count(1, timeout=VISIBLE_MS)
 
 
