@@ -67,7 +67,8 @@ class PhaseCheck:
         mine = [m for m in look.missing.values() if holds_record(phase.phase, m.record)]
         cut = cut_quarters(phase.phase)
         uncut = [m for m in mine if floor_quarter(m.record.event.occurred_at) not in cut]
-        lacking = by_card(phase.phase, (_lacking(m) for m in uncut), look.terms.catalogue)
+        lacks = (_lacking(m, values.over) for m in uncut)
+        lacking = by_card(phase.phase, lacks, look.terms.catalogue)
         total = {
             c: expected.get(c, ZERO).merged(lacking.get(c, ZERO)) for c in {*expected, *lacking}
         }
@@ -125,13 +126,13 @@ class PhaseCheck:
                         )
                         cards[index] = cards.get(index, ZERO).merged(own)
                         values.quarter(index, quarter)
-        stand_in = self._stand_in(look, phase, cut, over, settled)
+        stand_in = self._stand_in(look, values, cut, over, settled)
         if stand_in is None:
             return None
         values.records(stand_in)
         for index, own in by_card(phase, stand_in, catalogue).items():
             cards[index] = cards.get(index, ZERO).merged(own)
-        unbilled = self._unbilled_asides(look, phase, cut)
+        unbilled = self._unbilled_asides(look, values, cut)
         values.unknown |= set(unbilled)
         return gaps(cards, unbilled)
 
@@ -155,12 +156,13 @@ class PhaseCheck:
     def _stand_in(
         self,
         look: Look,
-        phase: Phase,
+        values: CardValues,
         cut: set[datetime],
         over: set[HourKey],
         settled: datetime,
     ) -> list[Record] | None:
         """The raw events of cut quarters and of usage over the cap; None if some are too young."""
+        phase = values.phase
         found: list[Record] = []
         for at in cut:
             records = [r for r in records_of(self.raw, look, at, at + QUARTER) if look.billed(r)]
@@ -177,8 +179,10 @@ class PhaseCheck:
                     m for m in record.measurements if metering.place(record, m) in over
                 )
                 uncut = floor_quarter(record.event.occurred_at) not in cut
-                if measured_over and uncut and look.billed(record) and holds_record(phase, record):
-                    found.append(replace(record, measurements=measured_over))
+                if uncut and holds_record(phase, record):
+                    values.over |= {(record.event.key, m.meter) for m in measured_over}
+                    if look.billed(record):
+                        found.append(replace(record, measurements=measured_over))
         return found
 
     def _usage(
@@ -191,9 +195,11 @@ class PhaseCheck:
             yield from self.store.usage_between(meter, customer, start, until)
             start = until
 
-    def _unbilled_asides(self, look: Look, phase: Phase, cut: set[datetime]) -> dict[int, Quarter]:
+    def _unbilled_asides(
+        self, look: Look, values: CardValues, cut: set[datetime]
+    ) -> dict[int, Quarter]:
         """What usage hours have and the account lacks of records that were set aside."""
-        records = []
+        phase, records = values.phase, []
         for key, kept in look.aside.items():
             if "account" not in kept.not_applied or EVERY_METER in kept.not_applied:
                 continue
@@ -202,7 +208,8 @@ class PhaseCheck:
                 continue
             record = measured(event, 0, look.terms.catalogue)
             if holds_record(phase, record) and floor_quarter(event.occurred_at) not in cut:
-                records.append(Record(event, tuple(look.applied(record)), 0))
+                kept_apart = (m for m in look.applied(record) if (key, m.meter) not in values.over)
+                records.append(Record(event, tuple(kept_apart), 0))
         return by_card(phase, records, look.terms.catalogue)
 
     def _stands_still(self, look: Look, phase: PhaseTotals) -> bool:
@@ -243,9 +250,12 @@ class PhaseCheck:
         return None
 
 
-def _lacking(missing: Missing) -> Record:
-    """The record with only those measurements that usage hours lack."""
-    return Record(missing.record.event, missing.from_hours, 0)
+def _lacking(missing: Missing, over: set[tuple[str, str]]) -> Record:
+    """The record with only what usage hours lack, and no raw event stood in for."""
+    event = missing.record.event
+    return Record(
+        event, tuple(m for m in missing.from_hours if (event.key, m.meter) not in over), 0
+    )
 
 
 def _card(phase: Phase, hour: HourKey, catalogue: Catalogue) -> int | None:

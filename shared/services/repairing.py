@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from shared.domain.accounts import Account
+from shared.domain.distinct import ValueKey
 from shared.domain.folding import MAX_ITEMS_PER_STEP, Fold, Record, Step, claims_of
 from shared.domain.hour_writes import HourWrite, add_to_hours
 from shared.domain.ledger import entry_between
@@ -72,11 +73,20 @@ class Repairing:
         return len(chosen), []
 
     def _hours(self, look: Look, chosen: Sequence[Missing], now_seconds: int) -> list[HourWrite]:
-        """One write for each usage hour that lacks any of the events."""
+        """One write for each usage hour that lacks any of the events.
+
+        Hours of a day can bring the same value, which a transaction writes once: with the first.
+        """
         records = [Record(m.record.event, m.from_hours, m.record.sequence) for m in chosen]
         metering = metering_of(self.store, look.account.customer, records, look.hours)
         writes = add_to_hours(records, metering, RECONCILE, now_seconds)
-        return [write for [write] in writes]
+        values: dict[ValueKey, frozenset[int]] = {}
+        for [write] in writes:
+            for key, quarters in write.values.items():
+                values[key] = values.get(key, frozenset()) | quarters
+        return [
+            replace(write, values={} if number else values) for number, [write] in enumerate(writes)
+        ]
 
 
 def _some(missing: Iterable[Missing], account: Account) -> list[Missing]:

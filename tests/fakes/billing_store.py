@@ -137,6 +137,11 @@ class MemoryBillingStore:
         mine = self._values_of.get((meter, customer), {})
         return [DistinctValue(k, quarters) for k, quarters in mine.items() if first <= k.day < end]
 
+    def all_values(self, customer: str) -> Iterator[DistinctValue]:
+        """Every distinct value of the customer, for whoever looks from outside."""
+        mine = (kept for (_, key), kept in self._values_of.items() if key == customer)
+        return (DistinctValue(key, seen) for kept in mine for key, seen in kept.items())
+
     def claimed(self, customer: str, claims: Iterable[Claim]) -> set[Claim]:
         return set(claims) & self.claims_of.get(customer, set())
 

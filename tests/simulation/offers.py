@@ -22,7 +22,16 @@ METERS = (
     Meter("tokens", "chat", "sum", "tokens", ("model",)),
     Meter("paid", "chat", "count", None, ("region",), {"model": ("large", "medium")}),
     Meter("storage", "disk", "sum", "gb"),
+    Meter("peak", "chat", "max", "tokens", ("region",)),
+    Meter("models", "chat", "unique_count", "model", ("region",)),
+    Meter("level", "disk", "latest", "gb"),
+    Meter("least", "disk", "min", "gb"),
+    Meter("mean", "disk", "average", "gb"),
+    Meter("spread", "chat", "count", None, ("model", "region")),
 )
+RATED = tuple(meter for meter in METERS if meter.key not in ("level", "least", "mean", "spread"))
+# So few groups of dimension values that some hours of `spread` have more.
+MAX_GROUPS = 3
 MODELS = ("large", "medium", "small")
 
 
@@ -44,7 +53,7 @@ def a_plan(rng: random.Random, key: str, currency: str, interval: str, *, defaul
     places = MINOR_PLACES[currency]
     minor = NANOS_PER_UNIT // 10**places
     rates: list[Rate] = []
-    for meter in rng.sample([m.key for m in METERS], rng.randint(1, len(METERS))):
+    for meter in rng.sample([m.key for m in RATED], rng.randint(1, len(RATED))):
         rates += _rates(rng, meter, currency)
     units = [currency, "sparks", "coins"]
     fields: dict[str, Any] = {
@@ -57,7 +66,7 @@ def a_plan(rng: random.Random, key: str, currency: str, interval: str, *, defaul
         "fee_nanos": rng.choice((0, 0, 999, 2000, 12345)) * minor,
         "allowances": tuple(
             Allowance(m.key, Decimal(rng.choice(("3", "10.5", "40", "0.000000007"))))
-            for m in METERS
+            for m in RATED
             if rng.random() < 0.35
         ),
         "credits": tuple(_credits(rng, unit) for unit in rng.sample(units, rng.randint(0, 2))),
@@ -77,7 +86,7 @@ def _rates(rng: random.Random, meter: str, currency: str) -> list[Rate]:
             Rate(meter, _price(rng), rng.choice(units), {"model": model})
             for model in rng.sample(MODELS, rng.randint(0, 2))
         ]
-    if meter == "paid" and rng.random() < 0.5:
+    if meter in ("paid", "peak", "models") and rng.random() < 0.5:
         rates.append(Rate(meter, _price(rng), rng.choice(units), {"region": "eu"}))
     if not rates or rng.random() < 0.8:
         rates.append(Rate(meter, _price(rng), rng.choice(units)))

@@ -133,9 +133,23 @@ def plain_customer(store: MemoryBillingStore, customer: str) -> Plain:
                 "meter": key.meter,
                 "hour": key.hour,
                 "dimensions": key.dimensions,
-                "quarters": [(q.count, q.value, q.checksum) for q in hour.quarters],
+                "other": key.other,
+                "quarters": [
+                    (q.count, q.value, q.checksum, q.mark and q.mark.quantity)
+                    for q in hour.quarters
+                ],
             }
             for key, hour in store.hours.items()
             if key.customer == customer
+        ],
+        "values": [
+            {
+                "meter": value.key.meter,
+                "dimensions": value.key.dimensions,
+                "other": value.key.other,
+                "value": value.key.value,
+                "quarters": list(value.instants()),
+            }
+            for value in store.all_values(customer)
         ],
     }

@@ -3,9 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
+from shared.domain import dimension_cap
 from tests.simulation.auditor import Evidence, Finding, Watch, audit
 from tests.simulation.mix import Options
+from tests.simulation.offers import MAX_GROUPS
 from tests.simulation.plain import plain_account, plain_catalogue, plain_customer
 from tests.simulation.world import GRACE, World
 
@@ -26,6 +29,11 @@ class Verdict:
 
 def play(options: Options) -> Verdict:
     """Runs the seed, audits it when it is settled, and watches it on the way."""
+    with mock.patch.object(dimension_cap, "MAX_GROUPS", MAX_GROUPS):
+        return _play(options)
+
+
+def _play(options: Options) -> Verdict:
     world = World(options)
     watch = Watch()
     verdict = Verdict(options)
@@ -64,6 +72,7 @@ def evidence_of(world: World, *, settled: bool) -> Evidence:
         catalogue={
             **plain_catalogue(world.catalogue.catalogue),
             "version": world.catalogue.catalogue.version,
+            "max_groups": MAX_GROUPS,
         },
         customers={key: plain_customer(store, key) for key in sorted(store.accounts)},
         versions=history,

@@ -80,12 +80,18 @@ class Watch:
 
 @dataclass(frozen=True)
 class Usage:
-    """What one event adds to one meter."""
+    """What one event adds to one meter; `order` and `value` for what is not a sum.
+
+    `order` is the event's place among others: its time, source and id.
+    """
 
     meter: str
     quantity: Fraction
     dimensions: tuple[tuple[str, str], ...]
     checksum: int
+    aggregation: str
+    order: tuple[str, str, str]
+    value: str
 
 
 @dataclass(frozen=True)
@@ -122,13 +128,19 @@ def _read(meter: Plain, item: Plain, data: Plain) -> Usage | None:
     for name, wanted in meter["filter"].items():
         if _text(data.get(name)) not in wanted:
             return None
-    quantity = Decimal(1) if meter["value"] is None else _number(data.get(meter["value"]))
+    read = data.get(meter["value"]) if meter["value"] is not None else Decimal(1)
+    unique = meter["aggregation"] == "unique_count"
+    quantity = Decimal(1) if unique and read is not None else _number(read)
     if quantity is None:
         return None
+    value = _text(read) if unique else plain_text(quantity)
     dimensions = tuple(sorted((name, _text(data.get(name))) for name in meter["dimensions"]))
-    text = json.dumps([item["source"], item["id"], plain_text(quantity)], separators=(",", ":"))
+    text = json.dumps([item["source"], item["id"], value], separators=(",", ":"))
     checksum = int(hashlib.sha256(text.encode()).hexdigest()[:16], 16)
-    return Usage(meter["key"], Fraction(quantity), dimensions, checksum)
+    order = item["occurred_at"], item["source"], item["id"]
+    return Usage(
+        meter["key"], Fraction(quantity), dimensions, checksum, meter["aggregation"], order, value
+    )
 
 
 def _number(value: object) -> Decimal | None:

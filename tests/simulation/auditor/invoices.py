@@ -115,7 +115,8 @@ def _usage_lines(picture: Picture, document: Plain, name: str) -> Iterator[Findi
         if phase.stored["period"] == period and phase.frozen is not None:
             yield from _lines_of(phase, phase.tallies(phase.on_time), phase.frozen, found, name)
         if phase.late_events.get(period):
-            tallies = phase.tallies(phase.late_events[period])
+            earlier = [e for p, late in phase.late_events.items() if p < period for e in late]
+            tallies = phase.tallies(phase.late_events[period], [*phase.on_time, *earlier])
             yield from _lines_of(phase, tallies, None, found, name)
     for key in found:
         yield Finding("V7", f"{name}: a line of {key} that nothing is behind")

@@ -61,14 +61,14 @@ def _late_is_billed_once(picture: Picture, number: int, closed: set[int]) -> Ite
     waiting = [e for p, late in phase.late_events.items() if p not in closed for e in late]
     billed = [e for p, late in phase.late_events.items() if p in closed for e in late]
     pending = phase.late or [dict.fromkeys(t, 0) for t in phase.frozen]
-    for index, tally in enumerate(phase.tallies(waiting)):
+    for index, tally in enumerate(phase.tallies(waiting, [*phase.on_time, *billed])):
         if not tally.equals(pending[index]):
             yield Finding(
                 "V7",
                 f"{picture.customer} phase {number} rate {index}: {pending[index]['count']} late "
                 f"events wait for the next invoice, not {tally.count}",
             )
-    for index, tally in enumerate(phase.tallies(billed)):
+    for index, tally in enumerate(phase.tallies(billed, phase.on_time)):
         before = add_totals(phase.frozen[index], pending[index])
         count = phase.totals[index]["count"] - before["count"]
         value = Fraction(phase.totals[index]["value"]) - Fraction(before["value"])

@@ -26,20 +26,39 @@ METERING_ONLY: Plain = {
 
 @dataclass
 class Tally:
-    """Count, sum and checksum of usages."""
+    """Count, value by the meter's aggregation and checksum of usages, beyond those `before`."""
 
-    count: int = 0
-    value: Fraction = Fraction(0)
-    checksum: int = 0
+    before: list[Usage] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)
 
     def add(self, usage: Usage) -> None:
-        self.count += 1
-        self.value += usage.quantity
-        self.checksum = (self.checksum + usage.checksum) % CHECKSUM_MODULUS
+        self.usages.append(usage)
+
+    @property
+    def count(self) -> int:
+        return len(self.usages)
+
+    @property
+    def checksum(self) -> int:
+        return sum(usage.checksum for usage in self.usages) % CHECKSUM_MODULUS
+
+    @property
+    def value(self) -> Fraction:
+        return _value([*self.before, *self.usages]) - _value(self.before)
 
     def equals(self, totals: Plain) -> bool:
         same = (self.count, self.checksum) == (totals["count"], totals["checksum"])
         return same and self.value == Fraction(totals["value"])
+
+
+def _value(usages: list[Usage]) -> Fraction:
+    """What is billed of usages of one meter."""
+    quantities = [usage.quantity for usage in usages]
+    if usages and usages[0].aggregation == "max":
+        return max(Fraction(0), *quantities)
+    if usages and usages[0].aggregation == "unique_count":
+        return Fraction(len({usage.value for usage in usages}))
+    return sum(quantities, Fraction(0))
 
 
 @dataclass
@@ -81,15 +100,19 @@ class PhasePicture:
                 return index
         return None
 
-    def tallies(self, events: Iterable[Event]) -> list[Tally]:
-        """What the events come to, by rate card."""
-        tallies = [Tally() for _ in self.cards]
+    def tallies(self, events: Iterable[Event], before: Iterable[Event] = ()) -> list[Tally]:
+        """What the events come to, by rate card, beyond those that were billed before them."""
+        earlier = self._by_card(before)
+        return [Tally(*both) for both in zip(earlier, self._by_card(events), strict=True)]
+
+    def _by_card(self, events: Iterable[Event]) -> list[list[Usage]]:
+        cards: list[list[Usage]] = [[] for _ in self.cards]
         for event in events:
             for usage in event.usages:
                 index = self.card_of(usage)
                 if index is not None:
-                    tallies[index].add(usage)
-        return tallies
+                    cards[index].append(usage)
+        return cards
 
 
 def add_totals(a: Plain, b: Plain) -> Plain:

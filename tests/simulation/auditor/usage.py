@@ -1,12 +1,15 @@
 """V1 to V3: raw events are durable, and each is counted once or visibly set aside."""
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 from fractions import Fraction
-from typing import Any
 
-from tests.simulation.auditor.evidence import Evidence, Finding, fingerprint, identity
-from tests.simulation.auditor.picture import Picture, Tally
+from tests.simulation.auditor.evidence import Evidence, Finding, Usage, fingerprint, identity
+from tests.simulation.auditor.picture import CHECKSUM_MODULUS, Picture
+
+Dimensions = tuple[tuple[str, str], ...]
 
 
 def acknowledged_is_durable(evidence: Evidence) -> Iterator[Finding]:
@@ -31,26 +34,94 @@ def acknowledged_is_durable(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("V1", f"{key} was accepted as new {times} times")
 
 
+Place = tuple[str, datetime, Dimensions, bool]  # meter, hour, group, whether it is over the cap
+
+
 def hours_are_recounted(picture: Picture) -> Iterator[Finding]:
-    """V2: count, sum and checksum of each meter, hour and group of dimension values."""
-    expected: dict[tuple[Any, ...], list[Tally]] = defaultdict(lambda: [Tally() for _ in range(4)])
+    """V2: each meter, hour and group: count, sum, checksum, what wins, and distinct values."""
+    stored = {
+        (h["meter"], h["hour"], tuple(sorted(h["dimensions"])), h["other"]): h["quarters"]
+        for h in picture.stored.get("hours", [])
+    }
+    expected = _expected(picture, set(stored))
+    for key in sorted({*expected, *stored}, key=str):
+        wanted = [_recount(usages) for usages in expected.get(key, [[], [], [], []])]
+        found = [
+            (c, Fraction(v), s, None if mark is None else Fraction(mark))
+            for c, v, s, mark in stored.get(key, [(0, 0, 0, None)] * 4)
+        ]
+        if wanted != found:
+            counts = [each[0] for each in found], [each[0] for each in wanted]
+            name = f"{picture.customer} {key[0]} {key[1]:%Y-%m-%dT%H}"
+            yield Finding("V2", f"{name}: counts {counts[0]} stored, {counts[1]} in raw")
+    yield from _values_are_recounted(picture, expected)
+    yield from _cap_is_kept(picture, set(stored))
+
+
+def _expected(picture: Picture, stored: set[Place]) -> dict[Place, list[list[Usage]]]:
+    """The raw usages of each place, by quarter; those without a place of their own are over it."""
+    full = {(meter, hour) for meter, hour, _, other in stored if other}
+    expected: dict[Place, list[list[Usage]]] = defaultdict(lambda: [[], [], [], []])
     for event in picture.events:
         at = event.occurred_at
         hour = at.replace(minute=0, second=0, microsecond=0)
         for usage in event.usages:
+            own: Place = (usage.meter, hour, usage.dimensions, False)
+            over = own not in stored and (usage.meter, hour) in full
+            place = (usage.meter, hour, (), True) if over else own
             if not picture.lacks(event, f"usage:{usage.meter}"):
-                expected[usage.meter, hour, usage.dimensions][at.minute // 15].add(usage)
-    stored = {
-        (h["meter"], h["hour"], tuple(sorted(h["dimensions"]))): h["quarters"]
-        for h in picture.stored.get("hours", [])
+                expected[place][at.minute // 15].append(usage)
+    return expected
+
+
+def _recount(usages: list[Usage]) -> tuple[int, Fraction, int, Fraction | None]:
+    tally = sum((usage.quantity for usage in usages), Fraction(0))
+    checksum = sum(usage.checksum for usage in usages) % CHECKSUM_MODULUS
+    wins = None
+    if usages and usages[0].aggregation == "max":
+        wins = max(usage.quantity for usage in usages)
+    if usages and usages[0].aggregation == "min":
+        wins = min(usage.quantity for usage in usages)
+    if usages and usages[0].aggregation == "latest":
+        wins = max(usages, key=lambda usage: usage.order).quantity
+    return len(usages), tally, checksum, wins
+
+
+def _values_are_recounted(
+    picture: Picture, expected: dict[Place, list[list[Usage]]]
+) -> Iterator[Finding]:
+    """V2: which values were seen in which quarter; their names are hashes."""
+    wanted = {
+        (place, quarter, hashlib.sha256(usage.value.encode()).hexdigest()[:32])
+        for place, quarters in expected.items()
+        for quarter, usages in enumerate(quarters)
+        for usage in usages
+        if usage.aggregation == "unique_count"
     }
-    for key in sorted({*expected, *stored}, key=str):
-        wanted = [(t.count, t.value, t.checksum) for t in expected[key]]
-        found = [(c, Fraction(v), s) for c, v, s in stored.get(key, [(0, 0, 0)] * 4)]
-        if wanted != found:
-            counts = [c for c, _, _ in found], [c for c, _, _ in wanted]
-            name = f"{picture.customer} {key[0]} {key[1]:%Y-%m-%dT%H}"
-            yield Finding("V2", f"{name}: counts {counts[0]} stored, {counts[1]} in raw")
+    found = set()
+    for value in picture.stored.get("values", []):
+        for at in value["quarters"]:
+            hour = at.replace(minute=0)
+            group = tuple(sorted(value["dimensions"]))
+            place: Place = (value["meter"], hour, group, value["other"])
+            found.add((place, at.minute // 15, value["value"]))
+    if wanted != found:
+        yield Finding(
+            "V2",
+            f"{picture.customer}: {len(found - wanted)} values were never seen, "
+            f"{len(wanted - found)} that were seen are not kept",
+        )
+
+
+def _cap_is_kept(picture: Picture, stored: set[Place]) -> Iterator[Finding]:
+    """V2: groups of their own up to the cap, and others together only once it is reached."""
+    cap = picture.evidence.catalogue["max_groups"]
+    own = Counter((meter, hour) for meter, hour, group, other in stored if group and not other)
+    full = {(meter, hour) for meter, hour, _, other in stored if other}
+    for place in sorted({*own, *full}):
+        if own[place] > cap or (place in full and own[place] < cap):
+            name = f"{picture.customer} {place[0]} {place[1]:%Y-%m-%dT%H}"
+            yield Finding("V2", f"{name}: {own[place]} groups of their own, the cap is {cap}")
 
 
 def raw_is_partitioned(picture: Picture) -> Iterator[Finding]:
