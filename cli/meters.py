@@ -19,6 +19,13 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     archive.add_argument("meter")
     archive.set_defaults(run=run_archive)
+    backfill = actions.add_parser(
+        "backfill", help=run_backfill.__doc__, description=run_backfill.__doc__
+    )
+    backfill.add_argument("meter")
+    backfill.add_argument("--from", dest="start", metavar="TIME", help="a full hour (UTC)")
+    backfill.add_argument("--status", action="store_true", help="only say how far it is")
+    backfill.set_defaults(run=run_backfill)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
@@ -35,6 +42,23 @@ def run_archive(arguments: argparse.Namespace) -> int:
     place = path("/v1/meters/{meter}/archive", meter=arguments.meter)
     meter = Client.from_environment().call("POST", place)
     print(f"{meter['key']} counts no more from catalogue version {meter['archived_since']} on")
+    return 0
+
+
+def run_backfill(arguments: argparse.Namespace) -> int:
+    """Count a meter's usage from before it was made: all of it, or from a time on."""
+    client, place = Client.from_environment(), path("/v1/meters/{meter}", meter=arguments.meter)
+    if arguments.status:
+        backfill = client.call("GET", place)["backfill"]
+    else:
+        body = {"from": arguments.start} if arguments.start else {}
+        backfill = client.call("POST", f"{place}/backfill", body=body)
+    if backfill is None:
+        print("never backfilled")
+        return 0
+    customers = "?" if backfill["customers"] is None else backfill["customers"]
+    progress = f"{backfill['done']} of {customers} customers, {backfill['events']} events"
+    print(f"{backfill['state']}: {progress}")
     return 0
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from shared.adapters.secrets import SecretKeys
     from shared.services.aggregate import Aggregator
     from shared.services.api_keys import ApiKeys
+    from shared.services.backfill import Backfills
+    from shared.services.backfilled_usage import BackfilledUsage
     from shared.services.billing_run import BillingRun
     from shared.services.catalogue import CatalogueService
     from shared.services.cursors import Cursors
@@ -89,8 +91,7 @@ class Runtime:
         from shared.adapters.dynamodb.catalogue import DynamoCatalogueStore
         from shared.services.catalogue import CachedCatalogue
 
-        store = DynamoCatalogueStore(self.dynamodb, self.settings.billing_table)
-        return CachedCatalogue(store)
+        return CachedCatalogue(DynamoCatalogueStore(self.dynamodb, self.settings.billing_table))
 
     @cached_property
     def catalogue_service(self) -> "CatalogueService":
@@ -191,16 +192,14 @@ class Runtime:
 
     @cached_property
     def reconciler(self) -> "Reconciler":
-        from shared.adapters.dynamodb.reconciliation import DynamoRawEvents
         from shared.services.bookkeeping import Bookkeeping
         from shared.services.phase_check import PhaseCheck
         from shared.services.reconcile import Reconciler
         from shared.services.recounting import Recounting
         from shared.services.repairing import Repairing
 
-        raw = DynamoRawEvents(self.dynamodb, self.settings.events_table)
+        raw = self.backfilled_usage.raw
         phases = PhaseCheck(self.store, raw, self.event_index)
-        settle = timedelta(seconds=self.settings.settle_seconds)
         return Reconciler(
             store=self.store,
             notes=self.reconciliations,
@@ -211,9 +210,28 @@ class Runtime:
             recounting=Recounting(self.store, raw, self.catalogue, phases),
             repairing=Repairing(self.store, self.grace),
             bookkeeping=Bookkeeping(self.store, self.catalogue),
-            settle=settle,
+            settle=timedelta(seconds=self.settings.settle_seconds),
             sleep=time.sleep,
+            check_backfills=self.backfilled_usage.check,
         )
+
+    @cached_property
+    def backfilled_usage(self) -> "BackfilledUsage":
+        from shared.adapters.dynamodb.backfills import DynamoBackfillStore
+        from shared.adapters.dynamodb.reconciliation import DynamoRawEvents
+        from shared.services.backfilled_usage import BackfilledUsage
+
+        raw = DynamoRawEvents(self.dynamodb, self.settings.events_table)
+        kept = DynamoBackfillStore(self.dynamodb, self.settings.billing_table, self.clock)
+        return BackfilledUsage(self.store, kept, raw, self.catalogue, self.spread)
+
+    @cached_property
+    def backfills(self) -> "Backfills":
+        from shared.adapters.backfill_queue import BackfillQueue
+        from shared.services.backfill import Backfills
+
+        queue = BackfillQueue(self._client("sqs"), self.settings.backfill_queue_url)
+        return Backfills(self.store, self.backfilled_usage, queue, self.catalogue, self.clock)
 
     @cached_property
     def archive_files(self) -> "S3ArchiveFiles":

@@ -17,6 +17,7 @@ class Settings:
     test_clocks: bool
     settle_seconds: int = 48 * 3600
     reconciliation_queue_url: str = ""
+    backfill_queue_url: str = ""
     archive_bucket: str = ""
 
     @staticmethod
@@ -33,5 +34,6 @@ class Settings:
             test_clocks=read("TEST_CLOCKS", "0") == "1",
             settle_seconds=int(read("SETTLE_SECONDS", str(48 * 3600))),
             reconciliation_queue_url=read("RECONCILIATION_QUEUE_URL", ""),
+            backfill_queue_url=read("BACKFILL_QUEUE_URL", ""),
             archive_bucket=read("ARCHIVE_BUCKET", ""),
         )

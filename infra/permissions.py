@@ -31,6 +31,12 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "events": ("GetItem", "PutItem"),
         "events/by_time": ("Query",),
         "billing": (*READ, *WRITE),
+        "billing/by_kind": ("Query",),
+    },
+    "backfill": {
+        "events/by_time": ("Query",),
+        "billing": (*READ, *WRITE),
+        "billing/by_kind": ("Query",),
     },
     "api": {
         "events": ("GetItem", "PutItem"),  # It puts barriers, never events.
@@ -49,6 +55,8 @@ LOCAL_OPERATIONS = {
     "start_billing_run": "sqs:SendMessageBatch",
     "start_reconciliation": "sqs:SendMessageBatch",
     "reconcile_customer": "sqs:SendMessageBatch",
+    "backfill": "sqs:SendMessageBatch",
+    "api": "sqs:SendMessageBatch",
 }
 
 

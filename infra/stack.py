@@ -6,6 +6,7 @@ from constructs import Construct
 from infra.aggregation import Aggregation
 from infra.api import Api
 from infra.archive import Archive
+from infra.backfilling import Backfilling
 from infra.billing_run import BillingRun
 from infra.bundle import Bundle
 from infra.function import make_runtime
@@ -43,6 +44,9 @@ class MeterlineStack(Stack):
         self.reactions = Reactions(self, "Reactions", runtime=runtime)
         self.billing_run = BillingRun(self, "BillingRun", runtime=runtime)
         self.reconciliation = Reconciliation(self, "Reconciliation", runtime=runtime)
+        self.backfilling = Backfilling(
+            self, "Backfilling", runtime=runtime, requesters=[self.api.api]
+        )
         self.functions = {
             "Authorizer": self.api.authorizer,
             "Ingest": self.api.ingest,
@@ -54,6 +58,7 @@ class MeterlineStack(Stack):
             "BillCustomer": self.billing_run.bill,
             "StartReconciliation": self.reconciliation.start,
             "ReconcileCustomer": self.reconciliation.reconcile,
+            "Backfill": self.backfilling.function,
         }
         self.monitoring = Monitoring(
             self,
@@ -69,6 +74,7 @@ class MeterlineStack(Stack):
                 "Schedule": self.billing_run.schedule_failures,
                 "ReconcileCustomer": self.reconciliation.failures,
                 "ReconciliationSchedule": self.reconciliation.schedule_failures,
+                "Backfill": self.backfilling.failures,
             },
         )
         self._add_outputs()
@@ -90,6 +96,7 @@ class MeterlineStack(Stack):
             "ScheduleName": self.billing_run.schedule.ref,
             "ReconciliationQueueUrl": self.reconciliation.queue.queue_url,
             "ReconciliationScheduleName": self.reconciliation.schedule.ref,
+            "BackfillQueueUrl": self.backfilling.queue.queue_url,
             "AlarmTopicArn": self.monitoring.topic.topic_arn,
         }
         outputs |= {

@@ -3,11 +3,19 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from functions._http import Request, Router
+from functions._http import Answer, Request, Router
 from functions._runtime import Runtime
 from functions._validation import validate
 from shared.domain.errors import NotFoundError
-from shared.wire.catalogue import CreditUnitAnswer, CreditUnitBody, MeterAnswer, MeterBody
+from shared.wire.catalogue import (
+    BackfillBody,
+    BackfillView,
+    CreditUnitAnswer,
+    CreditUnitBody,
+    MeterAnswer,
+    MeterBody,
+    MeterDetails,
+)
 from shared.wire.common import Page, PageQuery, Slug
 from shared.wire.plans import PlanAnswer, PlanBody, PlanQuery
 from shared.wire.prices import PreviewAnswer, PreviewBody
@@ -47,12 +55,37 @@ def archive_meter(request: Request, runtime: Runtime) -> MeterAnswer:
     )
 
 
-@router.route("GET", "/v1/meters/{meter}", scope="read", summary="Read a meter", answer=MeterAnswer)
-def read_meter(request: Request, runtime: Runtime) -> MeterAnswer:
+@router.route(
+    "POST",
+    "/v1/meters/{meter}/backfill",
+    scope="admin",
+    summary="Count a meter's usage from before it was made; safe to repeat",
+    body=BackfillBody,
+    answer=BackfillView,
+    status=202,
+)
+def backfill_meter(request: Request, runtime: Runtime, body: BackfillBody) -> Answer:
+    key = request.parameters["meter"]
+    ordered = runtime.backfills.request(key, body.start, request.principal)
+    return Answer(BackfillView.of(ordered), status=202)
+
+
+@router.route(
+    "GET",
+    "/v1/meters/{meter}",
+    scope="read",
+    summary="Read a meter, and how far its backfill is",
+    answer=MeterDetails,
+)
+def read_meter(request: Request, runtime: Runtime) -> MeterDetails:
     meter = runtime.catalogue_service.catalogue().meters.get(request.parameters["meter"])
     if meter is None:
         raise NotFoundError("No such meter.")
-    return MeterAnswer.of(meter)
+    backfill = runtime.backfilled_usage.progress.get(meter.key)
+    return MeterDetails(
+        **dict(MeterAnswer.of(meter)),
+        backfill=BackfillView.of(backfill) if backfill else None,
+    )
 
 
 @router.route(

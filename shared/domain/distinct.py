@@ -15,7 +15,7 @@ QUARTER = timedelta(minutes=QUARTER_MINUTES)
 
 @dataclass(frozen=True, slots=True)
 class ValueKey:
-    """`day` is the UTC midnight; dimensions and `other` as in usage hours; `value` is a hash."""
+    """`day` is the UTC midnight; `value` is a hash; the rest is as in usage hours."""
 
     customer: str
     meter: str
@@ -23,6 +23,7 @@ class ValueKey:
     dimensions: tuple[tuple[str, str], ...]
     value: str
     other: bool = False
+    backfilled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +45,6 @@ Seen = Mapping[ValueKey, frozenset[int]]
 def sighting(hour: HourKey, at: datetime, value: str) -> DistinctValue:
     """One sighting of a value by the usage hour, at the event's time."""
     day = hour.hour.replace(hour=0)
-    key = ValueKey(hour.customer, hour.meter, day, hour.dimensions, value, hour.other)
+    of = (hour.customer, hour.meter, day, hour.dimensions, value)
+    key = ValueKey(*of, other=hour.other, backfilled=hour.backfilled)
     return DistinctValue(key, frozenset([(at - day) // QUARTER]))

@@ -22,6 +22,7 @@ class HourKey:
     """`hour` is the UTC instant the hour starts at; `dimensions` are sorted (name, value) pairs.
 
     `other`: the item of all the hour's usage whose dimension values are over the cap.
+    `backfilled`: the item of the events from before the meter was made, which nothing bills.
     """
 
     customer: str
@@ -29,6 +30,7 @@ class HourKey:
     hour: datetime
     dimensions: tuple[tuple[str, str], ...]
     other: bool = False
+    backfilled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

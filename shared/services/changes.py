@@ -181,6 +181,17 @@ class PutClaim:
     claim: Claim
 
 
+@dataclass(frozen=True, slots=True)
+class PutBackfilledHour:
+    """Puts a usage hour of events from before its meter: whoever computes it puts the same.
+
+    `values` are distinct ones seen in it, whose quarters are added.
+    """
+
+    hour: UsageHour
+    values: Seen = field(default_factory=dict)
+
+
 Change = (
     SaveAccount
     | SaveSubscription
@@ -199,4 +210,5 @@ Change = (
     | SaveUsageHour
     | ExtendRegister
     | PutClaim
+    | PutBackfilledHour
 )

@@ -147,6 +147,8 @@ class PhaseCheck:
         narrow = any(rate.where for rate in plan.rate_cards if rate.meter == meter.key)
         start = _first_usage(phase)
         for value in self.store.values_between(meter.key, customer, start, phase.end):
+            if value.key.backfilled:
+                continue
             place = HourKey(customer, meter.key, value.key.day, value.key.dimensions)
             index = _card(phase, place, values.catalogue)
             own = (at not in cut and holds(phase, at) for at in value.instants())
@@ -188,11 +190,12 @@ class PhaseCheck:
     def _usage(
         self, meter: str, customer: str, start: datetime, end: datetime
     ) -> Iterator[UsageHour]:
-        """The usage hours of [start, end), never more of them at once than a week has."""
+        """What was counted live in [start, end), never more at once than a week has."""
         start = start.replace(minute=0, second=0, microsecond=0)
         while start < end:
             until = min(start + WEEK, end)
-            yield from self.store.usage_between(meter, customer, start, until)
+            hours = self.store.usage_between(meter, customer, start, until)
+            yield from (hour for hour in hours if not hour.key.backfilled)
             start = until
 
     def _unbilled_asides(

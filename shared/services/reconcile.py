@@ -48,7 +48,10 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Reconciles customers. `settle` is how long after its receipt an event is judged by."""
+    """Reconciles customers. `settle` is how long after its receipt an event is judged by.
+
+    `check_backfills` computes backfilled usage anew, and says how many events it lacked.
+    """
 
     store: BillingStore
     notes: ReconciliationStore
@@ -61,6 +64,7 @@ class Reconciler:
     bookkeeping: Bookkeeping
     settle: timedelta
     sleep: Callable[[float], None]
+    check_backfills: Callable[[Customer, datetime, datetime], int] = lambda *_: 0
 
     def reconcile(
         self, key: str, out_of_time: Callable[[], bool] = lambda: False, *, again: bool = False
@@ -166,6 +170,7 @@ class Reconciler:
                 postponed |= {start} if kind == "postponed" else set()
                 continue
             postponed |= self._judge(customer.key, start, end, now, result)
+            result.repaired += self.check_backfills(customer, start, end)
             if kind == "settled" and not result.findings:
                 settled = end
             if kind == "judged" and not result.findings:

@@ -49,12 +49,14 @@ class Recounting:
         look = self._read(customer)
         for meter in look.terms.catalogue.meters.values():
             for hour in self.store.usage_between(meter.key, customer, start, end):
-                look.hours[hour.key] = hour
+                if not hour.key.backfilled:
+                    look.hours[hour.key] = hour
             if meter.dimensions:
                 registers = self.store.registers_between(meter.key, customer, start, end)
                 look.registers |= registers
             if meter.aggregation == "unique_count":
-                look.values += self.store.values_between(meter.key, customer, start, end)
+                values = self.store.values_between(meter.key, customer, start, end)
+                look.values += (value for value in values if not value.key.backfilled)
         self._judge_hours(look, start, end, settled)
         if look.findings:
             return look  # Phases would contradict in consequence.

@@ -1,9 +1,10 @@
 """Meters and credit units on the wire, exactly as the API page has them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+from shared.domain.backfilling import Backfill
 from shared.domain.catalogue import Aggregation, CreditUnit, Meter, UnitValue
 from shared.wire.common import Identifier, Items, Text, Time, WireModel, refuse
 from shared.wire.events import property_name
@@ -78,6 +79,49 @@ class MeterAnswer(MeterBody):
             since=meter.since,
             archived_since=meter.archived_since,
         )
+
+
+class BackfillBody(WireModel):
+    """From when on history is counted, on a full hour (UTC); without it, all of it."""
+
+    start: Annotated[Time | None, Field(alias="from")] = None
+
+
+class BackfillView(WireModel):
+    """How far a meter's backfill is. `run` grows each time that it is ordered anew.
+
+    `customers` are those there are, null while they are being listed; `done` of them are finished,
+    with `events` of the meter.
+    """
+
+    model_config = ConfigDict(frozen=True, serialize_by_alias=True)
+
+    state: Literal["running", "finished"]
+    run: int
+    start: Annotated[Time | None, Field(serialization_alias="from")]
+    requested_at: Time
+    customers: int | None
+    done: int
+    events: int
+
+    @classmethod
+    def of(cls, backfill: Backfill) -> "BackfillView":
+        """The backfill as it is shown."""
+        return cls(
+            state="finished" if backfill.finished else "running",
+            run=backfill.run,
+            start=backfill.start,
+            requested_at=backfill.requested_at,
+            customers=backfill.customers,
+            done=backfill.done,
+            events=backfill.events,
+        )
+
+
+class MeterDetails(MeterAnswer):
+    """A meter, and how far its backfill is, if one was ordered."""
+
+    backfill: BackfillView | None
 
 
 class UnitValueBody(WireModel):

@@ -16,12 +16,13 @@ from shared.domain.errors import VersionConflictError
 from shared.domain.events import Mark
 from shared.domain.folding import Claim, LateUsage
 from shared.domain.ledger import entry_between
-from shared.domain.usage_hours import HourKey, Quarter, UsageHour
+from shared.domain.usage_hours import EMPTY_HOUR, HourKey, Quarter, UsageHour
 from shared.services.changes import (
     CreateCustomer,
     ExplainQuarantine,
     ExtendRegister,
     MarkRedriven,
+    PutBackfilledHour,
     PutClaim,
     PutClosedPhase,
     PutGrant,
@@ -336,3 +337,22 @@ def test_a_barrier_passes_once_it_is_marked(engine: Engine) -> None:
         engine.barriers.mark_passed(customer, "t")
     assert engine.barriers.has_passed(customer, "t")
     assert not engine.barriers.has_passed(customer, "other")
+
+
+def test_backfilled_usage_stands_beside_what_was_counted_live(engine: Engine) -> None:
+    customer, store = engine.customer(), engine.billing
+    for dimensions, other in (((("model", "large"),), False), ((), True), ((), False)):
+        live = HourKey(customer, "users", MARCH, dimensions, other=other)
+        key = replace(live, backfilled=True)
+        value = ValueKey(
+            customer, "users", MARCH, dimensions, "a" * 32, other=other, backfilled=True
+        )
+        hour = UsageHour(key, (Quarter(1, Decimal(1), 7), *EMPTY_HOUR[1:]))
+        for quarters in (frozenset([1]), frozenset([2])):
+            store.commit([PutBackfilledHour(hour, {value: quarters})])
+        store.commit([SaveUsageHour(UsageHour(live), UsageHour(live))])
+        kept = store.usage_between("users", customer, MARCH, MARCH + HOUR)
+        assert {hour.key for hour in kept} >= {live, key}
+        assert [each for each in kept if each.key == key] == [hour]
+        seen = {v.key: v.quarters for v in store.values_between("users", customer, MARCH, APRIL)}
+        assert seen[value] == {1, 2}

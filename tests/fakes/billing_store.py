@@ -263,7 +263,7 @@ class MemoryBillingStore:
                 self.groups[register] = self.groups.get(register, frozenset()) | added
             case changes.PutClaim(customer_key, claim):
                 self.claims_of.setdefault(customer_key, set()).add(claim)
-            case changes.SaveUsageHour(_, after, values):
+            case changes.SaveUsageHour(_, after, values) | changes.PutBackfilledHour(after, values):
                 for key, quarters in values.items():
                     kept = self._values_of.setdefault((key.meter, key.customer), {})
                     kept[key] = kept.get(key, frozenset()) | quarters
@@ -334,6 +334,8 @@ def _keys(change: Change) -> list[Key]:  # noqa: C901, PLR0911, PLR0912
             return [("AUDIT", id(change))]
         case changes.SaveUsageHour(before, _, values):
             return [("HOUR", before.key), *(("VALUE", key) for key in values)]
+        case changes.PutBackfilledHour(hour, values):
+            return [("HOUR", hour.key), *(("VALUE", key) for key in values)]
         case changes.ExtendRegister(register):
             return [("REGISTER", register)]
         case changes.PutClaim(customer_key, claim):

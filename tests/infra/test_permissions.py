@@ -28,6 +28,7 @@ NEEDS: dict[str, dict[str, set[str]]] = {
         f"{EVENTS}/index/by_time": {"dynamodb:Query"},
         BILLING: {f"dynamodb:{action}" for action in READ | WRITE | {"DeleteItem"}},
         f"{BILLING}/index/by_kind": {"dynamodb:Query"},
+        "BackfillingQueue": {"sqs:SendMessage"},
         "ApiSecret.Id": {"secretsmanager:GetSecretValue"},
     },
     "ApiTestClocksRole": {
@@ -67,7 +68,19 @@ NEEDS: dict[str, dict[str, set[str]]] = {
         EVENTS: {"dynamodb:GetItem", "dynamodb:PutItem"},
         f"{EVENTS}/index/by_time": {"dynamodb:Query"},
         BILLING: {f"dynamodb:{action}" for action in READ | WRITE},
+        f"{BILLING}/index/by_kind": {"dynamodb:Query"},
         "ReconciliationQueue": {
+            "sqs:SendMessage",
+            "sqs:ReceiveMessage",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+        },
+    },
+    "BackfillingBackfillRole": {
+        f"{EVENTS}/index/by_time": {"dynamodb:Query"},
+        BILLING: {f"dynamodb:{action}" for action in READ | WRITE},
+        f"{BILLING}/index/by_kind": {"dynamodb:Query"},
+        "BackfillingQueue": {
             "sqs:SendMessage",
             "sqs:ReceiveMessage",
             "sqs:DeleteMessage",
@@ -90,6 +103,8 @@ LOCAL_ONLY = {
     ("BillingRunStartBillingRunRole", "*"): {"sqs:SendMessageBatch"},
     ("ReconciliationStartReconciliationRole", "*"): {"sqs:SendMessageBatch"},
     ("ReconciliationReconcileCustomerRole", "*"): {"sqs:SendMessageBatch"},
+    ("BackfillingBackfillRole", "*"): {"sqs:SendMessageBatch"},
+    ("ApiApiRole", "*"): {"sqs:SendMessageBatch"},
 }
 
 

@@ -22,6 +22,7 @@ PROFILE_SORT_KEY = "PROFILE"
 CUSTOMER_KIND = "CUSTOMER"
 QUARANTINE_KIND = "QUARANTINE"
 QUARANTINE_PREFIX = "QUARANTINE#"
+BACKFILLED = "#backfilled"  # the end of such an hour's sort key
 HOUR_FORMAT = "%Y-%m-%dT%H"
 DAY_FORMAT = "%Y-%m-%d"
 
@@ -71,7 +72,7 @@ def usage_partition(meter: str, customer: str) -> str:
 def hour_keys(key: HourKey) -> dict[str, str]:
     """The primary key of a usage hour: by time, then by a hash of its dimension values."""
     hour = key.hour.strftime(HOUR_FORMAT)
-    group = group_of(key.dimensions, other=key.other)
+    group = group_of(key.dimensions, other=key.other) + (BACKFILLED if key.backfilled else "")
     return {"pk": usage_partition(key.meter, key.customer), "sk": f"{hour}#{group}"}
 
 
@@ -111,9 +112,10 @@ def read_usage_hour(item: Mapping[str, Any]) -> UsageHour:
     start, _, group = stored["sk"].partition("#")
     hour = datetime.fromisoformat(start + ":00+00:00")
     dimensions = tuple(sorted(stored.get("dimensions", {}).items()))
+    other = group.removesuffix(BACKFILLED) == OTHER
     first, second, third, fourth = map(_read_quarter, stored["quarters"])
     return UsageHour(
-        key=HourKey(customer, meter, hour, dimensions, other=group == OTHER),
+        key=HourKey(customer, meter, hour, dimensions, other, group.endswith(BACKFILLED)),
         quarters=(first, second, third, fourth),
         checkpoints=Checkpoints.unpack(bytes(stored["checkpoints"])),
     )
@@ -138,7 +140,8 @@ def value_keys(key: ValueKey) -> dict[str, str]:
     group = group_of(key.dimensions, other=key.other)
     return {
         "pk": value_partition(key.meter, key.customer),
-        "sk": f"{key.day.strftime(DAY_FORMAT)}#{group}#{key.value}",
+        "sk": f"{key.day.strftime(DAY_FORMAT)}#{group}#{key.value}"
+        + (BACKFILLED if key.backfilled else ""),
     }
 
 
@@ -146,10 +149,11 @@ def read_value(item: Mapping[str, Any]) -> DistinctValue:
     """The distinct value of an item."""
     stored = from_item(item)
     meter, _, customer = stored["pk"].removeprefix("V#").partition("#")
-    day, group, value = stored["sk"].split("#")
+    day, group, value, *backfilled = stored["sk"].split("#")
     start = datetime.fromisoformat(day).replace(tzinfo=UTC)
     dimensions = tuple(sorted(stored.get("dimensions", {}).items()))
-    key = ValueKey(customer, meter, start, dimensions, value, other=group == OTHER)
+    of = (customer, meter, start, dimensions, value)
+    key = ValueKey(*of, other=group == OTHER, backfilled=bool(backfilled))
     return DistinctValue(key, frozenset(int(number) for number in stored["quarters"]))
 
 

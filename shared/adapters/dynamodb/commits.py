@@ -26,6 +26,7 @@ from shared.adapters.dynamodb.billing_items import (
     value_keys,
 )
 from shared.domain.customers import Customer, Subscription
+from shared.domain.distinct import Seen
 from shared.domain.events import utc_text
 from shared.domain.folding import LateUsage
 from shared.services import changes
@@ -43,7 +44,7 @@ OPTIONAL = {
 Write = dict[str, Any]
 
 
-def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C901, PLR0912
+def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C901, PLR0912, PLR0915
     """The entries of TransactItems that make the change, each with its condition."""
     match change:
         case changes.SaveAccount(account, read_version):
@@ -82,6 +83,9 @@ def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C
             yield _extend_register(table, change)
         case changes.PutClaim(customer_key, claim):
             yield _put(table, to_item(claim_keys(customer_key, claim)), ABSENT)
+        case changes.PutBackfilledHour():
+            yield _put(table, usage_hour_item(change.hour))
+            yield from _see_values(table, change.values)
 
 
 def _version_is(read_version: int) -> tuple[str, dict[str, Any]]:
@@ -126,7 +130,11 @@ def _save_usage_hour(table: str, change: changes.SaveUsageHour) -> Iterator[Writ
     read = {":read": {"B": packed}} if packed else {}
     condition = "checkpoints = :read" if packed else ABSENT
     yield _update(table, usage_hour_item(change.after), condition, read)
-    for key, quarters in change.values.items():
+    yield from _see_values(table, change.values)
+
+
+def _see_values(table: str, values: Seen) -> Iterator[Write]:
+    for key, quarters in values.items():
         sets, added = "", {":quarters": {"NS": [str(n) for n in sorted(quarters)]}}
         if key.dimensions:
             sets, added[":names"] = "SET dimensions = :names ", to_attribute(dict(key.dimensions))

@@ -294,3 +294,18 @@ def test_meters_are_listed_and_archived(
     assert main(["meters", "archive", "tokens"]) == 0
     assert "from catalogue version 9 on" in capsys.readouterr().out
     assert server.asked[-1][:2] == ("POST", "/v1/meters/tokens/archive")
+
+
+def test_a_backfill_is_ordered_and_told_how_far_it_is(
+    server: type[Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    backfill = {"state": "running", "customers": None, "done": 0, "events": 0}
+    server.answers["/v1/meters/tokens/backfill"] = (202, backfill)
+    server.answers["/v1/meters/tokens"] = (200, {"backfill": {**backfill, "customers": 3}})
+    assert main(["meters", "backfill", "tokens", "--from", "2026-03-01T00:00:00Z"]) == 0
+    assert main(["meters", "backfill", "tokens", "--status"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "running: 0 of ? customers, 0 events"
+    assert second == "running: 0 of 3 customers, 0 events"
+    [ordered, _] = server.asked
+    assert (ordered[0], json.loads(ordered[2])) == ("POST", {"from": "2026-03-01T00:00:00Z"})

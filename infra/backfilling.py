@@ -1,0 +1,51 @@
+"""Backfill: the history of new meters, one message for one customer."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.function import AppFunction, Runtime
+from infra.permissions import queue_statement
+from infra.queues import dead_letter_queue, work_queue
+
+TIMEOUT_SECONDS = 600
+
+
+class Backfilling(Construct):
+    """`requesters` are the functions that order backfills."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, runtime: Runtime, requesters: list[AppFunction]
+    ) -> None:
+        super().__init__(scope, id)
+        self.failures = dead_letter_queue(self, "Failures", runtime.stage)
+        self.queue = work_queue(
+            self,
+            "Queue",
+            runtime.stage,
+            # Six times the timeout, so that a message still being retried is not delivered twice.
+            visibility=Duration.seconds(6 * TIMEOUT_SECONDS),
+            dead_letters=self.failures,
+        )
+        self.function = AppFunction(
+            self,
+            "Backfill",
+            runtime=runtime,
+            module="backfill",
+            timeout=Duration.seconds(TIMEOUT_SECONDS),
+            memory_mib=1024,
+        )
+        for function in (self.function, *requesters):
+            function.add_environment("BACKFILL_QUEUE_URL", self.queue.queue_url)
+            function.add_to_role_policy(queue_statement(self.queue, "SendMessage"))
+        self.function.add_to_role_policy(
+            queue_statement(self.queue, "ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+        )
+        lambda_.CfnEventSourceMapping(
+            self,
+            "Mapping",
+            event_source_arn=self.queue.queue_arn,
+            function_name=self.function.function_name,
+            batch_size=10,
+            function_response_types=["ReportBatchItemFailures"],
+        ).node.add_dependency(self.function.role)

@@ -1,0 +1,97 @@
+"""Backfilled usage: computed hour by hour from all its raw events, and put as a whole."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from shared.domain.backfilling import Backfill, BackfilledHour, backfilled_hours, events_in
+from shared.domain.catalogue import Meter
+from shared.domain.customers import Customer
+from shared.domain.distinct import Seen
+from shared.domain.hour_writes import MAX_NEW_VALUES
+from shared.domain.usage_hours import UsageHour
+from shared.services.changes import PutBackfilledHour
+from shared.services.ingest import MAX_AHEAD
+from shared.services.reconciliation import RawEvents
+from shared.services.spread import Spread, one_by_one
+from shared.services.store import BillingStore, CatalogueSource
+
+HOUR = timedelta(hours=1)
+
+
+class BackfillStore(Protocol):
+    """How far backfills are. Reads are consistent."""
+
+    def get(self, meter: str) -> Backfill | None:
+        """The meter's newest backfill."""
+
+    def all(self) -> Sequence[Backfill]:
+        """The newest backfill of every meter that has one; a new one may be missing a moment."""
+
+    def start(self, backfill: Backfill) -> None:
+        """Keeps a new run, if the stored one is the run before it.
+
+        Raises: VersionConflictError.
+        """
+
+    def list_customers(self, meter: str, run: int, customers: int) -> None:
+        """Notes how many customers the run has; nothing if a newer one has started."""
+
+    def finish_customer(self, meter: str, run: int, customer: str, events: int) -> None:
+        """Notes that a customer is finished; once, however often it is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfilledUsage:
+    """Puts backfilled usage, and checks it."""
+
+    store: BillingStore
+    progress: BackfillStore
+    raw: RawEvents
+    catalogue: CatalogueSource
+    spread: Spread = one_by_one
+
+    def put(self, meter: Meter, customer: str, start: datetime, end: datetime) -> int:
+        """Puts what the full hours of [start, end) come to; how many events of the meter."""
+        raw = self.raw.between(customer, start, end)
+        hours = backfilled_hours(meter, (r.event for r in raw if r.event is not None))
+        puts = [PutBackfilledHour(each.hour, values) for each in hours for values in _parts(each)]
+        self.spread(lambda put: self.store.commit([put]), puts)
+        return events_in(each.hour for each in hours)
+
+    def check(self, customer: Customer, start: datetime, end: datetime) -> int:
+        """Computes anew what finished backfills have in [start, end), full hours.
+
+        Returns how many events were found that they lacked: those of a customer that nobody knew
+        when the customers were listed, because the stream was behind.
+        """
+        lacking, meters = 0, self.catalogue.newest().meters
+        for backfill in self.progress.all():
+            begin = max(start, backfill.start) if backfill.start else start
+            until = end
+            if customer.test_clock is None:
+                until = min(end, floor_hour(backfill.requested_at + MAX_AHEAD) + HOUR)
+            if backfill.finished and begin < until:
+                meter = meters[backfill.meter]
+                before = events_in(self._stored(meter, customer.key, begin, until))
+                lacking += self.put(meter, customer.key, begin, until) - before
+        return lacking
+
+    def _stored(
+        self, meter: Meter, customer: str, start: datetime, end: datetime
+    ) -> list[UsageHour]:
+        kept = self.store.usage_between(meter.key, customer, start, end)
+        return [hour for hour in kept if hour.key.backfilled]
+
+
+def _parts(kept: BackfilledHour) -> list[Seen]:
+    """The values in parts that a transaction can take; none are a part as well."""
+    keys = list(kept.values)
+    starts = range(0, max(1, len(keys)), MAX_NEW_VALUES)
+    return [{k: kept.values[k] for k in keys[start:][:MAX_NEW_VALUES]} for start in starts]
+
+
+def floor_hour(at: datetime) -> datetime:
+    """The full hour (UTC) at or before the instant."""
+    return at.replace(minute=0, second=0, microsecond=0)
