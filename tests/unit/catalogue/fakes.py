@@ -13,7 +13,9 @@ __all__ = ["NOW", "MemoryCatalogueStore", "fake_runtime"]
 
 
 def fake_runtime(store: MemoryCatalogueStore) -> SimpleNamespace:
+    no_backfills = SimpleNamespace(progress=SimpleNamespace(get=lambda _: None))
     return SimpleNamespace(
+        backfilled_usage=no_backfills,
         catalogue_service=CatalogueService(store),
         clock=SimpleNamespace(now=lambda: NOW),
         cursors=Cursors(b"k" * 32),
