@@ -13,7 +13,14 @@ from typing import Protocol
 from shared.domain.backfilling import Backfill
 from shared.domain.catalogue import Meter
 from shared.domain.customers import Customer
-from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
+from shared.domain.errors import (
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+    Problem,
+    UnavailableError,
+    VersionConflictError,
+)
 from shared.services.backfilled_usage import HOUR, BackfilledUsage, floor_hour
 from shared.services.changes import PutAudit
 from shared.services.clock import customer_now
@@ -86,8 +93,10 @@ class Backfills:
         if known is None or known.finished or start != known.start:
             run = known.run + 1 if known else 1
             backfill = Backfill(key, run, start, self.clock.now(), actor)
-            self.usage.progress.start(backfill)
-            self.store.commit([_audit(backfill)])
+            try:
+                self.usage.progress.start(backfill, _audit(backfill))
+            except VersionConflictError as error:
+                raise UnavailableError("somebody else ordered it: ask again") from error
         else:
             backfill = known
         # Also for one that is known: its first order may have been lost before it was sent.

@@ -11,7 +11,7 @@ from shared.domain.customers import Customer
 from shared.domain.distinct import Seen
 from shared.domain.hour_writes import MAX_NEW_VALUES
 from shared.domain.usage_hours import UsageHour
-from shared.services.changes import PutBackfilledHour
+from shared.services.changes import PutAudit, PutBackfilledHour
 from shared.services.ingest import MAX_AHEAD
 from shared.services.reconciliation import RawEvents
 from shared.services.spread import Spread, one_by_one
@@ -29,8 +29,8 @@ class BackfillStore(Protocol):
     def all(self) -> Sequence[Backfill]:
         """The newest backfill of every meter that has one; a new one may be missing a moment."""
 
-    def start(self, backfill: Backfill) -> None:
-        """Keeps a new run, if the stored one is the run before it.
+    def start(self, backfill: Backfill, audit: PutAudit) -> None:
+        """Keeps a new run and its audit entry, if the stored one is the run before it.
 
         Raises: VersionConflictError.
         """

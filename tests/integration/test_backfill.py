@@ -14,8 +14,9 @@ import pytest
 from functions import backfill
 from local.emulator import Aws
 from shared.adapters.backfill_queue import BackfillQueue, read_order
+from shared.adapters.dynamodb.backfills import DynamoBackfillStore
 from shared.domain.catalogue import Meter
-from shared.domain.errors import InvalidError, NotFoundError
+from shared.domain.errors import InvalidError, NotFoundError, UnavailableError
 from shared.domain.events import UsageEvent
 from shared.domain.reconciliation import total_of
 from shared.domain.usage_hours import HourKey, Quarter, UsageHour
@@ -228,6 +229,17 @@ def test_the_start_is_on_a_full_hour_and_only_moves_back(meterline: Stack) -> No
         found = counted_of(meterline, meter, "start", backfilled=True)
         assert (found.count, found.value) == recounted(old[2 * first :])
     assert backfills.request(meter.key, None, "key1").start is None
+
+
+def test_whoever_orders_second_at_the_same_time_is_told_to_ask_again(
+    meterline: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter = new_meter(meterline)
+    backfills = of(meterline, Queue())
+    backfills.request(meter.key, None, "key1")
+    monkeypatch.setattr(DynamoBackfillStore, "get", lambda *_: None)
+    with pytest.raises(UnavailableError):
+        backfills.request(meter.key, None, "key2")
 
 
 def test_what_cannot_be_backfilled_is_refused(meterline: Stack) -> None:

@@ -5,9 +5,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.dynamodb.attributes import from_item, to_item
+from shared.adapters.dynamodb.audit import audit_item
 from shared.adapters.dynamodb.errors import ConditionFailedError, retrying
 from shared.domain.backfilling import Backfill
 from shared.domain.events import utc_time
+from shared.services.changes import PutAudit
 from shared.services.store import Clock
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class DynamoBackfillStore:
                 return found
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def start(self, backfill: Backfill) -> None:
+    def start(self, backfill: Backfill, audit: PutAudit) -> None:
         item = to_item(
             {
                 "kind": KIND,
@@ -66,7 +68,9 @@ class DynamoBackfillStore:
             "ConditionExpression": "attribute_not_exists(pk) OR run = :before",
             "ExpressionAttributeValues": to_item({":before": backfill.run - 1}),
         }
-        retrying(lambda: self._client.put_item(**put))
+        entry = {"TableName": self._table, "Item": audit_item(audit)}
+        writes = [{"Put": put}, {"Put": entry}]
+        retrying(lambda: self._client.transact_write_items(TransactItems=writes))
 
     def list_customers(self, meter: str, run: int, customers: int) -> None:
         update = {
