@@ -27,7 +27,8 @@ class Totals:
 
     `count`, `value` and `checksum` are over all usage; `covered` is the part of value that
     allowances took; `amount` = rated price of the rest in nanos of the rate's unit, of which
-    `drawn` came from grants and `overage` is what none covered: amount = drawn + overage.
+    `drawn` came from grants and `overage` is what none covered: amount = drawn + overage. Where
+    the price is by event, `event_amounts` is the sum of what each came to, in nanos.
     """
 
     count: int = 0
@@ -37,6 +38,7 @@ class Totals:
     drawn: int = 0
     overage: int = 0
     checksum: int = 0
+    event_amounts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.accounts import Account, ClosedPhase
+from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.catalogue import Catalogue
-from shared.domain.credits import Grant
+from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
 from shared.domain.invoices import Fee, Invoice, period_fee, period_invoice
 from shared.domain.opening import next_plan, next_span, period_span
-from shared.domain.rating import add_totals
+from shared.domain.prices import can_fall
+from shared.domain.rating import add_totals, settle, subtract_totals
+
+LAST_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +46,65 @@ def upcoming_fee(
     return period_fee(plan, span)
 
 
+def settled(
+    account: Account,
+    catalogue: Catalogue,
+    closed: Sequence[ClosedPhase],
+    grants: Mapping[str, Grant],
+    period: int,
+) -> Account:
+    """The account with the prices charged that can fall, up to an open period and late usage.
+
+    They draw the credits that are open at their phase's end; late usage costs what it changes.
+    """
+    purse = Purse(tuple(grants.values()), account.grants)
+
+    def charge(phase: Phase, totals: Sequence[Totals]) -> tuple[Totals, ...]:
+        nonlocal purse
+        after = []
+        plan = catalogue.plan(phase.plan, phase.plan_version)
+        for rate, total in zip(plan.rate_cards, totals, strict=True):
+            if not can_fall(rate.price):
+                after.append(total)
+                continue
+            charged = settle(rate, total, phase.end - LAST_INSTANT, purse)
+            after.append(charged.totals)
+            purse = charged.purse
+        return tuple(after)
+
+    late = dict(account.late)
+    for each in closed:
+        if (number := each.phase.number) in late:
+            whole = charge(each.phase, tuple(map(add_totals, each.billed, late[number])))
+            late[number] = tuple(map(subtract_totals, whole, each.billed))
+    phases = tuple(
+        replace(p, totals=charge(p, p.totals)) if p.period <= period else p for p in account.phases
+    )
+    return replace(account, phases=phases, late=late, grants=purse.remaining)
+
+
 def draft_invoice(
     account: Account,
     subscription: Subscription,
     catalogue: Catalogue,
     closed: Sequence[ClosedPhase],
+    grants: Mapping[str, Grant],
+    *,
     period: int | None = None,
 ) -> Invoice:
     """The invoice of an open period, the oldest by default: what closing it now would bill."""
     period = account.phases[0].period if period is None else period
+    account = settled(account, catalogue, closed, grants, period)
+    return _invoice(account, subscription, catalogue, closed, period)
+
+
+def _invoice(
+    account: Account,
+    subscription: Subscription,
+    catalogue: Catalogue,
+    closed: Sequence[ClosedPhase],
+    period: int,
+) -> Invoice:
     fee = upcoming_fee(account, period, subscription, catalogue)
     plan = fee.plan if fee else catalogue.plan(subscription.plan, subscription.plan_version)
     # Metering alone bills nothing, so the first fee decides the currency.
@@ -66,13 +119,17 @@ def close_period(
     subscription: Subscription,
     catalogue: Catalogue,
     closed: Sequence[ClosedPhase],
+    grants: Mapping[str, Grant],
+    *,
     now: datetime,
 ) -> Closing:
     """Closes the oldest open period, which must have ended and have a successor."""
-    draft = draft_invoice(account, subscription, catalogue, closed)
+    period = account.phases[0].period
+    account = settled(account, catalogue, closed, grants, period)
+    draft = _invoice(account, subscription, catalogue, closed, period)
     invoice = draft if draft.lines else None
     reference = invoice.id if invoice else ""
-    ended = [p for p in account.phases if p.period == draft.period]
+    ended = [p for p in account.phases if p.period == period]
     frozen = [ClosedPhase(p, p.totals, now, reference) for p in ended]
     moved = [
         replace(c, billed=tuple(map(add_totals, c.billed, account.late[c.phase.number])))
@@ -82,7 +139,7 @@ def close_period(
     after = replace(
         account,
         version=account.version + 1,
-        phases=tuple(p for p in account.phases if p.period != draft.period),
+        phases=tuple(p for p in account.phases if p.period != period),
         late={},
     )
     return Closing(after, (*frozen, *moved), invoice)

@@ -56,12 +56,16 @@ def _line(number: int, line: Line, currency: str) -> dict[str, Any]:
             "price": price_document(line.price) if line.price else None,
             "events": _tally(line.count, line.quantity, line.checksum),
         }
+        if line.event_amounts is not None:
+            document["events"]["amounts"] = format_exact(line.event_amounts)
     if line.scope is not None:
         document["counts"] = _scope(line.scope)
     if line.before is not None:
         before = line.before
         included = {"included": format_quantity(before.covered)}
         document["before"] = _tally(before.count, before.value, before.checksum) | included
+        if line.event_amounts is not None:
+            document["before"]["amounts"] = format_exact(before.event_amounts)
     if line.unit_value is not None:
         document["unit_value"] = format_quantity(line.unit_value)
     return document

@@ -23,7 +23,7 @@ from shared.domain.money import (
     to_nanos,
 )
 from shared.domain.opening import Span
-from shared.domain.prices import Price
+from shared.domain.prices import Price, by_event
 
 LineKind = Literal["fee", "proration", "usage", "credits_applied", "overage"]
 InvoiceKind = Literal["start", "change", "period"]
@@ -51,6 +51,7 @@ class Line:
     the exact amount in nanos of `unit` (a currency or a credit unit). `count`, `quantity` and
     `checksum` are frozen: the events behind the line, told by `scope`, can be recounted against
     them. `before` is what was billed of the same totals earlier, on a line of late usage.
+    `event_amounts` is there where the price is by event: the sum of what each came to, in nanos.
     """
 
     kind: LineKind
@@ -71,6 +72,7 @@ class Line:
     quantity: Decimal = Decimal(0)
     included: Decimal = Decimal(0)
     checksum: int = 0
+    event_amounts: int | None = None
     scope: Scope | None = None
     before: Totals | None = None
     unit_value: Decimal | None = None
@@ -230,6 +232,7 @@ def _rate_lines(
         quantity=total.value,
         included=total.covered,
         checksum=total.checksum,
+        event_amounts=total.event_amounts if by_event(rate.price) else None,
         scope=_scope(plan, index, catalogue),
         before=before,
     )
@@ -241,6 +244,7 @@ def _rate_lines(
         quantity=Decimal(0),
         included=Decimal(0),
         checksum=0,
+        event_amounts=None,
         scope=None,
         before=None,
     )

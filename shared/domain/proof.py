@@ -14,6 +14,8 @@ from typing import Any
 from shared.domain.catalogue import Meter, Rate
 from shared.domain.errors import ConflictError
 from shared.domain.events import Measurement, UsageEvent, measure, utc_time
+from shared.domain.money import to_nanos
+from shared.domain.prices import Price, price_of
 from shared.domain.usage_hours import Quarter
 
 Document = Mapping[str, Any]
@@ -45,7 +47,8 @@ COUNTED = Fate()
 class UsageLine:
     """A usage line as the document tells it. `until` bounds the events' catalogue versions.
 
-    `before` is what late usage continues: what was billed of the same totals before.
+    `before` is what late usage continues: what was billed of the same totals before. Where the
+    price is by event, `event_amounts` are what the events of the line, and those before, came to.
     """
 
     customer: str
@@ -61,6 +64,8 @@ class UsageLine:
     where_not: tuple[Mapping[str, str], ...]
     frozen: Quarter
     before: Quarter
+    price: Price | None
+    event_amounts: tuple[int, int]
 
     def measure(self, event: UsageEvent) -> Measurement | None:
         """What the event adds to the totals that the line is of, if it is one of their events."""
@@ -121,6 +126,10 @@ def tally(document: Mapping[str, Any]) -> Quarter:
     )
 
 
+def _amounts(tally: Mapping[str, Any]) -> int:
+    return to_nanos(Decimal(tally.get("amounts", 0)))
+
+
 def _usage_line(document: Document, line: Document) -> UsageLine:
     counts = line["counts"]
     meter = Meter(
@@ -146,4 +155,6 @@ def _usage_line(document: Document, line: Document) -> UsageLine:
         where_not=tuple(map(dict, counts["where_not"])),
         frozen=tally(line["events"]),
         before=tally(line["before"]) if line["late"] else Quarter(),
+        price=price_of(line["price"]) if line["price"] else None,
+        event_amounts=(_amounts(line["events"]), _amounts(line.get("before", {}))),
     )

@@ -165,8 +165,14 @@ def _rate_problems(
     earlier = (r for r in plan.rates[:index] if r.meter == rate.meter)
     if any(r.where.items() <= rate.where.items() for r in earlier):
         yield "", "unreachable-rate"
-    if by_event(rate.price) or can_fall(rate.price):
-        yield "/price", "unsupported"
+    if by_event(rate.price):
+        # What an allowance takes is no event's, and a maximum is no sum of events.
+        if any(allowance.meter == rate.meter for allowance in plan.allowances):
+            yield "/price", "allowance-and-per-event"
+        if meter is not None and meter.aggregation not in ("count", "sum"):
+            yield "/price", "per-event-needs-a-sum"
+    if can_fall(rate.price) and rate.unit != plan.currency:
+        yield "/unit", "price-can-fall"
     code = _unit_problem(catalogue, plan, rate.unit)
     if code:
         yield "/unit", code

@@ -14,7 +14,8 @@ from shared.domain.credits import Purse
 from shared.domain.errors import RatingError
 from shared.domain.events import CHECKSUM_MODULUS, Measurement
 from shared.domain.money import EXACT, from_nanos, to_nanos
-from shared.domain.pricing import Usage, price_nanos
+from shared.domain.prices import can_fall
+from shared.domain.pricing import Usage, event_nanos, price_nanos
 
 # The largest running quantity that storage keeps exactly: 38 digits, 9 of them places.
 MAX_TOTAL_QUANTITY = 10**28
@@ -66,6 +67,7 @@ def charge_usage(
         value=value,
         covered=EXACT.add(totals.covered, from_nanos(covered)),
         checksum=(totals.checksum + measurement.checksum) % CHECKSUM_MODULUS,
+        event_amounts=totals.event_amounts + event_nanos(rate.price, measurement.quantity),
     )
     return _charge_difference(rate, measured, at, purse)
 
@@ -76,7 +78,15 @@ def charge_opening(rate: Rate, at: datetime, purse: Purse) -> Charge:
 
 
 def _charge_difference(rate: Rate, totals: Totals, at: datetime, purse: Purse) -> Charge:
-    """Charges rated total less what was charged before; what no grant covers is overage."""
+    """Charges what usage adds to the price; one that can fall waits for the period's end."""
+    return Charge(totals, purse) if can_fall(rate.price) else settle(rate, totals, at, purse)
+
+
+def settle(rate: Rate, totals: Totals, at: datetime, purse: Purse) -> Charge:
+    """Charges rated total less what was charged before; what no grant covers is overage.
+
+    Where the price has fallen, the difference is negative: overage that is given back.
+    """
     if rate.price is None:
         return Charge(totals, purse)
     rated = price_nanos(rate.price, priced_usage(totals))
@@ -93,7 +103,8 @@ def _charge_difference(rate: Rate, totals: Totals, at: datetime, purse: Purse) -
 
 def priced_usage(totals: Totals) -> Usage:
     """The usage that a rate card's price is for: what no allowance covered, in all its events."""
-    return Usage(EXACT.subtract(totals.value, totals.covered), totals.count)
+    quantity = EXACT.subtract(totals.value, totals.covered)
+    return Usage(quantity, totals.count, totals.event_amounts)
 
 
 def cover_overage(rate: Rate, totals: Totals, at: datetime, purse: Purse) -> Charge:
@@ -113,6 +124,7 @@ def add_totals(a: Totals, b: Totals) -> Totals:
         drawn=a.drawn + b.drawn,
         overage=a.overage + b.overage,
         checksum=(a.checksum + b.checksum) % CHECKSUM_MODULUS,
+        event_amounts=a.event_amounts + b.event_amounts,
     )
 
 
@@ -126,4 +138,5 @@ def subtract_totals(a: Totals, b: Totals) -> Totals:
         drawn=a.drawn - b.drawn,
         overage=a.overage - b.overage,
         checksum=(a.checksum - b.checksum) % CHECKSUM_MODULUS,
+        event_amounts=a.event_amounts - b.event_amounts,
     )

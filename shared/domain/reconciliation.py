@@ -17,6 +17,7 @@ from shared.domain.checkpoints import LIFETIME_SECONDS, Checkpoints, shard_hash
 from shared.domain.events import CHECKSUM_MODULUS, Measurement
 from shared.domain.folding import Record
 from shared.domain.money import EXACT
+from shared.domain.prices import can_fall
 from shared.domain.pricing import price_nanos
 from shared.domain.rating import add_totals, priced_usage, rate_card_index
 from shared.domain.usage_hours import QUARTER_MINUTES, REDRIVE, HourKey, Quarter, UsageHour
@@ -35,11 +36,15 @@ Slot = tuple[HourKey, int]
 
 @dataclass(frozen=True, slots=True)
 class PhaseTotals:
-    """One phase with everything that was billed or is to be billed of it, late usage included."""
+    """One phase with everything that was billed or is to be billed of it, late usage included.
+
+    `settled`: all of it was billed, prices that can fall among it.
+    """
 
     phase: Phase
     totals: tuple[Totals, ...]
     closed: bool
+    settled: bool = False
 
 
 def minus(a: Quarter, b: Quarter) -> Quarter:
@@ -156,7 +161,7 @@ def phases_of(account: Account, closed: Sequence[ClosedPhase]) -> Iterator[Phase
     for frozen in closed:
         late = account.late.get(frozen.phase.number)
         billed = tuple(map(add_totals, frozen.billed, late)) if late else frozen.billed
-        yield PhaseTotals(frozen.phase, billed, closed=True)
+        yield PhaseTotals(frozen.phase, billed, closed=True, settled=not late)
     for phase in account.phases:
         yield PhaseTotals(phase, phase.totals, closed=False)
 
@@ -240,7 +245,8 @@ def misrated(phase: PhaseTotals, catalogue: Catalogue) -> Iterator[str]:
     for rate, totals in zip(plan.rate_cards, phase.totals, strict=True):
         if rate.price is None:
             continue
-        amount = price_nanos(rate.price, priced_usage(totals))
+        waits = can_fall(rate.price) and not phase.settled
+        amount = totals.amount if waits else price_nanos(rate.price, priced_usage(totals))
         where = f"phase {phase.phase.number}, meter {rate.meter}"
         if totals.amount != amount:
             yield f"{where}: {totals.amount} nanos are charged where the price is {amount}"

@@ -71,8 +71,8 @@ def _differing_events(
     lines: list[UsageLine], events: Iterable[tuple[UsageEvent, Fate]]
 ) -> Iterator[Difference]:
     """Recounts every line in one pass over the events, which may be very many."""
-    whole = {line.number: CardTally() for line in lines}
-    before = {line.number: CardTally() for line in lines}
+    whole = {line.number: CardTally(line.price) for line in lines}
+    before = {line.number: CardTally(line.price) for line in lines}
     seen: set[tuple[str, str, str]] = set()
     for event, fate in events:
         identity = (event.customer, event.source, event.id)
@@ -92,6 +92,9 @@ def _differing_events(
         billed = before[line.number]
         counted = whole[line.number].since(billed)
         yield from _differing_tally(f"line {line.number}: ", line.frozen, counted)
+        amounts = (whole[line.number].event_amounts - billed.event_amounts, billed.event_amounts)
+        place = f"line {line.number}: amounts of single events"
+        yield from _differing(place, line.event_amounts, amounts)
         if line.late:
             place = f"line {line.number}: billed before: "
             yield from _differing_tally(place, line.before, billed.since(CardTally()))
@@ -135,13 +138,17 @@ def _rated(line: Mapping[str, Any]) -> int:
     if not line["late"]:
         return price_nanos(price, charged)
     billed = _usage(line["before"], line["before"]["included"])
-    both = Usage(EXACT.add(billed.quantity, charged.quantity), billed.count + charged.count)
+    both = Usage(
+        EXACT.add(billed.quantity, charged.quantity),
+        billed.count + charged.count,
+        billed.event_amounts + charged.event_amounts,
+    )
     return price_nanos(price, both) - price_nanos(price, billed)
 
 
 def _usage(tally: Mapping[str, Any], included: str) -> Usage:
     quantity = EXACT.subtract(Decimal(tally["sum"]), Decimal(included))
-    return Usage(quantity, int(tally["count"]))
+    return Usage(quantity, int(tally["count"]), to_nanos(Decimal(tally.get("amounts", 0))))
 
 
 def _differing_credits(document: Document) -> Iterator[Difference]:
@@ -159,5 +166,5 @@ def _differing_credits(document: Document) -> Iterator[Difference]:
     for card, of_card in amounts.items():
         used, drawn, overage = of_card["usage"], -of_card["credits_applied"], of_card["overage"]
         if card in currencies:
-            overage = max(0, used - drawn)
+            overage = used - min(drawn, max(0, used))
         yield from _differing(f"credits of {card}", used, drawn + overage)

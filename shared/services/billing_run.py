@@ -136,7 +136,8 @@ class BillingRun:
         catalogue = self.catalogue.newest()
         account = due.account
         closed = late_phases(self.store, account)
-        closing = close_period(account, due.subscription, catalogue, closed, now)
+        terms = due.subscription
+        closing = close_period(account, terms, catalogue, closed, due.grants, now=now)
         after = closing.account
         cause = {"period": str(account.phases[0].period)}
         changes: list[Change] = [

@@ -104,7 +104,8 @@ class Bookkeeping:
         terms = self.store.subscription(account.customer)
         try:
             if terms is not None:
-                invoice_document(draft_invoice(account, terms, catalogue, closed))
+                grants = self.store.grants(account.customer, account.open_grants)
+                invoice_document(draft_invoice(account, terms, catalogue, closed, grants))
         except (MeterlineError, LookupError) as error:
             yield f"the open invoice cannot be made: {error}"
 

@@ -22,7 +22,14 @@ def upcoming_invoice(books: Books, key: str) -> Document:
     closed = late_phases(books.store, account)
     *closing, current = (
         invoice_document(
-            draft_invoice(account, standing.subscription, standing.catalogue, closed, period)
+            draft_invoice(
+                account,
+                standing.subscription,
+                standing.catalogue,
+                closed,
+                standing.grants,
+                period=period,
+            )
         )
         for period in sorted({phase.period for phase in account.phases})
     )

@@ -19,6 +19,12 @@ class LineEventsView(WireModel):
     checksum: str
 
 
+class BilledEventsView(LineEventsView):
+    """`amounts` is the sum of what single events cost, where the price is by event."""
+
+    amounts: DecimalText | None = None
+
+
 class StampsView(WireModel):
     """The catalogue versions stamped on the events that count: in [since, until)."""
 
@@ -41,7 +47,7 @@ class CountsView(WireModel):
     where_not: list[dict[str, str]]
 
 
-class BeforeView(LineEventsView):
+class BeforeView(BilledEventsView):
     """What was billed earlier of the totals that late usage continues."""
 
     included: DecimalText
@@ -70,7 +76,7 @@ class InvoiceLineView(WireModel):
     quantity: DecimalText | None = None
     included: DecimalText | None = None
     price: dict[str, Any] | None = None
-    events: LineEventsView | None = None
+    events: BilledEventsView | None = None
     counts: CountsView | None = None
     before: BeforeView | None = None
     unit_value: DecimalText | None = None

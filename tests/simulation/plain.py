@@ -23,6 +23,7 @@ def plain_totals(t: Totals) -> Plain:
         "drawn": t.drawn,
         "overage": t.overage,
         "checksum": t.checksum,
+        "event_amounts": t.event_amounts,
     }
 
 

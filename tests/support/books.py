@@ -75,7 +75,9 @@ class Books:
     def close(self, now: datetime) -> Closing:
         """What the billing run does when the grace is over."""
         closed = tuple(self.closed.values())
-        closing = close_period(self.account, self.subscription, self.catalogue, closed, now)
+        closing = close_period(
+            self.account, self.subscription, self.catalogue, closed, self.held(), now=now
+        )
         self.account = closing.account
         self.closed |= {c.phase.number: c for c in closing.closed}
         return closing

@@ -878,8 +878,30 @@ export interface components {
             sum: string;
             /** Checksum */
             checksum: string;
+            /**
+             * Amounts
+             * @default null
+             */
+            amounts?: string | null;
             /** Included */
             included: string;
+        };
+        /**
+         * BilledEventsView
+         * @description `amounts` is the sum of what single events cost, where the price is by event.
+         */
+        BilledEventsView: {
+            /** Count */
+            count: number;
+            /** Sum */
+            sum: string;
+            /** Checksum */
+            checksum: string;
+            /**
+             * Amounts
+             * @default null
+             */
+            amounts?: string | null;
         };
         /**
          * ComparisonView
@@ -1692,7 +1714,7 @@ export interface components {
                 [key: string]: unknown;
             } | null;
             /** @default null */
-            events?: components["schemas"]["LineEventsView"] | null;
+            events?: components["schemas"]["BilledEventsView"] | null;
             /** @default null */
             counts?: components["schemas"]["CountsView"] | null;
             /** @default null */

@@ -2,8 +2,8 @@
 
 Account: 1 KB holds twelve checkpoints, one phase of five rate cards and three grants.
 Lists, in order: a phase [number, period, start, end, plan, plan version, fee invoiced, latest
-usage, totals…]; totals [count, value, covered, amount, drawn, overage, checksum]. Instants are
-Unix microseconds.
+usage, totals…]; totals [count, value, covered, amount, drawn, overage, checksum, and, where the
+price is by event, event amounts]. Instants are Unix microseconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -97,12 +97,13 @@ def _read_phase(stored: Sequence[Any]) -> Phase:
 
 
 def _totals(t: Totals) -> list[object]:
-    return [t.count, t.value, t.covered, t.amount, t.drawn, t.overage, t.checksum]
+    stored = [t.count, t.value, t.covered, t.amount, t.drawn, t.overage, t.checksum]
+    return [*stored, t.event_amounts] if t.event_amounts else stored
 
 
 def _read_totals(stored: Sequence[Any]) -> Totals:
-    count, value, covered, amount, drawn, overage, checksum = stored
-    return Totals(int(count), value, covered, int(amount), int(drawn), int(overage), int(checksum))
+    count, value, covered, *whole = stored
+    return Totals(int(count), value, covered, *map(int, whole))
 
 
 def closed_phase_item(customer: str, closed: ClosedPhase) -> Item:
