@@ -12,7 +12,8 @@ from functions._streams import decode_image, shard_of
 from shared.adapters.dynamodb.barriers import SORT_KEY_PREFIX
 from shared.adapters.dynamodb.usage_events import from_item
 from shared.domain.errors import MeterlineError, UnreadableError
-from shared.services.aggregate import Outcome, StreamRecord
+from shared.services.aggregate import Outcome
+from shared.services.setting_aside import StreamRecord
 
 logger = Logger()
 

@@ -5,9 +5,8 @@ written; a new period is opened exactly between the records that it falls betwee
 outcome does not depend on how the stream was cut into batches.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,30 +14,22 @@ from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.catalogue import Catalogue
 from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
-from shared.domain.errors import MeterlineError, RatingError
-from shared.domain.events import Measurement, UsageEvent, measure
+from shared.domain.errors import MeterlineError
+from shared.domain.events import Measurement, UsageEvent
 from shared.domain.opening import Opening, open_next_period
+from shared.domain.placing import Claim, claim_of, find_phase
 from shared.domain.rating import (
-    MAX_TOTAL_QUANTITY,
     add_totals,
     charge_usage,
     counted_before,
     rate_card_index,
     subtract_totals,
 )
+from shared.domain.records import Record, unratable
 
 # Late records and claims take an item each in the account's transaction, which holds at most 100.
 # One record can take as many more as a plan has rate cards, and one.
 MAX_ITEMS_PER_STEP = 75
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One stream record: the event, what its meters read, and its place in its shard."""
-
-    event: UsageEvent
-    measurements: tuple[Measurement, ...]
-    sequence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +39,6 @@ class LateUsage:
     event: UsageEvent
     phase: int
     period: int
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A distinct value that a phase's rate card has counted: whoever brings it again adds nothing.
-
-    `card` is the rate card's place in the plan, `value` a hash.
-    """
-
-    phase: int
-    card: int
-    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,61 +174,6 @@ class Fold:
         self._claimed.update(claims)
 
 
-@contextmanager
-def unratable() -> Iterator[None]:
-    """Turns whatever a record's own computation raises into a reason to set that record aside."""
-    try:
-        yield
-    except MeterlineError:
-        raise
-    except Exception as error:
-        # The domain is pure, so it would fail again: a bug that one record meets must not hold
-        # up the whole shard.
-        raise RatingError(f"failed with {type(error).__name__}") from error
-
-
-def measured(event: UsageEvent, sequence: int, catalogue: Catalogue) -> Record:
-    """The event with what each of its meters reads.
-
-    Raises: RatingError for what ingest cannot have stored.
-    """
-    if event.catalogue_version > catalogue.version:
-        raise RatingError("the event names a catalogue version that does not exist")
-    with unratable():
-        meters = catalogue.meters_of(event.type, event.catalogue_version)
-        read = (measure(event, meter) for meter in meters)
-        measurements = tuple(m for m in read if m is not None)
-        bounded = all(abs(m.quantity) < MAX_TOTAL_QUANTITY for m in measurements)
-    if not bounded:
-        raise RatingError("a quantity is out of bounds")
-    return Record(event, measurements, sequence)
-
-
-def find_phase(
-    account: Account, closed: Sequence[ClosedPhase], at: datetime
-) -> tuple[Phase, ClosedPhase | None]:
-    """The phase that usage at the instant belongs to, and its closing if it is closed.
-
-    Usage from before the first phase belongs to the first.
-
-    Raises: RatingError when the phase is no longer kept.
-    """
-    frozen = {c.phase.number: c for c in closed}
-    phases = sorted([*account.phases, *(c.phase for c in closed)], key=lambda p: p.number)
-    for phase in reversed(phases):
-        if at >= phase.start:
-            return phase, frozen.get(phase.number)
-    if phases[0].number == 1:
-        return phases[0], frozen.get(1)
-    raise RatingError("the phase of this usage is closed and no longer kept")
-
-
-def needs_closed_phases(account: Account, at: datetime) -> bool:
-    """Whether usage at the instant can only be placed with the closed phases at hand."""
-    first = account.phases[0]
-    return at < first.start and first.number > 1
-
-
 def _reached(account: Account, number: int, at: datetime) -> Account:
     """The account with the instant noted in an open phase, also for usage that no rate takes."""
     phases = (
@@ -257,31 +181,6 @@ def _reached(account: Account, number: int, at: datetime) -> Account:
         for phase in account.phases
     )
     return replace(account, phases=tuple(phases))
-
-
-def claim_of(phase: Phase, measurement: Measurement, catalogue: Catalogue) -> Claim | None:
-    """What counting the measurement's distinct value claims, if it has one that is billed."""
-    if measurement.distinct is None:
-        return None
-    index = rate_card_index(catalogue.plan(phase.plan, phase.plan_version), measurement)
-    return None if index is None else Claim(phase.number, index, measurement.distinct)
-
-
-def claims_of(
-    records: Iterable[Record], account: Account, closed: Sequence[ClosedPhase], catalogue: Catalogue
-) -> set[Claim]:
-    """The claims that the records may find made; none in phases that are still to be opened.
-
-    A record that cannot be rated is for folding to tell.
-    """
-    claims: set[Claim | None] = set()
-    for record in records:
-        at = record.event.occurred_at
-        if at < account.current.end and any(m.distinct for m in record.measurements):
-            with suppress(MeterlineError):
-                phase, _ = find_phase(account, closed, at)
-                claims |= {claim_of(phase, m, catalogue) for m in record.measurements}
-    return {claim for claim in claims if claim is not None}
 
 
 def _charge(

@@ -15,11 +15,11 @@ from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.catalogue import Aggregation, Catalogue
 from shared.domain.checkpoints import LIFETIME_SECONDS, Checkpoints, shard_hash
 from shared.domain.events import CHECKSUM_MODULUS, Measurement
-from shared.domain.folding import Record
 from shared.domain.money import EXACT
 from shared.domain.prices import can_fall
 from shared.domain.pricing import price_nanos
 from shared.domain.rating import add_totals, priced_usage, rate_card_index
+from shared.domain.records import Record
 from shared.domain.usage_hours import QUARTER_MINUTES, REDRIVE, HourKey, Quarter, UsageHour
 
 Each = TypeVar("Each")

@@ -5,11 +5,11 @@ conditional on what was read and carries the shard's position, so a batch may be
 cut differently, or stopped between any two writes: the totals come out the same.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
-from shared.domain.accounts import Account, ClosedPhase
+from shared.domain.accounts import ClosedPhase
 from shared.domain.catalogue import Catalogue
 from shared.domain.customers import Customer
 from shared.domain.errors import (
@@ -18,29 +18,21 @@ from shared.domain.errors import (
     UnavailableError,
     VersionConflictError,
 )
-from shared.domain.events import UsageEvent
-from shared.domain.folding import (
-    Fold,
-    Record,
-    Step,
-    Terms,
-    claims_of,
-    measured,
-    needs_closed_phases,
-)
+from shared.domain.folding import Fold, Step, Terms
 from shared.domain.hour_writes import HourWrite, Metering, add_to_hours, hours_touched
-from shared.domain.usage_hours import HourKey, UsageHour, fenced
+from shared.domain.placing import claims_of, needs_closed_phases
+from shared.domain.records import Record, measured
 from shared.services.changes import (
     Change,
     PutClaim,
     PutLateUsage,
-    PutQuarantine,
     SaveAccount,
     SaveUsageHour,
 )
 from shared.services.customers import creation
 from shared.services.metering import metering_of
 from shared.services.opening import opening_changes
+from shared.services.setting_aside import Attempt, StreamRecord, set_aside
 from shared.services.spread import Spread, one_by_one
 from shared.services.store import (
     CLOSED_PHASES_READ,
@@ -51,29 +43,6 @@ from shared.services.store import (
 )
 
 MAX_ATTEMPTS = 12
-# What `not_applied` of a quarantined record may hold besides "account".
-EVERY_METER = "usage:*"
-
-
-def usage_of(meter: str) -> str:
-    """The name of a meter's usage hour in `not_applied`."""
-    return f"usage:{meter}"
-
-
-@dataclass(frozen=True, slots=True)
-class StreamRecord:
-    """One record of the usage-events stream: a stored event, or a barrier (event None).
-
-    `raw` is the stored item as JSON text; `error` says why it could not be read as an event.
-    """
-
-    sequence: int
-    customer: str
-    key: str
-    event: UsageEvent | None = None
-    barrier: str | None = None
-    raw: str = ""
-    error: MeterlineError | None = None
 
 
 @dataclass(slots=True)
@@ -99,17 +68,6 @@ class Outcome:
         if other.failed_from is not None:
             self.failed_from = min(other.failed_from, self.failed_from or other.failed_from)
             self.error = other.error
-
-
-@dataclass(slots=True)
-class _State:
-    """What one attempt at a customer's records starts from."""
-
-    account: Account
-    terms: Terms
-    metering: Metering
-    records: list[Record]
-    rejected: list[tuple[StreamRecord, MeterlineError]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +138,8 @@ class Aggregator:
         if state.rejected:
             # Only the newest catalogue may say that something does not exist.
             if self.catalogue.newest().version == catalogue.version:
-                self._set_aside(shard, state, outcome)
+                for _ in set_aside(self.store, shard, state, self.clock.now()):
+                    outcome.quarantined += 1
             return False
         hours = add_to_hours(state.records, state.metering, shard, now_seconds)
         self.spread(self._save_hour, hours)
@@ -213,7 +172,7 @@ class Aggregator:
 
     def _read(
         self, shard: str, customer: str, records: Sequence[StreamRecord], catalogue: Catalogue
-    ) -> _State | None:
+    ) -> Attempt | None:
         """Everything the customer's records need, read consistently, less what is set aside.
 
         None if the customer is not known yet.
@@ -241,41 +200,13 @@ class Aggregator:
         claimed = self.store.claimed(customer, claims) if claims else frozenset()
         terms = Terms(catalogue, subscription, grants, tuple(closed), claimed)
         metering = metering_of(self.store, customer, readable, footing.hours)
-        return _State(account, terms, metering, readable, rejected)
+        return Attempt(account, terms, metering, readable, rejected)
 
     def _changes(self, step: Step, terms: Terms) -> list[Change]:
         """One step's commit: a lone account write, or a transaction around it."""
         if step.opening is not None:
             return opening_changes(step.before, step.opening, terms.grants.values(), self.grace)
         return [SaveAccount(step.account, step.before.version), *beside(step)]
-
-    def _set_aside(self, shard: str, state: _State, outcome: Outcome) -> None:
-        """Quarantines what cannot be applied, before any write passes it; the batch goes on.
-
-        The hours that lack a record are fenced in the same transaction: an earlier attempt's write
-        that is still under way cannot apply it behind the verdict.
-        """
-        now = self.clock.now()
-        account, hours = state.account, dict(state.metering.hours)
-        for record, error in state.rejected:
-            marked = replace(account, version=account.version + 1, quarantined_at=now)
-            lacking = _lacking_hours(shard, record, state, hours)
-            kept = PutQuarantine(
-                customer=account.customer,
-                event_key=record.key,
-                shard=shard,
-                sequence=record.sequence,
-                reason=error.code,
-                detail=error.detail,
-                not_applied=_not_applied(record, state, lacking),
-                quarantined_at=now,
-                record=record.raw,
-            )
-            fences = [SaveUsageHour(h, fenced(h, int(now.timestamp()))) for h in lacking]
-            self.store.commit([SaveAccount(marked, account.version), kept, *fences])
-            account = marked
-            hours |= {fence.after.key: fence.after for fence in fences}
-            outcome.quarantined += 1
 
 
 def beside(step: Step) -> list[Change]:
@@ -284,32 +215,10 @@ def beside(step: Step) -> list[Change]:
     return [*(PutLateUsage(late) for late in step.late), *claims]
 
 
-def _over_cap(state: _State) -> int:
+def _over_cap(state: Attempt) -> int:
     """How many usages of the records are in no group of their own."""
     places = (state.metering.place(r, m) for r in state.records for m in r.measurements)
     return sum(place.other for place in places)
-
-
-def _lacking_hours(
-    shard: str, record: StreamRecord, state: _State, hours: Mapping[HourKey, UsageHour]
-) -> list[UsageHour]:
-    """The usage hours, as they are now, that the record belongs to and that have not passed it."""
-    same = (r for r in state.records if r.sequence == record.sequence)
-    keys = sorted(hours_touched(same, state.metering), key=lambda key: key.meter)
-    touched = (hours.get(key, UsageHour(key)) for key in keys)
-    return [hour for hour in touched if not hour.checkpoints.applied(shard, record.sequence)]
-
-
-def _not_applied(
-    record: StreamRecord, state: _State, lacking: Sequence[UsageHour]
-) -> tuple[str, ...]:
-    """Which writes lack the record: the account, or it would be passed over, and hours by meter.
-
-    Of a record whose measurements are not known, no hour has it.
-    """
-    if record.key not in {readable.event.key for readable in state.records}:
-        return "account", EVERY_METER
-    return ("account", *(usage_of(hour.key.meter) for hour in lacking))
 
 
 def _measured(

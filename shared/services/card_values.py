@@ -7,9 +7,9 @@ from decimal import Decimal
 from shared.domain.accounts import Phase, Totals
 from shared.domain.catalogue import Catalogue
 from shared.domain.events import Measurement
-from shared.domain.folding import Record
 from shared.domain.money import format_quantity
 from shared.domain.reconciliation import adds_up, card_of
+from shared.domain.records import Record
 from shared.domain.usage_hours import Quarter
 
 

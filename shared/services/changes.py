@@ -13,8 +13,9 @@ from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.dimension_cap import RegisterKey
 from shared.domain.distinct import Seen
-from shared.domain.folding import Claim, LateUsage
+from shared.domain.folding import LateUsage
 from shared.domain.ledger import LedgerEntry
+from shared.domain.placing import Claim
 from shared.domain.usage_hours import UsageHour
 
 

@@ -9,10 +9,11 @@ from shared.domain.accounts import Account, ClosedPhase, Phase
 from shared.domain.catalogue import Catalogue
 from shared.domain.errors import MeterlineError
 from shared.domain.events import UsageEvent
-from shared.domain.folding import Record, find_phase, measured
 from shared.domain.invoices import invoice_id
+from shared.domain.placing import find_phase
 from shared.domain.proof import COUNTED, Document, Fate, UsageLine, usage_line
 from shared.domain.rating import rate_card_index
+from shared.domain.records import Record, measured
 from shared.services.store import CLOSED_PHASES_READ, BillingStore, QuarantinedRecord
 
 

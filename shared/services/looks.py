@@ -10,11 +10,12 @@ from shared.domain.dimension_cap import RegisterKey
 from shared.domain.distinct import DistinctValue
 from shared.domain.errors import MeterlineError
 from shared.domain.events import Measurement, utc_text
-from shared.domain.folding import Record, Terms, measured
+from shared.domain.folding import Terms
 from shared.domain.reconciliation import find_missing
+from shared.domain.records import Record, measured
 from shared.domain.usage_hours import HourKey, Quarter, UsageHour
-from shared.services.aggregate import EVERY_METER, usage_of
 from shared.services.reconciliation import RawEvents
+from shared.services.setting_aside import EVERY_METER, usage_of
 from shared.services.store import QuarantinedRecord
 
 Each = TypeVar("Each")

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from shared.domain.dimension_cap import RegisterKey, Registers, newcomers, register_key
-from shared.domain.folding import Record
 from shared.domain.hour_writes import Metering, hours_touched, values_touched
+from shared.domain.records import Record
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services.changes import ExtendRegister
 from shared.services.store import BillingStore

@@ -8,7 +8,6 @@ from shared.domain.accounts import Phase
 from shared.domain.catalogue import Catalogue, Meter
 from shared.domain.dimension_cap import register_key
 from shared.domain.events import Measurement
-from shared.domain.folding import Record, measured
 from shared.domain.hour_writes import Metering
 from shared.domain.reconciliation import (
     QUARTER,
@@ -29,8 +28,8 @@ from shared.domain.reconciliation import (
     slots_of,
     total_of,
 )
+from shared.domain.records import Record, measured
 from shared.domain.usage_hours import HourKey, Quarter, UsageHour
-from shared.services.aggregate import EVERY_METER
 from shared.services.card_values import CardValues
 from shared.services.event_list import EventIndex
 from shared.services.ingest import MAX_LATENESS
@@ -43,6 +42,7 @@ from shared.services.looks import (
     records_of,
 )
 from shared.services.reconciliation import RawEvents
+from shared.services.setting_aside import EVERY_METER
 from shared.services.store import BillingStore
 
 HOUR = timedelta(hours=1)

@@ -12,7 +12,7 @@ from shared.domain.dimension_cap import placed
 from shared.domain.distinct import DistinctValue
 from shared.domain.errors import UnavailableError
 from shared.domain.events import Measurement, time_text
-from shared.domain.folding import Record, Terms
+from shared.domain.folding import Terms
 from shared.domain.reconciliation import (
     QUARTER,
     ZERO,
@@ -22,6 +22,7 @@ from shared.domain.reconciliation import (
     slot_start,
     slots_of,
 )
+from shared.domain.records import Record
 from shared.domain.usage_hours import HourKey, Quarter, hour_key
 from shared.services.looks import Look, Missing, difference, name_missing, records_of
 from shared.services.phase_check import PhaseCheck

@@ -17,19 +17,13 @@ from shared.domain.errors import (
     UnavailableError,
     VersionConflictError,
 )
-from shared.domain.folding import (
-    Fold,
-    Record,
-    Step,
-    Terms,
-    claims_of,
-    measured,
-    needs_closed_phases,
-)
+from shared.domain.folding import Fold, Step, Terms
 from shared.domain.hour_writes import Metering, hours_touched, redrive_to_hours
 from shared.domain.ledger import entry_between
+from shared.domain.placing import claims_of, needs_closed_phases
+from shared.domain.records import Record, measured
 from shared.domain.usage_hours import REDRIVE
-from shared.services.aggregate import EVERY_METER, MAX_ATTEMPTS, beside, usage_of
+from shared.services.aggregate import MAX_ATTEMPTS, beside
 from shared.services.changes import (
     Change,
     ExplainQuarantine,
@@ -43,6 +37,7 @@ from shared.services.event_list import EventIndex
 from shared.services.journal import usage_cause
 from shared.services.metering import metering_of
 from shared.services.opening import opening_changes
+from shared.services.setting_aside import EVERY_METER, usage_of
 from shared.services.store import (
     CLOSED_PHASES_READ,
     BillingStore,

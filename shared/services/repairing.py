@@ -12,10 +12,12 @@ from itertools import count
 
 from shared.domain.accounts import Account
 from shared.domain.distinct import ValueKey
-from shared.domain.folding import MAX_ITEMS_PER_STEP, Fold, Record, Step, claims_of
+from shared.domain.folding import MAX_ITEMS_PER_STEP, Fold, Step
 from shared.domain.hour_writes import HourWrite, add_to_hours
 from shared.domain.ledger import entry_between
+from shared.domain.placing import claims_of
 from shared.domain.reconciliation import RECONCILE
+from shared.domain.records import Record
 from shared.services.aggregate import beside
 from shared.services.changes import (
     Change,

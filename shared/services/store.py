@@ -11,8 +11,8 @@ from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.dimension_cap import RegisterKey, Registers
 from shared.domain.distinct import DistinctValue, Seen, ValueKey
-from shared.domain.folding import Claim
 from shared.domain.ledger import LedgerEntry
+from shared.domain.placing import Claim
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services.changes import Change
 

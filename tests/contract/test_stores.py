@@ -14,8 +14,9 @@ from shared.domain.dimension_cap import RegisterKey
 from shared.domain.distinct import ValueKey
 from shared.domain.errors import VersionConflictError
 from shared.domain.events import Mark
-from shared.domain.folding import Claim, LateUsage
+from shared.domain.folding import LateUsage
 from shared.domain.ledger import entry_between
+from shared.domain.placing import Claim
 from shared.domain.usage_hours import EMPTY_HOUR, HourKey, Quarter, UsageHour
 from shared.services.changes import (
     CreateCustomer,

@@ -13,8 +13,9 @@ from shared.domain.customers import Customer, Subscription
 from shared.domain.dimension_cap import RegisterKey, Registers
 from shared.domain.distinct import DistinctValue, Seen, ValueKey
 from shared.domain.errors import VersionConflictError
-from shared.domain.folding import Claim, LateUsage
+from shared.domain.folding import LateUsage
 from shared.domain.ledger import LedgerEntry
+from shared.domain.placing import Claim
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services import changes
 from shared.services.changes import Change, PutAudit, PutQuarantine

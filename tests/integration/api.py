@@ -13,7 +13,7 @@ from functions._settings import Settings
 from functions.api import router
 from local.emulator import Aws
 from shared.domain.events import UsageEvent
-from shared.services.aggregate import StreamRecord
+from shared.services.setting_aside import StreamRecord
 from tests.integration.conftest import Tables
 from tests.unit.http.events import api_event
 

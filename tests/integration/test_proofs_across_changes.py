@@ -11,8 +11,8 @@ from cli.verify import read_event
 from local.emulator import Aws
 from shared.domain.events import UsageEvent
 from shared.domain.verification import verify
-from shared.services.aggregate import StreamRecord
 from shared.services.billing_run import due_token
+from shared.services.setting_aside import StreamRecord
 from shared.wire.plans import PlanBody
 from shared.wire.strict_json import loads
 from tests.integration.api import NOON, SHARD, Api, publish_catalogue

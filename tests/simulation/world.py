@@ -26,12 +26,13 @@ from local.streams.shard import wire_format
 from shared.adapters.dynamodb.barriers import SORT_KEY_PREFIX
 from shared.domain.accounts import Account
 from shared.domain.errors import InvalidError, MeterlineError
-from shared.services.aggregate import Aggregator, StreamRecord
+from shared.services.aggregate import Aggregator
 from shared.services.billing_run import BillingRun
 from shared.services.catalogue import CachedCatalogue, CatalogueService
 from shared.services.ingest import Ingest
 from shared.services.journal import AccountVersion, journal
 from shared.services.redrive import NotApplicableError, Redrive
+from shared.services.setting_aside import StreamRecord
 from shared.services.standing import Books
 from shared.services.test_clocks import TestClocks
 from tests.fakes.billing_store import MemoryBillingStore

@@ -11,8 +11,9 @@ from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.errors import MeterlineError
 from shared.domain.events import UsageEvent, measure
-from shared.domain.folding import Fold, LateUsage, Record, Terms
+from shared.domain.folding import Fold, LateUsage, Terms
 from shared.domain.opening import Opening, open_next_period, start_subscription
+from shared.domain.records import Record
 
 GRACE = timedelta(hours=1)
 

@@ -12,8 +12,8 @@ from shared.domain.customers import Customer
 from shared.domain.dimension_cap import RegisterKey
 from shared.domain.distinct import DistinctValue, ValueKey
 from shared.domain.events import Mark, canonical_json, utc_text, utc_time
-from shared.domain.folding import Claim
 from shared.domain.ledger import LedgerEntry
+from shared.domain.placing import Claim
 from shared.domain.usage_hours import OTHER, HourKey, Quarter, UsageHour
 from shared.services.changes import PutQuarantine
 from shared.services.store import QuarantinedRecord

@@ -55,8 +55,8 @@ from shared.domain.customers import Customer, Subscription
 from shared.domain.dimension_cap import RegisterKey, Registers
 from shared.domain.distinct import DistinctValue, Seen, ValueKey
 from shared.domain.events import utc_text, utc_time
-from shared.domain.folding import Claim
 from shared.domain.ledger import LedgerEntry
+from shared.domain.placing import Claim
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services.changes import Change
 from shared.services.store import Footing, Page, QuarantinedRecord, StoredAnswer

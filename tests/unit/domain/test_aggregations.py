@@ -18,7 +18,8 @@ from shared.domain.periods import Period
 from shared.domain.prices import PerUnit
 from shared.domain.usage_answers import AnswerRow, Kept, Shape, usage_answer
 from shared.domain.usage_windows import QUARTER, usage_windows
-from shared.services.aggregate import Aggregator, Outcome, StreamRecord
+from shared.services.aggregate import Aggregator, Outcome
+from shared.services.setting_aside import StreamRecord
 from tests.fakes.billing_store import MemoryBillingStore
 from tests.fakes.events import MemoryBarrierStore
 from tests.support.builders import APRIL, DAY, HOUR, MARCH, a_plan, usage

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.domain.accounts import Account, allowance_unit
 from shared.domain.catalogue import IncludedCredits
-from shared.domain.folding import Record
+from shared.domain.records import Record
 from tests.support.books import Books, a_record
 from tests.support.builders import APRIL, HOUR, MARCH, MAY, a_catalogue, a_plan, units, usage
 

@@ -1,0 +1,102 @@
+"""Setting aside: a record that cannot be applied goes to quarantine, and the batch goes on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.domain.accounts import Account
+from shared.domain.errors import MeterlineError
+from shared.domain.events import UsageEvent
+from shared.domain.folding import Terms
+from shared.domain.hour_writes import Metering, hours_touched
+from shared.domain.records import Record
+from shared.domain.usage_hours import HourKey, UsageHour, fenced
+from shared.services.changes import PutQuarantine, SaveAccount, SaveUsageHour
+from shared.services.store import BillingStore
+
+# What `not_applied` of a quarantined record may hold besides "account".
+EVERY_METER = "usage:*"
+
+
+def usage_of(meter: str) -> str:
+    """The name of a meter's usage hour in `not_applied`."""
+    return f"usage:{meter}"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRecord:
+    """One record of the usage-events stream: a stored event, or a barrier (event None).
+
+    `raw` is the stored item as JSON text; `error` says why it could not be read as an event.
+    """
+
+    sequence: int
+    customer: str
+    key: str
+    event: UsageEvent | None = None
+    barrier: str | None = None
+    raw: str = ""
+    error: MeterlineError | None = None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What one attempt at a customer's records starts from."""
+
+    account: Account
+    terms: Terms
+    metering: Metering
+    records: list[Record]
+    rejected: list[tuple[StreamRecord, MeterlineError]]
+
+
+def set_aside(
+    store: BillingStore, shard: str, attempt: Attempt, now: datetime
+) -> Iterator[StreamRecord]:
+    """Quarantines what cannot be applied, before any write passes it; yields each that it did.
+
+    The hours that lack a record are fenced in the same transaction: an earlier attempt's write
+    that is still under way cannot apply it behind the verdict.
+    """
+    account, hours = attempt.account, dict(attempt.metering.hours)
+    for record, error in attempt.rejected:
+        marked = replace(account, version=account.version + 1, quarantined_at=now)
+        lacking = _lacking_hours(shard, record, attempt, hours)
+        kept = PutQuarantine(
+            customer=account.customer,
+            event_key=record.key,
+            shard=shard,
+            sequence=record.sequence,
+            reason=error.code,
+            detail=error.detail,
+            not_applied=_not_applied(record, attempt, lacking),
+            quarantined_at=now,
+            record=record.raw,
+        )
+        fences = [SaveUsageHour(h, fenced(h, int(now.timestamp()))) for h in lacking]
+        store.commit([SaveAccount(marked, account.version), kept, *fences])
+        account = marked
+        hours |= {fence.after.key: fence.after for fence in fences}
+        yield record
+
+
+def _lacking_hours(
+    shard: str, record: StreamRecord, attempt: Attempt, hours: Mapping[HourKey, UsageHour]
+) -> list[UsageHour]:
+    """The usage hours, as they are now, that the record belongs to and that have not passed it."""
+    same = (r for r in attempt.records if r.sequence == record.sequence)
+    keys = sorted(hours_touched(same, attempt.metering), key=lambda key: key.meter)
+    touched = (hours.get(key, UsageHour(key)) for key in keys)
+    return [hour for hour in touched if not hour.checkpoints.applied(shard, record.sequence)]
+
+
+def _not_applied(
+    record: StreamRecord, attempt: Attempt, lacking: Sequence[UsageHour]
+) -> tuple[str, ...]:
+    """Which writes lack the record: the account, or it would be passed over, and hours by meter.
+
+    Of a record whose measurements are not known, no hour has it.
+    """
+    if record.key not in {readable.event.key for readable in attempt.records}:
+        return "account", EVERY_METER
+    return ("account", *(usage_of(hour.key.meter) for hour in lacking))
