@@ -62,6 +62,15 @@ function quarantineTable(records) {
   return table(["Customer", "Since", "Reason", "Detail", "Event key"], rows);
 }
 
+/** How far the backfills of new meters are. */
+function backfillsTable(backfills) {
+  const rows = backfills.map((each) => [
+    each.meter, each.state, minute(each.requested_at), `${each.done} of ${each.customers ?? "?"}`,
+    decimal(each.events),
+  ]);
+  return table(["Meter", "State", "Ordered", "#Customers", "#Events"], rows);
+}
+
 /** The first fifty types: the kinds of each property, and the meters that read it. */
 function eventTypesTable(types) {
   const rows = types.flatMap((seen) => {
@@ -86,10 +95,13 @@ function segmentChoice(segments, chosen, choose) {
 }
 
 async function overview(read, { totalOf, showUsage, select, segment, choose }) {
-  const [customers, meters, segments, types, quarantine, reconciliation] = await Promise.all([
+  const [
+    customers, meters, segments, backfills, types, quarantine, reconciliation,
+  ] = await Promise.all([
     readAll(read, `/v1/customers${segment && `?segment=${segment}`}`),
     readAll(read, "/v1/meters"),
     readAll(read, "/v1/segments"),
+    read("/v1/backfills"),
     read("/v1/event-types?limit=50"),
     readAll(read, "/v1/quarantine"),
     read("/v1/reconciliation"),
@@ -122,6 +134,7 @@ async function overview(read, { totalOf, showUsage, select, segment, choose }) {
       ...(segments.length ? [segmentChoice(segments, segment, choose)] : []),
       table(["Key", "Name", "Since", "Test clock"], listed),
     ),
+    ...(backfills.data.length ? [section("Backfills", backfillsTable(backfills.data))] : []),
     section("Event types", eventTypesTable(types.data)),
     ...(quarantine.length ? [section("In quarantine", quarantineTable(quarantine))] : []),
   ];

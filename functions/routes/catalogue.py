@@ -72,6 +72,17 @@ def backfill_meter(request: Request, runtime: Runtime, body: BackfillBody) -> An
 
 @router.route(
     "GET",
+    "/v1/backfills",
+    scope="read",
+    summary="The newest backfill of each meter that has one, all on one page",
+    answer=Page[BackfillView],
+)
+def list_backfills(request: Request, runtime: Runtime) -> Page[BackfillView]:
+    return Page(data=[BackfillView.of(each) for each in runtime.backfilled_usage.progress.all()])
+
+
+@router.route(
+    "GET",
     "/v1/meters/{meter}",
     scope="read",
     summary="Read a meter, and how far its backfill is",

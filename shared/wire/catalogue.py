@@ -96,6 +96,7 @@ class BackfillView(WireModel):
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True)
 
+    meter: str
     state: Literal["running", "finished"]
     run: int
     start: Annotated[Time | None, Field(serialization_alias="from")]
@@ -108,6 +109,7 @@ class BackfillView(WireModel):
     def of(cls, backfill: Backfill) -> "BackfillView":
         """The backfill as it is shown."""
         return cls(
+            meter=backfill.meter,
             state="finished" if backfill.finished else "running",
             run=backfill.run,
             start=backfill.start,

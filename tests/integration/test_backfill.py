@@ -312,6 +312,7 @@ def test_over_http_and_through_the_queue(
     assert (shown["state"], shown["done"]) == ("finished", shown["customers"])
     assert shown["events"] >= 2
     assert counted_of(meterline, meter, "http", backfilled=True).count == 2
+    assert shown in api.get("/v1/backfills")["data"]
     assert api.call("POST", f"{path}/backfill", {}, scopes="read").status == 403
     assert api.call("POST", "/v1/meters/never/backfill", {}).status == 404
     late = api.call("POST", f"{path}/backfill", {"from": "2026-03-01T01:10:00Z"})

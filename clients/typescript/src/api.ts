@@ -55,6 +55,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/backfills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest backfill of each meter that has one, all on one page */
+        get: operations["list_backfills"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/credit-units": {
         parameters: {
             query?: never;
@@ -406,7 +423,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Read a meter */
+        /** Read a meter, and how far its backfill is */
         get: operations["read_meter"];
         /** Define a meter, for good */
         put: operations["put_meter"];
@@ -428,6 +445,23 @@ export interface paths {
         put?: never;
         /** Stop a meter's counting */
         post: operations["archive_meter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/meters/{meter}/backfill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Count a meter's usage from before it was made; safe to repeat */
+        post: operations["backfill_meter"];
         delete?: never;
         options?: never;
         head?: never;
@@ -817,6 +851,48 @@ export interface components {
              * Format: date-time
              */
             quarantined_at: string;
+        };
+        /**
+         * BackfillBody
+         * @description From when on history is counted, on a full hour (UTC); without it, all of it.
+         */
+        BackfillBody: {
+            /**
+             * From
+             * @default null
+             */
+            from?: string | null;
+        };
+        /**
+         * BackfillView
+         * @description How far a meter's backfill is. `run` grows each time that it is ordered anew.
+         *
+         *     `customers` are those there are, null while they are being listed; `done` of them are finished,
+         *     with `events` of the meter.
+         */
+        BackfillView: {
+            /** Meter */
+            meter: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "finished";
+            /** Run */
+            run: number;
+            /** From */
+            from: string | null;
+            /**
+             * Requested At
+             * Format: date-time
+             */
+            requested_at: string;
+            /** Customers */
+            customers: number | null;
+            /** Done */
+            done: number;
+            /** Events */
+            events: number;
         };
         /**
          * BalanceQuery
@@ -1974,6 +2050,40 @@ export interface components {
             };
         };
         /**
+         * MeterDetails
+         * @description A meter, and how far its backfill is, if one was ordered.
+         */
+        MeterDetails: {
+            /** Event Type */
+            event_type: string;
+            /**
+             * Aggregation
+             * @enum {string}
+             */
+            aggregation: "count" | "sum" | "min" | "max" | "latest" | "average" | "unique_count";
+            /**
+             * Value
+             * @default null
+             */
+            value?: string | null;
+            /**
+             * Dimensions
+             * @default []
+             */
+            dimensions?: string[];
+            /** Filter */
+            filter?: {
+                [key: string]: string[];
+            };
+            /** Key */
+            key: string;
+            /** Since */
+            since: number;
+            /** Archived Since */
+            archived_since: number | null;
+            backfill: components["schemas"]["BackfillView"] | null;
+        };
+        /**
          * NextChangeView
          * @description The plan that takes over at the period's end.
          */
@@ -2073,6 +2183,16 @@ export interface components {
              * @default null
              */
             cursor?: string | null;
+        };
+        /** Page[BackfillView] */
+        Page_BackfillView_: {
+            /** Data */
+            data: components["schemas"]["BackfillView"][];
+            /**
+             * Next Cursor
+             * @default null
+             */
+            next_cursor?: string | null;
         };
         /** Page[CreditUnitAnswer] */
         Page_CreditUnitAnswer_: {
@@ -3451,6 +3571,35 @@ export interface operations {
             };
         };
     };
+    list_backfills: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BackfillView_"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_credit_units: {
         parameters: {
             query?: {
@@ -4305,7 +4454,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["MeterAnswer"];
+                    "application/json": components["schemas"]["MeterDetails"];
                 };
             };
             /** @description Refused. */
@@ -4372,6 +4521,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MeterAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    backfill_meter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                meter: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BackfillBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillView"];
                 };
             };
             /** @description Refused. */
