@@ -55,6 +55,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/backfills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest backfill of each meter that has one, all on one page */
+        get: operations["list_backfills"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/credit-units": {
         parameters: {
             query?: never;
@@ -854,6 +871,8 @@ export interface components {
          *     with `events` of the meter.
          */
         BackfillView: {
+            /** Meter */
+            meter: string;
             /**
              * State
              * @enum {string}
@@ -2164,6 +2183,16 @@ export interface components {
              * @default null
              */
             cursor?: string | null;
+        };
+        /** Page[BackfillView] */
+        Page_BackfillView_: {
+            /** Data */
+            data: components["schemas"]["BackfillView"][];
+            /**
+             * Next Cursor
+             * @default null
+             */
+            next_cursor?: string | null;
         };
         /** Page[CreditUnitAnswer] */
         Page_CreditUnitAnswer_: {
@@ -3529,6 +3558,35 @@ export interface operations {
                 };
                 content: {
                     "text/html": string;
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_backfills: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BackfillView_"];
                 };
             };
             /** @description Refused. */
