@@ -7,6 +7,7 @@ from functions._runtime import runtime
 from functions.routes import (
     catalogue,
     customers,
+    entitlements,
     event_types,
     events,
     invoices,
@@ -31,6 +32,7 @@ router = Router(
         segments.router,
         subscriptions.router,
         credit_routes.router,
+        entitlements.router,
         usage.router,
         invoices.router,
         quarantine.router,

@@ -5,17 +5,19 @@ import { button, card, day, decimal, element, section, table } from "./page.js";
 /** The sections about a customer. `shown` is the id of the past invoice that is unfolded. */
 export async function customerSections(read, customer, shown, show) {
   const base = `/v1/customers/${encodeURIComponent(customer)}`;
-  const [subscription, balances, upcoming, invoices] = await Promise.all([
+  const [subscription, balances, upcoming, invoices, entitlements] = await Promise.all([
     read(`${base}/subscription`),
     read(`${base}/balance`),
     read(`${base}/invoices/upcoming`),
     read(`${base}/invoices?limit=100`),
+    read(`${base}/entitlements`),
   ]);
   const unfolded = invoices.data.find((invoice) => invoice.id === shown);
   return [
     element("div", "cards", ...cards(subscription, balances.data, upcoming)),
     section("Usage this period", usage(upcoming)),
     section("Credits", grants(balances.data)),
+    ...(entitlements.data.length ? [section("Included in the plan", included(entitlements.data))] : []),
     section("Upcoming invoice", invoiceTable(upcoming)),
     section("Invoices", pastInvoices(invoices.data, show)),
     ...(unfolded ? [section(`Invoice ${unfolded.number}`, invoiceTable(unfolded))] : []),
@@ -64,6 +66,27 @@ function grants(balances) {
   return rows.length
     ? table(["Unit", "Source", "Expires", "", "#Remaining"], rows)
     : element("p", "", "Nothing left.");
+}
+
+const REASONS = {
+  "not-in-plan": "not in the plan",
+  "allowance-used-up": "used up",
+  "credits-used-up": "no credits left",
+};
+
+function included(entitlements) {
+  const number = (value) => (value === null ? "" : decimal(value));
+  return table(
+    ["Feature", "Now", "#Used", "#Limit", "#Remaining", "Resets"],
+    entitlements.map((found) => [
+      found.feature,
+      found.allowed ? "allowed" : REASONS[found.reason],
+      number(found.used),
+      number(found.limit),
+      number(found.remaining),
+      found.resets_at ? day(found.resets_at) : "",
+    ]),
+  );
 }
 
 function bar(grant) {

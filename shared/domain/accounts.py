@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from shared.domain.checkpoints import Checkpoints
+from shared.domain.credits import Validity
 
 # Bounds that keep the account item small; reaching one is refused, never truncated.
 MAX_OPEN_PHASES = 8
@@ -70,7 +71,9 @@ class Account:
     per closed phase number, the totals of usage that came after its close and is billed with the
     next invoice. `grants` is unit -> grant id -> remaining nanos. `quarantined_at` is when a record
     was last set aside (machine time): whoever has none need not be asked for them. `held` says why
-    nothing of it may be closed or broken: its numbers contradict each other.
+    nothing of it may be closed or broken: its numbers contradict each other. `validity` is that of
+    the open grants, by id (one written before it was kept has none), and `test_clock` the
+    customer's: what may be used now is told from the account alone.
     """
 
     customer: str
@@ -81,6 +84,8 @@ class Account:
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     quarantined_at: datetime | None = None
     held: str | None = None
+    validity: Mapping[str, Validity] = field(default_factory=dict)
+    test_clock: str | None = None
 
     @property
     def current(self) -> Phase:
@@ -101,6 +106,17 @@ class Account:
     def remaining(self, unit: str) -> int:
         """What is left in all open grants of the unit, in nanos."""
         return sum(self.grants.get(unit, {}).values())
+
+    def usable(self, unit: str, at: datetime, meter: str | None) -> int:
+        """What usage of the meter could draw of the unit at the instant, in nanos.
+
+        Without a meter: what usage of any meter could.
+        """
+        return sum(
+            nanos
+            for grant, nanos in self.grants.get(unit, {}).items()
+            if self.validity[grant].active_at(at) and self.validity[grant].covers(meter)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,24 @@ GrantSource = Literal["purchase", "promotion", "reward", "plan"]
 
 
 @dataclass(frozen=True, slots=True)
+class Validity:
+    """When a grant may be drawn, [effective_at, expires_at), and for which meters (empty: all)."""
+
+    effective_at: datetime
+    expires_at: datetime | None = None
+    meters: tuple[str, ...] = ()
+
+    def active_at(self, instant: datetime) -> bool:
+        """Usage exactly at effective_at draws it, exactly at expiry does not."""
+        ended = self.expires_at is not None and instant >= self.expires_at
+        return instant >= self.effective_at and not ended
+
+    def covers(self, meter: str | None) -> bool:
+        """Whether usage of the meter may draw it; None: whether usage of any meter may."""
+        return not self.meters or meter in self.meters
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """An immutable, dated value of a unit: a currency, a credit unit, or a meter's quantity.
 
@@ -44,6 +62,11 @@ class Grant:
     def covers(self, meter: str) -> bool:
         """Whether usage of the meter may draw it."""
         return not self.meters or meter in self.meters
+
+    @property
+    def validity(self) -> Validity:
+        """What the account keeps of it while something is left."""
+        return Validity(self.effective_at, self.expires_at, self.meters)
 
 
 def draw_order(grant: Grant) -> tuple[object, ...]:

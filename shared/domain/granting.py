@@ -41,6 +41,7 @@ def add_grant(
         account,
         version=account.version + 1,
         grants={**account.grants, grant.unit: held},
+        validity={**account.validity, grant.id: grant.validity},
     )
     reaches_back = grant.effective_at == period_start(account)
     return _cover(granted, grant, catalogue) if reaches_back else granted

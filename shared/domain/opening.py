@@ -59,7 +59,8 @@ def start_subscription(
         test_clock=customer.test_clock,
         currency=plan.currency if plan.bills else None,
     )
-    opening = open_phase(Account(customer.key), plan, span, 1, subscription, fee_invoiced=True)
+    account = Account(customer.key, test_clock=customer.test_clock)
+    opening = open_phase(account, plan, span, 1, subscription, fee_invoiced=True)
     return opening, span
 
 
@@ -153,7 +154,12 @@ def open_phase(
     phase = Phase(
         number, period, span.start, span.end, plan.key, plan.version, tuple(totals), fee_invoiced
     )
-    opened = replace(account, phases=(*account.phases, phase), grants=purse.remaining)
+    opened = replace(
+        account,
+        phases=(*account.phases, phase),
+        grants=purse.remaining,
+        validity={**account.validity, **{grant.id: grant.validity for grant in given}},
+    )
     return Opening(opened, given, subscription)
 
 

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from shared.domain.accounts import Account, Phase, Totals
 from shared.domain.checkpoints import Checkpoints
-from tests.support.builders import DAY, MARCH, units
+from shared.domain.credits import Validity
+from tests.support.builders import APRIL, DAY, MARCH, units
 
 # A hundred million events, a billion billion nanos, a checksum of 64 bits.
 LARGE = Totals(
@@ -41,5 +42,8 @@ def large_account(*, phases: int, rates: int = 5, grants: int = 3, shards: int =
             for number in range(21, 21 + phases)
         ),
         grants={"credits": {f"p21-c{n}": units("12345.678901234") for n in range(grants)}},
+        validity={
+            f"p21-c{n}": Validity(MARCH + timedelta(microseconds=1), APRIL) for n in range(grants)
+        },
         checkpoints=checkpoints,
     )

@@ -175,6 +175,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/customers/{customer}/entitlements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a customer may use: each feature and meter of its plan */
+        get: operations["read_entitlements"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{customer}/entitlements/{feature}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether a customer may use a feature or meter now, and how much is left */
+        get: operations["read_entitlement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/customers/{customer}/grants": {
         parameters: {
             query?: never;
@@ -1186,6 +1220,41 @@ export interface components {
              * @default null
              */
             segment?: string | null;
+        };
+        /**
+         * EntitlementView
+         * @description Whether a feature or meter may be used now; `reason` says why not.
+         *
+         *     Of a metered allowance, `used` and `limit` are of the current billing period, in the meter's
+         *     quantity; without an allowance they are in the credit unit or currency that the usage draws,
+         *     and there is no limit of one meter. A feature with a number has it as its `limit`; what is used
+         *     of it only the product knows. `resets_at` is the end of the billing period.
+         */
+        EntitlementView: {
+            /** Feature */
+            feature: string;
+            /** Allowed */
+            allowed: boolean;
+            /** Unit */
+            unit: string | null;
+            /** Used */
+            used: string | null;
+            /** Limit */
+            limit: string | null;
+            /** Remaining */
+            remaining: string | null;
+            /** Resets At */
+            resets_at: string | null;
+            /** Reason */
+            reason: ("not-in-plan" | "allowance-used-up" | "credits-used-up") | null;
+        };
+        /**
+         * EntitlementsView
+         * @description Every feature and meter of the customer's plan, by name.
+         */
+        EntitlementsView: {
+            /** Data */
+            data: components["schemas"]["EntitlementView"][];
         };
         /**
          * Event
@@ -3821,6 +3890,69 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BalanceView"] | components["schemas"]["BalancesView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_entitlements: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                customer: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EntitlementsView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_entitlement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                customer: string;
+                feature: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EntitlementView"];
                 };
             };
             /** @description Refused. */

@@ -3,7 +3,8 @@
 Account: 1 KB holds twelve checkpoints, one phase of five rate cards and three grants.
 Lists, in order: a phase [number, period, start, end, plan, plan version, fee invoiced, latest
 usage, totals…]; totals [count, value, covered, amount, drawn, overage, checksum, and, where the
-price is by event, event amounts]. Instants are Unix microseconds.
+price is by event, event amounts]; an open grant [what is left, effective, expires, meters…], or
+bare what is left. Instants are Unix microseconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 from shared.adapters.dynamodb.attributes import Item, from_item, to_item
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.checkpoints import Checkpoints
-from shared.domain.credits import Grant
+from shared.domain.credits import Grant, Validity
 from shared.domain.customers import Subscription
 from shared.domain.events import utc_time
 
@@ -38,10 +39,12 @@ def account_item(account: Account) -> Item:
             "phases": [_phase(phase) for phase in account.phases],
             "late": {str(n): [_totals(t) for t in totals] for n, totals in account.late.items()}
             or None,
-            "grants": account.grants or None,
+            "grants": {u: _open_grants(account, held) for u, held in account.grants.items()}
+            or None,
             "checkpoints": account.checkpoints.pack() or None,
             "quarantined_at": account.quarantined_at,
             "held": account.held,
+            "test_clock": account.test_clock,
         }
     )
 
@@ -57,13 +60,41 @@ def read_account(item: Mapping[str, Any]) -> Account:
         phases=tuple(_read_phase(phase) for phase in stored["phases"]),
         late={int(n): tuple(map(_read_totals, totals)) for n, totals in late.items()},
         grants={
-            unit: {grant: int(nanos) for grant, nanos in held.items()}
+            unit: {grant: int(_parts(left)[0]) for grant, left in held.items()}
             for unit, held in stored.get("grants", {}).items()
         },
         checkpoints=Checkpoints.unpack(bytes(stored.get("checkpoints", b""))),
         quarantined_at=utc_time(set_aside) if set_aside else None,
         held=stored.get("held"),
+        validity={
+            grant: _read_validity(validity)
+            for held in stored.get("grants", {}).values()
+            for grant, left in held.items()
+            if (validity := _parts(left)[1:])
+        },
+        test_clock=stored.get("test_clock"),
     )
+
+
+def _open_grants(account: Account, held: Mapping[str, int]) -> dict[str, object]:
+    return {grant: _left(nanos, account.validity.get(grant)) for grant, nanos in held.items()}
+
+
+def _left(nanos: int, validity: Validity | None) -> object:
+    if validity is None:
+        return nanos
+    expires_at = _micros(validity.expires_at) if validity.expires_at else None
+    return [nanos, _micros(validity.effective_at), expires_at, *validity.meters]
+
+
+def _parts(left: Any) -> Sequence[Any]:
+    return left if isinstance(left, list) else [left]
+
+
+def _read_validity(stored: Sequence[Any]) -> Validity:
+    effective_at, expires_at, *meters = stored
+    ends = None if expires_at is None else _instant(expires_at)
+    return Validity(_instant(effective_at), ends, tuple(meters))
 
 
 def _micros(instant: datetime) -> int:

@@ -193,6 +193,18 @@ def test_balance_of_all_units(server: type[Recorder], capsys: pytest.CaptureFixt
     assert "g1" in shown
 
 
+def test_entitlements(server: type[Recorder], capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = {"used": "10", "limit": "10", "remaining": "0", "unit": "meter:tokens"}
+    refused = {"allowed": False, "reason": "allowance-used-up", "resets_at": "T"}
+    tokens = {"feature": "tokens", **refused, **numbers}
+    server.answers["/v1/customers/acme/entitlements"] = (200, {"data": [tokens]})
+    server.answers["/v1/customers/acme/entitlements/tokens"] = (200, tokens)
+    assert main(["entitlements", "acme"]) == 0
+    assert "allowance-used-up" in capsys.readouterr().out
+    assert main(["entitlements", "acme", "tokens", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == tokens
+
+
 def test_invoice_as_text(server: type[Recorder], capsys: pytest.CaptureFixture[str]) -> None:
     invoice = {
         "number": None,

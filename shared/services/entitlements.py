@@ -1,0 +1,63 @@
+"""Answering entitlements from one read of the account."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain import entitlements as domain
+from shared.domain.accounts import Account
+from shared.domain.catalogue import Catalogue
+from shared.domain.entitlements import Entitlement
+from shared.domain.errors import NotFoundError, UnavailableError
+from shared.services.standing import Books
+
+
+def entitlement(books: Books, customer: str, name: str) -> Entitlement:
+    """Whether the customer may use the feature or meter now.
+
+    Raises: NotFoundError for an unknown customer, UnavailableError.
+    """
+    account, catalogue, now = _basis(books, customer)
+    return domain.entitlement(account, catalogue, name, now)
+
+
+def entitlements(books: Books, customer: str) -> Sequence[Entitlement]:
+    """The same for every feature and meter of the customer's plan, by name.
+
+    Raises: NotFoundError for an unknown customer, UnavailableError.
+    """
+    return domain.entitlements(*_basis(books, customer))
+
+
+def _basis(books: Books, customer: str) -> tuple[Account, Catalogue, datetime]:
+    """What is answered from: in the usual case the account, and a catalogue that is at hand."""
+    account = books.store.account(customer)
+    if account is None:
+        raise NotFoundError("No such customer.")
+    now = _now(books, account)
+    if now < account.current.end and account.validity.keys() >= set(account.open_grants):
+        return account, _catalogue(books, account), now
+    # The period is over and nobody has opened the next one yet.
+    standing = books.standing(customer).caught_up()
+    validity = {grant.id: grant.validity for grant in standing.grants.values()}
+    return replace(standing.account, validity=validity), standing.catalogue, standing.now
+
+
+def _now(books: Books, account: Account) -> datetime:
+    if account.test_clock is None:
+        return books.clock.now()
+    now = books.store.clock(account.test_clock)
+    if now is None:
+        raise UnavailableError("the customer's test clock is gone")
+    return now
+
+
+def _catalogue(books: Books, account: Account) -> Catalogue:
+    """One that has the account's plans: published versions never change, so age does not matter."""
+    catalogue = books.catalogue.fresh()
+    try:
+        for phase in account.phases:
+            catalogue.plan(phase.plan, phase.plan_version)
+    except NotFoundError:
+        return books.catalogue.newest()
+    return catalogue
