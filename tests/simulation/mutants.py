@@ -255,10 +255,10 @@ def first_bound_exclusive() -> Sequence[Patch]:
     """A quantity that equals a bound already pays the next tier's flat fee."""
     graduated = pricing.graduated
 
-    def wrong(price: Any, quantity: Decimal) -> Any:
-        bounds = {tier.up_to for tier in price.tiers}
+    def wrong(tiers: Any, quantity: Decimal) -> Any:
+        bounds = {tier.up_to for tier in tiers}
         return graduated(
-            price, quantity + Decimal("0.000000001") if quantity in bounds else quantity
+            tiers, quantity + Decimal("0.000000001") if quantity in bounds else quantity
         )
 
     return [(pricing, "graduated", wrong)]
@@ -280,8 +280,9 @@ def last_matching_rate_wins() -> Sequence[Patch]:
 def allowance_not_taken_off() -> Sequence[Patch]:
     price = rating.price_nanos
 
-    def wrong(rate_price: Any, quantity: Decimal, count: int) -> int:
-        return price(rate_price, quantity + 1 if quantity else quantity, count)
+    def wrong(rate_price: Any, usage: Any) -> int:
+        more = replace(usage, quantity=usage.quantity + 1) if usage.quantity else usage
+        return price(rate_price, more)
 
     return [(rating, "price_nanos", wrong)]
 

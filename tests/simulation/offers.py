@@ -15,7 +15,18 @@ from shared.domain.catalogue import (
     UnitValue,
 )
 from shared.domain.money import MINOR_PLACES, NANOS_PER_UNIT
-from shared.domain.prices import Graduated, PerUnit, Price, Tier
+from shared.domain.prices import (
+    Flat,
+    Graduated,
+    GraduatedPercentage,
+    Package,
+    Percentage,
+    PerUnit,
+    Price,
+    RateTier,
+    Tier,
+    Volume,
+)
 
 METERS = (
     Meter("calls", "chat", "count"),
@@ -52,9 +63,16 @@ def a_plan(rng: random.Random, key: str, currency: str, interval: str, *, defaul
     """A plan that a catalogue with these meters and units accepts."""
     places = MINOR_PLACES[currency]
     minor = NANOS_PER_UNIT // 10**places
+    allowances = tuple(
+        Allowance(m.key, Decimal(rng.choice(("3", "10.5", "40", "0.000000007"))))
+        for m in RATED
+        if rng.random() < 0.35
+    )
+    summed = {m.key for m in RATED if m.aggregation in ("count", "sum")}
+    by_event = summed - {allowance.meter for allowance in allowances}
     rates: list[Rate] = []
     for meter in rng.sample([m.key for m in RATED], rng.randint(1, len(RATED))):
-        rates += _rates(rng, meter, currency)
+        rates += _rates(rng, meter, currency, by_event=meter in by_event)
     units = [currency, "sparks", "coins"]
     fields: dict[str, Any] = {
         "key": key,
@@ -64,11 +82,7 @@ def a_plan(rng: random.Random, key: str, currency: str, interval: str, *, defaul
         "interval": interval,
         "period": rng.choice(("calendar", "anniversary")),
         "fee_nanos": rng.choice((0, 0, 999, 2000, 12345)) * minor,
-        "allowances": tuple(
-            Allowance(m.key, Decimal(rng.choice(("3", "10.5", "40", "0.000000007"))))
-            for m in RATED
-            if rng.random() < 0.35
-        ),
+        "allowances": allowances,
         "credits": tuple(_credits(rng, unit) for unit in rng.sample(units, rng.randint(0, 2))),
         "rates": tuple(rates),
         "default": default,
@@ -77,34 +91,75 @@ def a_plan(rng: random.Random, key: str, currency: str, interval: str, *, defaul
     return Plan(**fields)
 
 
-def _rates(rng: random.Random, meter: str, currency: str) -> list[Rate]:
-    """Rate cards of one meter: narrow ones by model or region first, then one for the rest."""
-    units = (currency, currency, "sparks", "coins")
+def _rates(rng: random.Random, meter: str, currency: str, *, by_event: bool) -> list[Rate]:
+    """Rate cards of one meter: narrow ones by model or region first, then one for the rest.
+
+    A price may be `by_event` where the meter is a sum without an allowance.
+    """
+
+    def rate(where: dict[str, str]) -> Rate:
+        unit = rng.choice((currency, currency, "sparks", "coins"))
+        return Rate(meter, _price(rng, falls=unit == currency, by_event=by_event), unit, where)
+
     rates = []
     if meter == "tokens":
-        rates += [
-            Rate(meter, _price(rng), rng.choice(units), {"model": model})
-            for model in rng.sample(MODELS, rng.randint(0, 2))
-        ]
+        rates += [rate({"model": model}) for model in rng.sample(MODELS, rng.randint(0, 2))]
     if meter in ("paid", "peak", "models") and rng.random() < 0.5:
-        rates.append(Rate(meter, _price(rng), rng.choice(units), {"region": "eu"}))
+        rates.append(rate({"region": "eu"}))
     if not rates or rng.random() < 0.8:
-        rates.append(Rate(meter, _price(rng), rng.choice(units)))
+        rates.append(rate({}))
     return rates
 
 
-def _price(rng: random.Random) -> Price:
-    def unit_price() -> Decimal:
-        return Decimal(rng.choice(("0.01", "0.333333333333", "0.0000000007", "2", "0.125", "0")))
+UNIT_PRICES = ("0.01", "0.333333333333", "0.0000000007", "2", "0.125", "0")
 
-    if rng.random() < 0.5:
-        return PerUnit(unit_price())
+
+def _price(rng: random.Random, *, falls: bool, by_event: bool) -> Price:
+    """A price of any model; one that can fall, or is by event, only where plans take them."""
+    modifiers = _modifiers(rng)
+    models = ["per_unit", "per_unit", "graduated", "graduated", "flat", "package", "percentage"]
+    models += ["graduated_percentage", *(["volume"] * 2 if falls else [])]
+    models += ["by_event"] if by_event and "free_units" not in modifiers else []
+    rate = Decimal(rng.choice(("1.5", "0.0000000001", "33.3333333333", "110")))
+    fee = Decimal(rng.choice(("0", "0.3")))
+    free = {"free_events": Decimal(rng.choice((0, 3))), "free_amount": Decimal(4)}
+    bounds = {"min_per_event": Decimal("0.02"), "max_per_event": Decimal("0.9")}
+    bounded = dict(rng.sample(sorted(bounds.items()), rng.randint(1, 2)))
+    size = Decimal(rng.choice(("1", "2.5", "10", "0.000000003")))
+    tiers = _tiers(rng)
+    rate_tiers = tuple(RateTier(t.up_to, t.unit_price * 10, t.flat_fee) for t in tiers)
+    prices: dict[str, Price] = {
+        "per_unit": PerUnit(Decimal(rng.choice(UNIT_PRICES)), **modifiers),
+        "graduated": Graduated(tiers, **modifiers),
+        "volume": Volume(tiers, **modifiers),
+        "flat": Flat(Decimal(rng.choice(("0", "0.5", "3.000000000001"))), **modifiers),
+        "package": Package(size, Decimal(rng.choice(("0.01", "0.7", "2"))), **modifiers),
+        "percentage": Percentage(rate, fee, **(free if fee else {}), **modifiers),
+        "by_event": Percentage(rate, fee, **bounded, **modifiers),
+        "graduated_percentage": GraduatedPercentage(rate_tiers, **modifiers),
+    }
+    return prices[rng.choice(models)]
+
+
+def _tiers(rng: random.Random) -> tuple[Tier, ...]:
     bounds = sorted(rng.sample((2, 5, 10, 25, 60, 200), rng.randint(0, 3)))
-    tiers = [
-        Tier(up_to, unit_price(), Decimal(rng.choice(("0", "0", "1", "0.37"))))
+    return tuple(
+        Tier(up_to, Decimal(rng.choice(UNIT_PRICES)), Decimal(rng.choice(("0", "0", "1", "0.37"))))
         for up_to in (*map(Decimal, bounds), None)
-    ]
-    return Graduated(tuple(tiers))
+    )
+
+
+def _modifiers(rng: random.Random) -> dict[str, Any]:
+    """None mostly, else some of them."""
+    chosen = {
+        "free_units": Decimal(rng.choice(("2", "7.5"))),
+        "discount_percentage": Decimal(rng.choice(("10", "33.3333333333"))),
+        "maximum_amount": Decimal(rng.choice(("5", "40"))),
+        "minimum_amount": Decimal(rng.choice(("0.5", "1.000000000001"))),
+    }
+    if rng.random() < 0.6:
+        return {}
+    return dict(rng.sample(sorted(chosen.items()), rng.randint(1, 4)))
 
 
 def _credits(rng: random.Random, unit: str) -> IncludedCredits:

@@ -1,9 +1,8 @@
-"""Exact sums: rounding, prices, shares of periods. Fractions throughout."""
+"""Exact sums: rounding, shares of periods. Fractions throughout."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
 from zoneinfo import ZoneInfo
 
 NANO = 10**9
@@ -23,21 +22,6 @@ def to_minor(nanos: int, currency: str) -> int:
     """Nanos rounded to the currency's minor unit, in nanos."""
     step = 10 ** (9 - MINOR[currency])
     return half_away(Fraction(nanos, step)) * step
-
-
-def price_nanos(price: dict[str, Any], quantity: Fraction) -> int:
-    """What a total quantity costs: tiers hold (previous bound, up_to], the first counts at zero."""
-    quantity = max(quantity, Fraction(0))
-    if price["model"] == "per_unit":
-        return half_away(quantity * Fraction(price["unit_price"]) * NANO)
-    total, below = Fraction(0), Fraction(0)
-    for index, tier in enumerate(price["tiers"]):
-        if index and quantity <= below:
-            break
-        top = quantity if tier["up_to"] is None else min(quantity, Fraction(tier["up_to"]))
-        total += (top - below) * Fraction(tier["unit_price"]) + Fraction(tier["flat_fee"])
-        below = top
-    return half_away(total * NANO)
 
 
 def money_text(nanos: int, currency: str) -> str:

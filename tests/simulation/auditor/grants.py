@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
-from tests.simulation.auditor.arithmetic import NANO, half_away, price_nanos, share
+from tests.simulation.auditor.arithmetic import NANO, half_away, share
 from tests.simulation.auditor.evidence import Finding, Plain
 from tests.simulation.auditor.picture import PhasePicture, Picture
+from tests.simulation.auditor.prices import price_nanos, waits_for_the_end
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -259,7 +260,8 @@ def double_entry_is_balanced(picture: Picture, flows: Flows) -> Iterator[Finding
 
 def opening_charge(phase: PhasePicture, unit: str) -> int:
     """What the phase's rates in a unit cost at zero usage."""
-    priced = [c for c in phase.cards if c["unit"] == unit and c["price"] is not None]
+    mine = [c for c in phase.cards if c["unit"] == unit and c["price"] is not None]
+    priced = [c for c in mine if not waits_for_the_end(c["price"])]
     return sum(price_nanos(card["price"], Fraction(0)) for card in priced)
 
 

@@ -13,12 +13,12 @@ from tests.simulation.auditor.arithmetic import (
     half_away,
     money_text,
     plain_text,
-    price_nanos,
     share,
     to_minor,
 )
 from tests.simulation.auditor.evidence import Evidence, Finding, Plain
 from tests.simulation.auditor.picture import PhasePicture, Picture, Tally
+from tests.simulation.auditor.prices import event_nanos, price_nanos
 
 
 def numbers_have_no_gap(evidence: Evidence) -> Iterator[Finding]:
@@ -152,7 +152,9 @@ def _lines_of(
             wanted = [totals["drawn"], totals["overage"] if card["unit"] != line_unit(phase) else 0]
             amount = 0
             if card["price"] is not None:
-                amount = price_nanos(card["price"], tally.value - Fraction(line["included"]))
+                events = event_nanos(card["price"], tally.quantities)
+                charged = tally.value - Fraction(line["included"])
+                amount = price_nanos(card["price"], charged, tally.count, events)
             if parts != wanted or _exact(line) != amount:
                 yield Finding("V8", f"{name}: {key} is {_exact(line)} {parts}, not {wanted}")
         if _prices(line) != _published(card):
@@ -176,19 +178,18 @@ def _prices(line: Plain) -> object:
 def _published(card: Plain) -> object:
     """The price as the catalogue shows it."""
     price = card["price"]
-    if price is None:
-        return None
-    if price["model"] == "per_unit":
-        return {"model": "per_unit", "unit_price": plain_text(price["unit_price"])}
-    tiers = [
-        {
-            "up_to": None if tier["up_to"] is None else plain_text(tier["up_to"]),
-            "unit_price": plain_text(tier["unit_price"]),
-            "flat_fee": plain_text(tier["flat_fee"]),
-        }
-        for tier in price["tiers"]
-    ]
-    return {"model": "graduated", "tiers": tiers}
+    return None if price is None else _shown(price)
+
+
+def _shown(values: Plain) -> Plain:
+    return {
+        name: [_shown(tier) for tier in value]
+        if name == "tiers"
+        else value
+        if name == "model" or value is None
+        else plain_text(value)
+        for name, value in values.items()
+    }
 
 
 def late_lines_continue(picture: Picture) -> Iterator[Finding]:
@@ -204,13 +205,16 @@ def late_lines_continue(picture: Picture) -> Iterator[Finding]:
         for index, card in enumerate(phase.cards):
             frozen = phase.frozen[index]
             value, covered = Fraction(frozen["value"]), Fraction(frozen["covered"])
-            amount = frozen["amount"]
+            amount, count = frozen["amount"], frozen["count"]
+            events = frozen["event_amounts"]
             for line in lines[card["meter"], str(dict(sorted(card["where"].items())))]:
                 value += Fraction(line["quantity"])
                 covered += Fraction(line["included"])
                 amount += _exact(line)
+                count += line["events"]["count"]
+                events += half_away(Fraction(line["events"].get("amounts", 0)) * NANO)
                 if card["price"] is not None and amount != price_nanos(
-                    card["price"], value - covered
+                    card["price"], value - covered, count, events
                 ):
                     yield Finding(
                         "V8", f"{picture.customer} phase {phase.number} rate {index}: late line"

@@ -43,6 +43,10 @@ class Tally:
         return sum(usage.checksum for usage in self.usages) % CHECKSUM_MODULUS
 
     @property
+    def quantities(self) -> list[Fraction]:
+        return [usage.quantity for usage in self.usages]
+
+    @property
     def value(self) -> Fraction:
         return _value([*self.before, *self.usages]) - _value(self.before)
 

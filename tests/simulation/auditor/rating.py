@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from tests.simulation.auditor.arithmetic import price_nanos
 from tests.simulation.auditor.evidence import Finding, Plain
 from tests.simulation.auditor.grants import NEVER, Flows
 from tests.simulation.auditor.picture import PhasePicture, Picture
+from tests.simulation.auditor.prices import event_nanos, price_nanos, waits_for_the_end
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -15,18 +15,36 @@ LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 def usage_is_rated(picture: Picture) -> Iterator[Finding]:
     """V6: amount = price of what no allowance covered; draw-downs + overage = amount."""
     for phase in picture.phases:
+        events = [*phase.on_time, *(e for late in phase.late_events.values() for e in late)]
+        tallies = phase.tallies(events)
         for index, (card, totals) in enumerate(zip(phase.cards, phase.totals, strict=True)):
             name = f"{picture.customer} phase {phase.number} rate {index}"
             covered, value = Fraction(totals["covered"]), Fraction(totals["value"])
-            amount = 0
-            if card["price"] is not None:
-                amount = price_nanos(card["price"], value - covered)
+            if totals["event_amounts"] != event_nanos(card["price"], tallies[index].quantities):
+                yield Finding("V6", f"{name}: single events come to {totals['event_amounts']}")
+            late = phase.late[index] if phase.late else None
+            waits = waits_for_the_end(card["price"])
+            amount = _amount(card["price"], totals, late if waits else None)
+            if waits and phase.frozen is None:
+                amount = 0
             if totals["amount"] != amount:
                 yield Finding("V6", f"{name}: rated {totals['amount']}, the price is {amount}")
             if totals["drawn"] + totals["overage"] != totals["amount"]:
                 yield Finding("V6", f"{name}: drawn + overage is not what was rated")
-            if not 0 <= covered <= value or totals["drawn"] < 0 or totals["overage"] < 0:
+            below = totals["overage"] < 0 and not waits
+            if not 0 <= covered <= value or totals["drawn"] < 0 or below:
                 yield Finding("V6", f"{name}: out of bounds {totals}")
+
+
+def _amount(price: Plain | None, totals: Plain, unbilled: Plain | None) -> int:
+    """The price of the totals, less those that no invoice has yet."""
+    if price is None:
+        return 0
+    billed = totals
+    if unbilled is not None:
+        billed = {name: totals[name] - unbilled[name] for name in totals}
+    quantity = Fraction(billed["value"]) - Fraction(billed["covered"])
+    return price_nanos(price, quantity, billed["count"], billed["event_amounts"])
 
 
 def credits_come_first(picture: Picture, flows: Flows) -> Iterator[Finding]:
