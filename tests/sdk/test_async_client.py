@@ -132,6 +132,23 @@ def test_closing_gives_up_what_cannot_be_sent_in_time() -> None:
     asyncio.run(play())
 
 
+def test_what_is_left_when_closing_is_cancelled_is_told() -> None:
+    async def play() -> None:
+        gate, failures = AsyncGate(opened=False), list[Failure]()
+        client = client_at(gate, failures)
+        await client.meter("t", "acme", {"n": 1})
+        closing = asyncio.create_task(client.close())
+        await asyncio.sleep(0.05)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert [failure.event["data"] for failure in failures] == [{"n": 1}]
+        assert (client.counters().failed, client.counters().pending) == (1, 0)
+        gate.open.set()
+
+    asyncio.run(play())
+
+
 def test_what_a_client_holds_that_was_never_closed_is_told() -> None:
     async def play(failures: list[Failure]) -> None:
         client = client_at(AsyncGate(), failures, batching=Batching(max_age_seconds=60))

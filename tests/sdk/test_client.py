@@ -292,6 +292,26 @@ def test_closing_gives_up_what_cannot_be_sent_in_time(gate: Gate) -> None:
         client.meter("t", "acme", {"n": 6})
 
 
+def test_what_is_left_when_closing_is_interrupted_is_told(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.open.clear()
+    failures = list[Failure]()
+    client = client_at(gate, failures)
+    client.meter("t", "acme", {"n": 1})
+
+    def interrupted(self: threading.Thread, timeout: float | None = None) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.close()
+    gate.open.set()
+    assert [failure.event["data"] for failure in failures] == [{"n": 1}]
+    assert (client.counters().failed, client.counters().pending) == (1, 0)
+
+
 def test_failures_are_logged_when_nobody_takes_them(
     gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,28 @@ def verdict_of(steps: Steps[Verdict], *answers: Answer) -> Verdict:
             verdict: Verdict = done.value
             return verdict
         found = left.pop(0) if isinstance(step, Request) else None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000,
+        b'{"accepted": 1, "duplicates": 0}',
+        b'{"accepted": 2, "duplicates": 0, "unmetered": null}',
+    ],
+    ids=["deep", "of fewer", "no number"],
+)
+def test_an_answer_that_is_not_the_apis_is_none(content: bytes) -> None:
+    batch, good = entries(2), b'{"accepted": 0, "duplicates": 2, "unmetered": 0}'
+    verdict = verdict_of(
+        deliver(batch, NO_WAIT), Answer(200, content=content), Answer(200, content=good)
+    )
+    assert verdict == Verdict(stored=batch, duplicates=2)
+
+
+def test_a_refusal_that_cannot_be_read_is_one() -> None:
+    verdict = verdict_of(deliver(entries(1), NO_WAIT), Answer(401, content=b"[" * 100_000))
+    assert isinstance(verdict.error, AuthenticationError)
 
 
 def test_a_batch_that_is_stored_is_settled() -> None:

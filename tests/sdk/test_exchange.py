@@ -76,6 +76,12 @@ def test_a_wait_that_is_too_long_is_not_begun() -> None:
     assert play([busy], Retry(longest_wait_seconds=60)) == (busy, [])
 
 
+def test_who_never_gives_up_waits_no_longer_than_it_wants_to() -> None:
+    busy = Answer(429, {"retry-after": "9" * 400})
+    retry = Retry(None, base_seconds=0, longest_wait_seconds=60)
+    assert play([busy, Answer(200)], retry)[1] == [60]
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [

@@ -143,7 +143,8 @@ def test_what_exceeds_memory_waits_on_disk_in_order(
     gate, failures = Gate(opened=False), list[Failure]()
     batching = Batching(max_events=4, max_age_seconds=0.01)
     buffer = Buffer(max_events=10, when_full="raise")
-    client = client_at(gate, tmp_path, failures, batching=batching, buffer=buffer)
+    spool = Spool(tmp_path, max_bytes=64 * 2000)
+    client = client_at(gate, tmp_path, failures, batching=batching, buffer=buffer, spool=spool)
     for n in range(200):
         client.meter("t", "acme", {"n": n})
     assert len(client._core.queue._waiting) <= 10
@@ -155,6 +156,30 @@ def test_what_exceeds_memory_waits_on_disk_in_order(
     client.close()
     assert gate.numbers == list(range(230))
     assert (client.counters().accepted, failures, files(tmp_path)) == (230, [], [])
+
+
+def test_a_large_spool_keeps_few_files_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 100)
+    folder = SpoolFolder(Spool(tmp_path, max_bytes=1_000_000))
+    while folder.has_room(event := b"x" * 1000):
+        folder.append(event)
+    assert 60 <= len(files(tmp_path)) <= spool_module.MAX_SEGMENTS
+    folder.close()
+
+
+def test_who_tidies_the_folder_up_takes_nothing_away(tmp_path: Path) -> None:
+    gate = Gate(opened=False)
+    buffer = Buffer(max_events=1)
+    client = client_at(gate, tmp_path, [], buffer=buffer)
+    for n in range(3):
+        client.meter("t", "acme", {"n": n})
+    for file in files(tmp_path):
+        file.unlink()
+    gate.open.set()
+    client.close()
+    assert sorted(gate.numbers) == [0, 1, 2]
 
 
 def test_the_disk_is_bounded_too(tmp_path: Path) -> None:

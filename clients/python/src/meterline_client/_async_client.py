@@ -170,14 +170,18 @@ class AsyncClient:
         self._closed = True
         if len(self._core.queue):
             self._start()
-        if self._worker:
-            self._wake.set()
-            await asyncio.wait({self._worker}, timeout=self._options.close_seconds)
-            self._worker.cancel()
-        failures = self._core.abandon(UnreachableError("closed before it was sent"))
-        self._pulse()
-        self._core.tell(failures)
-        await self._http.aclose()
+        try:
+            if self._worker:
+                self._wake.set()
+                await asyncio.wait({self._worker}, timeout=self._options.close_seconds)
+        finally:
+            # Also where the wait is cancelled: nothing is given up without a word.
+            if self._worker:
+                self._worker.cancel()
+            failures = self._core.abandon(UnreachableError("closed before it was sent"))
+            self._pulse()
+            self._core.tell(failures)
+            await self._http.aclose()
 
     def __del__(self) -> None:
         """Nothing can be sent any more; what was never sent is at least told."""

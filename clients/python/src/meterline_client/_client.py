@@ -184,14 +184,17 @@ class Client:
             self._closed = True
             self._changed.notify_all()
         atexit.unregister(self.close)
-        if self._worker and self._worker is not threading.current_thread():
-            self._worker.join(self._options.close_seconds)
-        with self._changed:
-            failures = self._core.abandon(UnreachableError("closed before it was sent"))
-            self._stopped.set()
-            self._changed.notify_all()
-        self._core.tell(failures)
-        self._http.close()
+        try:
+            if self._worker and self._worker is not threading.current_thread():
+                self._worker.join(self._options.close_seconds)
+        finally:
+            # Also where the wait is interrupted: nothing is given up without a word.
+            with self._changed:
+                failures = self._core.abandon(UnreachableError("closed before it was sent"))
+                self._stopped.set()
+                self._changed.notify_all()
+            self._core.tell(failures)
+            self._http.close()
 
     def __enter__(self) -> Self:
         return self

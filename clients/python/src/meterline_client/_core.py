@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from meterline_client._delivery import Verdict
@@ -112,7 +112,7 @@ class Core:
         self.queue = Queue(options.batching, options.buffer, spool)
         self.retry = options.delivery_retry
         if spool is not None:
-            self.retry = Retry(None, self.retry.base_seconds, self.retry.cap_seconds, float("inf"))
+            self.retry = replace(self.retry, attempts=None)
         self.abandoned = False
         self.added = len(self.queue)
         self.retried = 0

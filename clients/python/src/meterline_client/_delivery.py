@@ -102,7 +102,7 @@ def _accounts_for(answer: Answer, batch: Sequence[Entry]) -> bool:
     accepted, duplicates = counts.get("accepted"), counts.get("duplicates")
     if not isinstance(accepted, int) or not isinstance(duplicates, int):
         return False
-    return accepted + duplicates == len(batch)
+    return accepted + duplicates == len(batch) and isinstance(counts.get("unmetered", 0), int)
 
 
 def _outcomes(answer: Answer, size: int) -> Sequence[str]:

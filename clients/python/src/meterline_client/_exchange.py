@@ -24,7 +24,7 @@ class Retry:
 
     Before attempt n + 1 it waits a random part of base × 2^(n-1) seconds, at most the cap; longer
     if the server asks for it (Retry-After), unless that exceeds `longest_wait_seconds`: then the
-    answer stands. Without `attempts` it never gives up.
+    answer stands. Without `attempts` it never gives up, and waits for that long instead.
     """
 
     attempts: int | None = 5
@@ -70,7 +70,7 @@ class Answer:
         """The JSON of the body; None where it is none."""
         try:
             return json.loads(self.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 
@@ -97,12 +97,13 @@ def exchange(request: Request, retry: Retry, usable: Callable[[Answer], bool]) -
             answer = Answer(None, failure="the answer is cut short, or not the API's")
         attempt += 1
         asked = retry_after_seconds(answer.headers)
-        exhausted = retry.attempts is not None and attempt >= retry.attempts
-        if not answer.retryable or exhausted or asked > retry.longest_wait_seconds:
+        longest = retry.longest_wait_seconds
+        exhausted = retry.attempts is not None and (attempt >= retry.attempts or asked > longest)
+        if not answer.retryable or exhausted:
             if answer.status is None:
                 raise UnreachableError(answer.failure)
             return answer
-        yield Pause(asked + retry.backoff(attempt))
+        yield Pause(min(asked, longest) + retry.backoff(attempt))
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float:

@@ -20,6 +20,8 @@ from meterline_client.errors import SpoolError
 
 SUFFIX = ".events"
 SEGMENT_BYTES = 1 << 20
+# Each segment keeps a file open, for its lock: a large spool has larger segments, not more.
+MAX_SEGMENTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class SpoolFolder:
         self._backlog: deque[Segment] = deque()
         self._held: set[Segment] = set()
         self._size = 0  # bytes of all segments of this process
+        self._segment_bytes = max(SEGMENT_BYTES, spool.max_bytes // MAX_SEGMENTS)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._backlog.extend(self._adopt())
@@ -85,7 +88,7 @@ class SpoolFolder:
         except OSError as error:
             raise SpoolError(f"{self._folder} cannot keep an event: {error.strerror}") from error
         segment.live += 1
-        if segment.size >= SEGMENT_BYTES:
+        if segment.size >= self._segment_bytes:
             self.seal()
         return segment
 
@@ -107,14 +110,14 @@ class SpoolFolder:
             return None
         segment = self._backlog.popleft()
         payloads, torn = [], 0
-        for line in segment.path.read_bytes().split(b"\n")[:-1]:
+        *lines, tail = _content(segment.file).split(b"\n")
+        for line in lines:
             payload = _payload(line)
             if payload is None:
                 torn += 1
             else:
                 payloads.append(payload)
-        if segment.size and not _ends_with_newline(segment.file, segment.size):
-            torn += 1
+        torn += bool(tail)
         segment.live = len(payloads)
         self._delete_if_done(segment)
         return segment, payloads, torn
@@ -149,7 +152,8 @@ class SpoolFolder:
             if not _lock(file) or os.fstat(file).st_nlink == 0:
                 os.close(file)
                 continue
-            segment = Segment(path, file, os.fstat(file).st_size, path.read_bytes().count(b"\n"))
+            content = _content(file)
+            segment = Segment(path, file, len(content), content.count(b"\n"))
             segment.sealed = True
             self._held.add(segment)
             self._size += segment.size
@@ -200,8 +204,9 @@ def _payload(line: bytes) -> bytes | None:
     return payload if checksum == b"%08x" % zlib.crc32(payload) else None
 
 
-def _ends_with_newline(file: int, size: int) -> bool:
-    return os.pread(file, 1, size - 1) == b"\n"
+def _content(file: int) -> bytes:
+    """All of an open file, also where its name is gone: somebody may have tidied the folder up."""
+    return os.pread(file, os.fstat(file).st_size, 0)
 
 
 def _lock(file: int) -> bool:

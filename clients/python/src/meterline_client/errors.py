@@ -54,7 +54,7 @@ class ApiError(MeterlineError):
         """The error of this status, told by the body of the answer."""
         try:
             document = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         kind = _KINDS.get(status, ServerError if status >= 500 else ApiError)
         return kind(status, document if isinstance(document, dict) else {})
