@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -31,8 +32,10 @@ def add_result(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
 def write_result(relation: "DuckDBPyRelation", output: str, file: Path | None) -> None:
     """Writes the rows. Times are text in UTC everywhere but in Parquet, decimals exact everywhere.
 
-    Raises: UsageError for Parquet without a file.
+    Raises: UsageError for Parquet without a file, and for columns of one name.
     """
+    if repeated := _repeated(relation.columns):
+        raise UsageError(f"several columns are called {repeated}: name them apart with AS")
     if output == "parquet":
         if file is None:
             raise UsageError("Parquet is written to a file: say --file")
@@ -54,6 +57,12 @@ def write_result(relation: "DuckDBPyRelation", output: str, file: Path | None) -
             print(table(relation.columns, cells) if cells else "no rows", file=out)
         else:
             _write_json(out, relation.columns, rows, lines=output == "ndjson")
+
+
+def _repeated(names: Sequence[str]) -> str:
+    """A name that more than one column has, in any case, as SQL goes; else nothing."""
+    counts = Counter(map(str.casefold, names))
+    return next((name for name in names if counts[name.casefold()] > 1), "")
 
 
 def _write_json(

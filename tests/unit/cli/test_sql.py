@@ -55,6 +55,18 @@ def test_each_event_is_there_once_and_each_line_as_often_as_it_was_written(
     assert ask(capsys, archive, query) == [{"once": 5, "lines": 7}]
 
 
+@pytest.mark.parametrize("output", ["table", "json", "csv", "parquet"])
+def test_columns_of_one_name_are_refused_and_never_mixed_up(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    file = tmp_path / "answer"
+    query = "SELECT 1 AS one, 'a' AS x, 'b' AS X"
+    arguments = ["sql", query, "--archive", str(archive), "--output", output, "--file", str(file)]
+    assert main(arguments) == 2
+    assert "several columns are called x" in capsys.readouterr().err
+    assert not file.exists()
+
+
 def test_the_most_corrected_line_stands_for_an_event(
     archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
