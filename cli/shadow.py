@@ -7,6 +7,7 @@ meterline shadow compare totals.csv
 
 import argparse
 import csv
+import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -15,7 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cli.client import Client, UsageError, path
+from cli.client import Client, ClientError, UsageError, path
+from cli.event_files import decode
 from cli.output import add_output, show, write_csv
 
 COLUMNS = ("customer", "meter", "from", "to", "value")
@@ -78,13 +80,21 @@ def run_pull(arguments: argparse.Namespace) -> int:
 
 
 def _read_totals(file: Path) -> Iterator[dict[str, str]]:
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        reader = csv.DictReader(lines)
-        missing = set(COLUMNS) - set(reader.fieldnames or ())
-        if missing:
+    """Raises: UsageError where the file is no such table."""
+    try:
+        text = decode(file.read_bytes())
+    except ClientError as error:
+        raise UsageError(f"{file}: {error}") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        if missing := set(COLUMNS) - set(reader.fieldnames or ()):
             raise UsageError(f"{file}: no column {', '.join(sorted(missing))}")
         for row in reader:
-            yield {name: row[name] or "" for name in COLUMNS}
+            if None in row or None in row.values():
+                raise UsageError(f"{file}: line {reader.line_num} has another number of cells")
+            yield {name: row[name] for name in COLUMNS}
+    except csv.Error as error:
+        raise UsageError(f"{file}: line {reader.line_num + 1} is not CSV: {error}") from error
 
 
 def _cells(row: Mapping[str, Any]) -> Sequence[object]:

@@ -57,6 +57,29 @@ def test_what_differs_is_shown_and_is_no_success(
     assert "ada,tokens" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"\xff,tokens,a,b,1", "line 2 is not UTF-8"),
+        (b"ada,tokens,a,b", "line 2 has another number of cells"),
+        (b"ada,tokens,a,b,1,2", "line 2 has another number of cells"),
+        (b'"ada"x,tokens,a,b,1', "line 2 is not CSV"),
+    ],
+)
+def test_a_line_that_is_no_total_is_named(
+    server: type[Recorder],  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    line: bytes,
+    said: str,
+) -> None:
+    file = tmp_path / "totals.csv"
+    file.write_bytes(b"customer,meter,from,to,value\n" + line)
+    assert main(["shadow", "compare", str(file)]) == 2
+    assert said in capsys.readouterr().err
+    assert server.asked == []
+
+
 def test_a_file_without_a_column_is_misuse(
     server: type[Recorder],  # noqa: F811
     tmp_path: Path,
