@@ -43,9 +43,11 @@ def read_form(request: Request, content_types: Sequence[str]) -> Fields:
 
 
 def _nested(pairs: Sequence[tuple[str, str]]) -> Fields:
-    """Raises: UnreadableFormError where a field is there twice."""
+    """Raises: UnreadableFormError where a field is there twice, or has a name that JSON may not."""
     fields: Fields = {}
     for name, value in pairs:
+        if "__proto__" in name:
+            raise UnreadableFormError("A field has a forbidden name.")
         match = _NESTED.fullmatch(name)
         if match is None:
             holder, key = fields, name

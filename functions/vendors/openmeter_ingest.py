@@ -26,7 +26,7 @@ router = Router()
     dialect=DIALECT,
 )
 def receive_on_shared_path(request: Request, runtime: Runtime, body: object) -> Answer:
-    is_json = request.headers.get("content-type", "").startswith(JSON)
+    is_json = request.headers.get("content-type", "").strip().lower().startswith(JSON)
     # Both vendors take JSON here. A CloudEvents event has no place for an object named `event`.
     if is_json and isinstance(body, Mapping) and isinstance(body.get("event"), Mapping):
         return receive_event(request, runtime, body)

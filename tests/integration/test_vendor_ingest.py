@@ -200,6 +200,13 @@ def test_lago_gets_its_event_back_and_a_repeat_is_refused(api: Api, send: Send) 
     assert kept.data == {"tokens": 5}
 
 
+def test_the_shared_path_reads_content_types_in_any_case(api: Api, send: Send) -> None:
+    headers = {"content-type": "Application/JSON; charset=UTF-8"}
+    body = {"event": lago("cased")}
+    assert send("/api/v1/events", body, headers=headers).json["event"]["code"] == "lago_ai"
+    assert stored(api, "cased", "lago", "t1") is not None
+
+
 def test_a_lago_batch_is_stored_as_a_whole_or_not_at_all(api: Api, send: Send) -> None:
     first = {"events": [lago("batch", "a"), lago("batch", "b")]}
     assert [e["transaction_id"] for e in send("/api/v1/events/batch", first).json["events"]] == [
@@ -305,7 +312,15 @@ def test_a_changed_event_under_a_known_identifier_is_a_duplicate_for_stripe(send
     assert (reply.status, reply.json["error"]["code"]) == (400, "duplicate_meter_event")
 
 
-NO_FORMS = ["", "event_name", "a=1&a=2", "payload=1&payload[value]=2", "a[b]=1&a[b]=2", "a=%FF"]
+NO_FORMS = [
+    "",
+    "event_name",
+    "a=1&a=2",
+    "payload=1&payload[value]=2",
+    "a[b]=1&a[b]=2",
+    "a=%FF",
+    stripe("cus_6", **{"payload[__proto__]": "1"}),
+]
 
 
 @pytest.mark.parametrize("form", NO_FORMS)
