@@ -11,7 +11,7 @@ from uuid import uuid4
 from cli.client import Client, path
 from cli.output import add_output, show
 
-HEADINGS = ("customer", "plan", "version", "currency", "from", "until", "next")
+HEADINGS = ("customer", "plan", "version", "currency", "from", "until", "next", "credit")
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -63,5 +63,10 @@ def _show(arguments: argparse.Namespace, found: Mapping[str, Any]) -> int:
     change, period = found["next_change"], found["period"]
     following = f"{change['plan']} v{change['plan_version']} at {change['at']}" if change else None
     row = [found["customer"], found["plan"], found["plan_version"], found["currency"]]
-    show(arguments.output, found, HEADINGS, [[*row, period["start"], period["end"], following]])
+    show(
+        arguments.output,
+        found,
+        HEADINGS,
+        [[*row, period["start"], period["end"], following, found["credit"]]],
+    )
     return 0

@@ -30,12 +30,18 @@ function cards(subscription, balances, upcoming) {
     ({ unit, grants }) => !unit.startsWith("meter:") && (unit !== upcoming.currency || grants.length),
   );
   return [
-    card("Plan", subscription.plan, period),
+    card("Plan", subscription.plan, [period, ...planNotes(subscription)].join(", ")),
     ...held.map((balance) =>
       card(`${balance.unit} available`, decimal(balance.available), `overage ${decimal(balance.overage)}`),
     ),
     card("Upcoming invoice", `${decimal(upcoming.total)} ${upcoming.currency}`, "if the period closed now"),
   ];
+}
+
+/** What else there is to know about a plan than its name and its period. */
+function planNotes({ next_change: next, credit, currency }) {
+  const notes = next ? [`${next.plan} from ${day(next.at)}`] : [];
+  return Number(credit) ? [...notes, `credit of ${decimal(credit)} ${currency}`] : notes;
 }
 
 function usage(invoice) {

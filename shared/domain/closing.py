@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
+from shared.domain.carrying import carry
 from shared.domain.catalogue import Catalogue
 from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
@@ -19,10 +20,11 @@ LAST_INSTANT = timedelta(microseconds=1)
 @dataclass(frozen=True, slots=True)
 class Closing:
     """The account without the closed period, its frozen phases (and those that late usage moved
-    on), and the invoice, or None when there is nothing to put on one.
+    on), the terms after it, and the invoice, or None when there is nothing to put on one.
     """
 
     account: Account
+    subscription: Subscription
     closed: tuple[ClosedPhase, ...]
     invoice: Invoice | None
 
@@ -91,8 +93,11 @@ def draft_invoice(
     grants: Mapping[str, Grant],
     *,
     period: int | None = None,
-) -> Invoice:
-    """The invoice of an open period, the oldest by default: what closing it now would bill."""
+) -> tuple[Invoice, int]:
+    """The invoice of an open period, the oldest by default: what closing it now would bill.
+
+    With it, the credit in nanos that it would leave for the next one.
+    """
     period = account.phases[0].period if period is None else period
     account = settled(account, catalogue, closed, grants, period)
     return _invoice(account, subscription, catalogue, closed, period)
@@ -104,14 +109,15 @@ def _invoice(
     catalogue: Catalogue,
     closed: Sequence[ClosedPhase],
     period: int,
-) -> Invoice:
+) -> tuple[Invoice, int]:
     fee = upcoming_fee(account, period, subscription, catalogue)
     plan = fee.plan if fee else catalogue.plan(subscription.plan, subscription.plan_version)
     # Metering alone bills nothing, so the first fee decides the currency.
     currency = subscription.currency or plan.currency
-    return period_invoice(
+    draft = period_invoice(
         account, period, closed, catalogue=catalogue, next_fee=fee, currency=currency
     )
+    return carry(draft, subscription.credit_nanos)
 
 
 def close_period(
@@ -126,7 +132,7 @@ def close_period(
     """Closes the oldest open period, which must have ended and have a successor."""
     period = account.phases[0].period
     account = settled(account, catalogue, closed, grants, period)
-    draft = _invoice(account, subscription, catalogue, closed, period)
+    draft, credit = _invoice(account, subscription, catalogue, closed, period)
     invoice = draft if draft.lines else None
     reference = invoice.id if invoice else ""
     ended = [p for p in account.phases if p.period == period]
@@ -142,7 +148,8 @@ def close_period(
         phases=tuple(p for p in account.phases if p.period != period),
         late={},
     )
-    return Closing(after, (*frozen, *moved), invoice)
+    terms = replace(subscription, credit_nanos=credit)
+    return Closing(after, terms, (*frozen, *moved), invoice)
 
 
 def break_expired(

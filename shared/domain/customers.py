@@ -28,7 +28,8 @@ class Subscription:
     `next_plan_version`, when set, take over at the next period's start: also after a cancellation,
     which chooses the default plan.
     `due_at` is when the next scheduled step falls due; the billing run finds customers by it.
-    `currency` is that of the first plan that bills, for good. `version` guards concurrent changes.
+    `currency` is that of the first plan that bills, for good; `credit_nanos` of it are the
+    customer's, left over by invoices that came out below zero. `version` guards concurrent changes.
     `test_clock` is the customer's: the billing run of the real clock leaves it alone.
     """
 
@@ -42,4 +43,5 @@ class Subscription:
     next_plan_version: int | None = None
     test_clock: str | None = None
     currency: str | None = None
+    credit_nanos: int = 0
     version: int = 0

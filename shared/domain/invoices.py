@@ -25,7 +25,15 @@ from shared.domain.money import (
 from shared.domain.opening import Span
 from shared.domain.prices import Price, by_event
 
-LineKind = Literal["fee", "proration", "usage", "credits_applied", "overage"]
+LineKind = Literal[
+    "fee",
+    "proration",
+    "usage",
+    "credits_applied",
+    "overage",
+    "carried_forward",
+    "brought_forward",
+]
 InvoiceKind = Literal["start", "change", "period"]
 InvoiceStatus = Literal["draft", "finalized"]
 
@@ -96,7 +104,7 @@ class Invoice:
 
     @property
     def total(self) -> int:
-        """The sum of the lines; a negative sum bills as zero."""
+        """The sum of the lines; what is below zero is carried forward."""
         return max(0, sum(line.amount for line in self.lines))
 
 

@@ -141,7 +141,7 @@ def open_phase(
     if len(account.phases) >= MAX_OPEN_PHASES:
         raise RatingError("too many open phases")
     number = account.phases[-1].number + 1 if account.phases else 1
-    given = (*rolled, *_plan_grants(account.customer, plan, span, number))
+    given = (*rolled, *plan_grants(account.customer, plan, span, number))
     purse = Purse((*grants, *given), account.grants)
     for grant in given:
         left = {**purse.remaining.get(grant.unit, {}), grant.id: grant.amount}
@@ -163,7 +163,7 @@ def open_phase(
     return Opening(opened, given, subscription)
 
 
-def _plan_grants(customer: str, plan: Plan, span: Span, number: int) -> tuple[Grant, ...]:
+def plan_grants(customer: str, plan: Plan, span: Span, number: int) -> tuple[Grant, ...]:
     """The plan's allowances and included credits for the span, prorated by the second."""
 
     def grant(suffix: str, unit: str, nanos: int, expires_at: datetime | None) -> Grant:

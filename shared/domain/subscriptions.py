@@ -6,35 +6,36 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from shared.domain.accounts import Account, Phase
+from shared.domain.carrying import carry
 from shared.domain.catalogue import Plan
 from shared.domain.credits import Grant
 from shared.domain.customers import Subscription
 from shared.domain.errors import ConflictError
-from shared.domain.invoices import Fee, Invoice, invoice_id
+from shared.domain.invoices import Fee, Invoice, invoice_id, period_fee
+from shared.domain.money import divide
 from shared.domain.opening import (
     Opening,
     Span,
     billed_currency,
     open_phase,
     period_span,
+    plan_grants,
 )
-
-
-class LowerFeeError(ConflictError):
-    """At once, the change would give money back: it takes effect at the period's end."""
-
-    code = "lower-fee"
-
 
 When = Literal["now", "period_end"]
 
 
 @dataclass(frozen=True, slots=True)
 class PlanChange:
-    """A change carried out: the opened phase, and the fees to invoice at once."""
+    """A change carried out: the opened phase, and the fees that are due at once on an invoice.
+
+    `gives_back`: the unused rest of the old fee exceeds the new one.
+    """
 
     opening: Opening
     fees: tuple[Fee, ...]
+    invoice: Invoice | None
+    gives_back: bool
 
 
 def default_moment(current: Plan, wanted: Plan) -> When:
@@ -67,10 +68,12 @@ def change_now(
 ) -> PlanChange:
     """Ends the current phase at `now` and starts one on the wanted plan.
 
-    The unused rest of the old fee is credited and the new fee charged, both by the second. A plan
-    with another rhythm starts a billing period of its own.
+    The unused rest of the old fee is credited and the new fee charged, both by the second. Where
+    that gives money back, no more is credited than is unused of what the phase was given, and
+    what the invoice is below zero stays the customer's. A plan with another rhythm starts a
+    billing period of its own.
 
-    Raises: ConflictError when the change would lower the fee at once, or change the currency.
+    Raises: ConflictError when the change would change the currency.
     """
     check_currency(subscription, wanted)
     last = account.current
@@ -85,9 +88,11 @@ def change_now(
         span = period_span(wanted, now, subscription.timezone, now)
         terms = replace(subscription, anchor=now)
     unused = Span(now, last.end, whole.whole_start)
-    fees = _fees(current, wanted, unused, span)
-    if sum(fee.nanos for fee in fees) < 0:
-        raise LowerFeeError("What is left of the fee exceeds the new one: ask for period_end.")
+    charge = period_fee(wanted, span)
+    credit = unused.share(current.fee_nanos)
+    gives_back = credit > (charge.nanos if charge else 0)
+    if gives_back:
+        credit = min(credit, _fee_of_unused(account, current, whole))
     terms = replace(
         terms,
         plan=wanted.key,
@@ -101,7 +106,14 @@ def change_now(
     held = tuple(grants.values())
     opening = open_phase(ended, wanted, span, period, terms, grants=held, fee_invoiced=True)
     opened = replace(opening.account, version=account.version + 1)
-    return PlanChange(replace(opening, account=opened), fees)
+    fees = (*_credited(current, unused, credit), *((charge,) if charge else ()))
+    invoice, left = fee_invoice(opened, "change", fees, subscription.credit_nanos)
+    opening = replace(
+        opening,
+        account=opened,
+        subscription=replace(opening.subscription, credit_nanos=left),
+    )
+    return PlanChange(opening, fees, invoice, gives_back)
 
 
 def _not_before_usage(now: datetime, phase: Phase) -> datetime:
@@ -110,25 +122,35 @@ def _not_before_usage(now: datetime, phase: Phase) -> datetime:
     return min(max(now, phase.start, after_latest), phase.end)
 
 
-def _fees(current: Plan, wanted: Plan, unused: Span, span: Span) -> tuple[Fee, ...]:
-    fees = []
-    if current.fee_nanos:
-        credit = -unused.share(current.fee_nanos)
-        words = f"{current.name} fee, unused time"
-        fees.append(Fee(current, unused, credit, "proration", words))
-    if wanted.fee_nanos:
-        fees.append(Fee(wanted, span, span.share(wanted.fee_nanos)))
-    return tuple(fees)
+def _fee_of_unused(account: Account, plan: Plan, whole: Span) -> int:
+    """The current phase's fee, times the smallest unused share of what it was given, in nanos."""
+    phase = account.current
+    span = Span(phase.start, phase.end, whole.whole_start)
+    seconds = int((span.end - span.whole_start).total_seconds())
+    fee = plan.fee_nanos * int((span.end - span.start).total_seconds())
+    left = {key: nanos for held in account.grants.values() for key, nanos in held.items()}
+    given = plan_grants(account.customer, plan, span, phase.number)
+    unused = [divide(fee * left.get(g.id, 0), seconds * g.amount) for g in given]
+    return min(unused, default=plan.fee_nanos)
+
+
+def _credited(plan: Plan, unused: Span, nanos: int) -> tuple[Fee, ...]:
+    if not plan.fee_nanos:
+        return ()
+    return (Fee(plan, unused, -nanos, "proration", f"{plan.name} fee, unused time"),)
 
 
 def fee_invoice(
-    account: Account, kind: Literal["start", "change"], fees: tuple[Fee, ...]
-) -> Invoice | None:
-    """The invoice of fees that are due at once; None when there are none."""
+    account: Account, kind: Literal["start", "change"], fees: tuple[Fee, ...], credit: int = 0
+) -> tuple[Invoice | None, int]:
+    """The invoice of fees that are due at once, None when there are none; and the credit left.
+
+    `credit` is what earlier invoices left over, in nanos.
+    """
     if not fees:
-        return None
+        return None, credit
     phase = account.current
-    return Invoice(
+    invoice = Invoice(
         id=invoice_id(account.customer, kind, str(phase.number)),
         customer=account.customer,
         kind=kind,
@@ -138,3 +160,4 @@ def fee_invoice(
         currency=fees[-1].plan.currency,
         lines=tuple(fee.line() for fee in fees),
     )
+    return carry(invoice, credit)

@@ -142,7 +142,9 @@ class BillingRun:
         cause = {"period": str(account.phases[0].period)}
         changes: list[Change] = [
             SaveAccount(after, account.version),
-            SaveSubscription(with_due(due.subscription, after, due.grants.values(), self.grace)),
+            SaveSubscription(
+                with_due(closing.subscription, after, due.grants.values(), self.grace)
+            ),
             *(PutClosedPhase(account.customer, phase) for phase in closing.closed),
         ]
         if closing.invoice is not None:

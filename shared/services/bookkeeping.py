@@ -105,7 +105,8 @@ class Bookkeeping:
         try:
             if terms is not None:
                 grants = self.store.grants(account.customer, account.open_grants)
-                invoice_document(draft_invoice(account, terms, catalogue, closed, grants))
+                draft, _ = draft_invoice(account, terms, catalogue, closed, grants)
+                invoice_document(draft)
         except (MeterlineError, LookupError) as error:
             yield f"the open invoice cannot be made: {error}"
 

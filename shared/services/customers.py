@@ -46,7 +46,7 @@ def creation(
         *(PutGrant(grant) for grant in opening.grants),
     ]
     fee = period_fee(plan, span)
-    invoice = fee_invoice(account, "start", (fee,) if fee else ())
+    invoice, _ = fee_invoice(account, "start", (fee,) if fee else ())
     if invoice is not None:
         changes.append(finalize(store, customer, invoice, started_at))
     return changes

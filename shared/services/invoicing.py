@@ -1,6 +1,7 @@
 """Reading invoices: the real-time one of the open period, and the finalized ones."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.closing import draft_invoice
@@ -20,19 +21,15 @@ def upcoming_invoice(books: Books, key: str) -> Document:
     standing = books.standing(key).caught_up()
     account = standing.account
     closed = late_phases(books.store, account)
-    *closing, current = (
-        invoice_document(
-            draft_invoice(
-                account,
-                standing.subscription,
-                standing.catalogue,
-                closed,
-                standing.grants,
-                period=period,
-            )
+    terms, catalogue = standing.subscription, standing.catalogue
+    drafts = []
+    for period in sorted({phase.period for phase in account.phases}):
+        draft, credit = draft_invoice(
+            account, terms, catalogue, closed, standing.grants, period=period
         )
-        for period in sorted({phase.period for phase in account.phases})
-    )
+        drafts.append(invoice_document(draft))
+        terms = replace(terms, credit_nanos=credit)
+    *closing, current = drafts
     return {**current, "closing": closing}
 
 

@@ -8,12 +8,11 @@ from shared.domain.accounts import MAX_OPEN_PHASES
 from shared.domain.catalogue import Plan
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
 from shared.domain.subscriptions import (
-    LowerFeeError,
+    PlanChange,
     When,
     change_now,
     check_currency,
     default_moment,
-    fee_invoice,
     schedule_change,
 )
 from shared.services.changes import Change, PutAudit, SaveSubscription
@@ -52,13 +51,7 @@ def change_subscription(
 
     def decide() -> Decision:
         before = books.open_standing(write.customer)
-        wanted = _wanted_plan(before, order)
-        try:
-            changes, after = _carry_out(books, before, wanted, _moment(before.plan, wanted, order))
-        except LowerFeeError:
-            if order.at is not None:
-                raise
-            changes, after = _carry_out(books, before, wanted, "period_end")
+        changes, after = _carry_out(books, before, order)
         if changes:
             changes.append(_audit(books, write, order, before, after))
         return Decision(changes, render(after))
@@ -90,26 +83,28 @@ def _moment(current: Plan, wanted: Plan, order: SubscriptionOrder) -> When:
 
 
 def _carry_out(
-    books: Books, before: Standing, wanted: Plan, at: When
+    books: Books, before: Standing, order: SubscriptionOrder
 ) -> tuple[list[Change], Standing]:
     """The changes and the standing after them; the plan in force only drops what was scheduled."""
-    terms = before.subscription
+    terms, wanted = before.subscription, _wanted_plan(before, order)
     if (wanted.key, wanted.version) == (before.plan.key, before.plan.version):
         if terms.next_plan is None:
             return [], before
         kept = replace(terms, next_plan=None, next_plan_version=None)
         return [SaveSubscription(kept)], replace(before, subscription=kept)
-    if at == "period_end":
-        check_currency(terms, wanted)
-        scheduled = schedule_change(terms, wanted)
-        return [SaveSubscription(scheduled)], replace(before, subscription=scheduled)
-    return _change_now(books, before, wanted)
+    if _moment(before.plan, wanted, order) == "now":
+        change = _change_now(before, wanted)
+        if order.at == "now" or not change.gives_back:
+            return _changes(books, before, change), before.opened(change.opening)
+    check_currency(terms, wanted)
+    scheduled = schedule_change(terms, wanted)
+    return [SaveSubscription(scheduled)], replace(before, subscription=scheduled)
 
 
-def _change_now(books: Books, before: Standing, wanted: Plan) -> tuple[list[Change], Standing]:
+def _change_now(before: Standing, wanted: Plan) -> PlanChange:
     if len(before.account.phases) + RESERVED_PHASES >= MAX_OPEN_PHASES:
         raise ConflictError("Too many changes in one period: this one waits for the period's end.")
-    change = change_now(
+    return change_now(
         before.account,
         before.subscription,
         current=before.plan,
@@ -117,12 +112,14 @@ def _change_now(books: Books, before: Standing, wanted: Plan) -> tuple[list[Chan
         grants=before.grants,
         now=before.now,
     )
+
+
+def _changes(books: Books, before: Standing, change: PlanChange) -> list[Change]:
     held = before.grants.values()
     changes = opening_changes(before.account, change.opening, held, books.grace, "subscription")
-    invoice = fee_invoice(change.opening.account, "change", change.fees)
-    if invoice is not None:
-        changes.append(finalize(books.store, before.customer, invoice, before.now))
-    return changes, before.opened(change.opening)
+    if change.invoice is not None:
+        changes.append(finalize(books.store, before.customer, change.invoice, before.now))
+    return changes
 
 
 def _audit(

@@ -85,8 +85,8 @@ class InvoiceLineView(WireModel):
 class InvoiceView(WireModel):
     """A draft, or a finalized invoice, which has a number and never changes.
 
-    `total` is the sum of the lines; a negative sum bills as zero. `hash` is the SHA-256 of the
-    canonical document without it.
+    `total` is the sum of the lines; what is below zero is carried forward to the next invoice.
+    `hash` is the SHA-256 of the canonical document without it.
     """
 
     id: str

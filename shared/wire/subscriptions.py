@@ -4,9 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
+from shared.domain.money import from_nanos
 from shared.services.standing import Standing
 from shared.services.subscribing import SubscriptionOrder
-from shared.wire.common import Slug, Time, WireModel, refuse, rfc3339
+from shared.wire.common import DecimalText, Slug, Time, WireModel, refuse, rfc3339
 from shared.wire.prices import Unsupported
 
 
@@ -75,7 +76,10 @@ class NextChangeView(WireModel):
 
 
 class SubscriptionView(WireModel):
-    """What a customer is on: the plan version in force, and what is scheduled."""
+    """What a customer is on: the plan version in force, and what is scheduled.
+
+    `credit` is what invoices below zero left over: it pays for the next ones.
+    """
 
     customer: str
     plan: str
@@ -86,6 +90,7 @@ class SubscriptionView(WireModel):
     period_number: int
     phase: PhaseView
     next_change: NextChangeView | None
+    credit: DecimalText
 
     @classmethod
     def of(cls, standing: Standing) -> "SubscriptionView":
@@ -102,6 +107,7 @@ class SubscriptionView(WireModel):
             period_number=phase.period,
             phase=PhaseView(number=phase.number, start=phase.start, end=phase.end),
             next_change=_next_change(standing),
+            credit=from_nanos(standing.subscription.credit_nanos),
         )
 
 

@@ -98,13 +98,25 @@ def test_asking_for_the_plan_in_force_drops_what_was_scheduled(api: Api, custome
     assert len(invoices(api, customer)) == 1
 
 
-def test_a_lower_fee_never_takes_effect_at_once(api: Api, customer: str) -> None:
+def test_a_cancellation_at_once_leaves_credit_that_pays_for_the_next_invoice(
+    api: Api, customer: str
+) -> None:
     api.post(f"{customer}/subscription", PRO, "k1")
-    refused = api.call(
-        "POST", f"{customer}/subscription", {"action": "cancel", "at": "now"}, key="k2"
+    api.clock.at = datetime(2026, 3, 22, tzinfo=UTC)
+    cancelled = api.post(f"{customer}/subscription", {"action": "cancel", "at": "now"}, "k2")
+    assert (cancelled["plan"], cancelled["next_change"], cancelled["credit"]) == (
+        "free",
+        None,
+        "10",
     )
-    assert (refused.status, refused.json["code"]) == (409, "lower-fee")
-    assert api.get(f"{customer}/subscription")["next_change"] is None
+    newest = invoices(api, customer)[0]
+    lines = [(line["type"], line["amount"]) for line in newest["lines"]]
+    assert lines == [("proration", "-10.00"), ("carried_forward", "10.00")]
+    assert newest["total"] == "0.00"
+    again = api.post(f"{customer}/subscription", PRO, "k3")
+    lines = [(line["type"], line["amount"]) for line in invoices(api, customer)[0]["lines"]]
+    assert lines == [("fee", "10.00"), ("brought_forward", "-10.00")]
+    assert again["credit"] == "0"
 
 
 @pytest.mark.parametrize("at", ["now", "period_end"])

@@ -16,6 +16,7 @@ from typing import Any
 from unittest import mock
 
 from shared.domain import (
+    carrying,
     closing,
     dimension_cap,
     folding,
@@ -400,13 +401,13 @@ def rollover_makes_money() -> Sequence[Patch]:
 
 @mutant
 def recurring_grant_counted_twice() -> Sequence[Patch]:
-    given = opening._plan_grants
+    given = opening.plan_grants
 
     def wrong(customer: str, plan: Any, span: Any, number: int) -> Any:
         grants = given(customer, plan, span, number)
         return tuple(replace(g, amount=2 * g.amount) if number > 1 else g for g in grants)
 
-    return [(opening, "_plan_grants", wrong)]
+    return [(opening, "plan_grants", wrong)]
 
 
 @mutant
@@ -449,6 +450,19 @@ def fee_charged_again_after_a_change() -> Sequence[Patch]:
         return right(replace(account, phases=phases), *arguments)
 
     return [(closing, "upcoming_fee", wrong)]
+
+
+@mutant
+def used_up_plan_gives_its_fee_back() -> Sequence[Patch]:
+    return [(subscriptions, "_fee_of_unused", lambda _account, plan, _whole: plan.fee_nanos)]
+
+
+@mutant
+def credit_left_over_is_lost() -> Sequence[Patch]:
+    def wrong(invoice: Invoice, credit: int) -> tuple[Invoice, int]:
+        return carrying.carry(invoice, credit)[0], 0
+
+    return [(subscriptions, "carry", wrong), (closing, "carry", wrong)]
 
 
 # -- closing, late usage, invoices

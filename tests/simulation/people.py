@@ -104,7 +104,8 @@ class People:
                 change = SubscriptionOrder("change", self.rng.choice(self.plans), moment)
                 return "change", lambda b, w: change_subscription(b, w, change, _plan_text)
             case _:
-                stop = SubscriptionOrder("cancel", None, None)
+                soon: Any = self.rng.choice((None, None, "now"))
+                stop = SubscriptionOrder("cancel", None, soon)
                 return "cancel", lambda b, w: change_subscription(b, w, stop, _plan_text)
 
     def _grant(self, now: datetime, customer: str) -> GrantOrder:

@@ -6,6 +6,7 @@ from typing import Any
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.catalogue import Catalogue, Plan
 from shared.domain.credits import Grant
+from shared.domain.customers import Subscription
 from shared.domain.ledger import LedgerEntry
 from shared.domain.prices import Price, price_values
 from shared.services.store import QuarantinedRecord
@@ -60,6 +61,10 @@ def plain_closed(c: ClosedPhase) -> Plain:
 
 def plain_grant(g: Grant) -> Plain:
     return {name: getattr(g, name) for name in g.__slots__}
+
+
+def plain_terms(terms: Subscription) -> Plain:
+    return {"timezone": terms.timezone, "credit": terms.credit_nanos}
 
 
 def plain_entry(e: LedgerEntry) -> Plain:
@@ -119,7 +124,7 @@ def plain_customer(store: MemoryBillingStore, customer: str) -> Plain:
     return {
         "test_clock": store.profiles[customer].test_clock,
         "repaired": [key for audit in repairs for key in audit.after["events"]],
-        "subscription": {"timezone": store.subscriptions[customer].timezone},
+        "subscription": plain_terms(store.subscriptions[customer]),
         "account": plain_account(account) if account else None,
         "closed": [plain_closed(c) for _, c in sorted(store.closed.get(customer, {}).items())],
         "grants": {key: plain_grant(g) for key, g in store.grants_of.get(customer, {}).items()},

@@ -79,7 +79,7 @@ class Books:
         closing = close_period(
             self.account, self.subscription, self.catalogue, closed, self.held(), now=now
         )
-        self.account = closing.account
+        self.account, self.subscription = closing.account, closing.subscription
         self.closed |= {c.phase.number: c for c in closing.closed}
         return closing
 

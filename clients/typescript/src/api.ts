@@ -1808,7 +1808,7 @@ export interface components {
              * Type
              * @enum {string}
              */
-            type: "fee" | "proration" | "usage" | "credits_applied" | "overage";
+            type: "fee" | "proration" | "usage" | "credits_applied" | "overage" | "carried_forward" | "brought_forward";
             /** Description */
             description: string;
             /** Amount */
@@ -1874,8 +1874,8 @@ export interface components {
          * InvoiceView
          * @description A draft, or a finalized invoice, which has a number and never changes.
          *
-         *     `total` is the sum of the lines; a negative sum bills as zero. `hash` is the SHA-256 of the
-         *     canonical document without it.
+         *     `total` is the sum of the lines; what is below zero is carried forward to the next invoice.
+         *     `hash` is the SHA-256 of the canonical document without it.
          */
         InvoiceView: {
             /** Id */
@@ -3120,6 +3120,8 @@ export interface components {
         /**
          * SubscriptionView
          * @description What a customer is on: the plan version in force, and what is scheduled.
+         *
+         *     `credit` is what invoices below zero left over: it pays for the next ones.
          */
         SubscriptionView: {
             /** Customer */
@@ -3137,6 +3139,8 @@ export interface components {
             period_number: number;
             phase: components["schemas"]["PhaseView"];
             next_change: components["schemas"]["NextChangeView"] | null;
+            /** Credit */
+            credit: string;
         };
         /**
          * TestClockAdvance

@@ -180,6 +180,7 @@ def subscription_item(subscription: Subscription) -> Item:
             "next_plan_version": subscription.next_plan_version,
             "test_clock": subscription.test_clock,
             "currency": subscription.currency,
+            "credit": subscription.credit_nanos or None,
             "version": subscription.version,
         }
     )
@@ -205,6 +206,7 @@ def read_subscription(item: Mapping[str, Any]) -> Subscription:
         next_plan_version=None if next_version is None else int(next_version),
         test_clock=stored.get("test_clock"),
         currency=stored.get("currency"),
+        credit_nanos=int(stored.get("credit", 0)),
         version=int(stored["version"]),
     )
 

@@ -13,7 +13,6 @@ from tests.simulation.auditor.arithmetic import (
     half_away,
     money_text,
     plain_text,
-    share,
     to_minor,
 )
 from tests.simulation.auditor.evidence import Evidence, Finding, Plain
@@ -105,7 +104,7 @@ def _usage_lines(picture: Picture, document: Plain, name: str) -> Iterator[Findi
     period = document["period_number"]
     found: dict[tuple[object, ...], Plain] = {}
     for line in document["lines"]:
-        if line["type"] in ("fee", "proration"):
+        if "meter" not in line:
             continue
         key = (line["phase"], line["late"], line["meter"], str(line["where"]), line["type"])
         if key in found:
@@ -219,56 +218,3 @@ def late_lines_continue(picture: Picture) -> Iterator[Finding]:
                     yield Finding(
                         "V8", f"{picture.customer} phase {phase.number} rate {index}: late line"
                     )
-
-
-def fees_are_charged_once(picture: Picture) -> Iterator[Finding]:
-    """V8: each phase's fee is charged once, in advance or at once, prorated by the second."""
-    charged: Counter[tuple[object, ...]] = Counter()
-    for document, line in _fee_lines(picture):
-        start = datetime.fromisoformat(line["service_period"]["start"])
-        charged[line["type"], line["plan"], line["plan_version"], start] += 1
-        yield from _fee_amount(picture, line, document)
-    for index, phase in enumerate(picture.phases):
-        before = picture.phases[index - 1] if index else None
-        if phase.stored["fee_invoiced"]:
-            if before is not None and before.plan["fee_nanos"]:
-                charged[_fee_key("proration", before, phase.start)] -= 1
-        elif before is not None and before.frozen is None:
-            continue  # Charged in advance when the period before is closed.
-        if phase.plan["fee_nanos"]:
-            charged[_fee_key("fee", phase, phase.start)] -= 1
-    for key, times in charged.items():
-        if times:
-            yield Finding("V8", f"{picture.customer}: {key} charged {times:+d} times too often")
-
-
-def _fee_lines(picture: Picture) -> Iterator[tuple[Plain, Plain]]:
-    for document in picture.stored.get("invoices", []):
-        for line in document["lines"]:
-            if line["type"] in ("fee", "proration"):
-                yield document, line
-
-
-def _fee_key(kind: str, phase: PhasePicture, start: datetime) -> tuple[object, ...]:
-    return kind, phase.plan["key"], phase.plan["version"], start
-
-
-def _fee_amount(picture: Picture, line: Plain, document: Plain) -> Iterator[Finding]:
-    start = datetime.fromisoformat(line["service_period"]["start"])
-    end = datetime.fromisoformat(line["service_period"]["end"])
-    fee = picture.plans[line["plan"], line["plan_version"]]["fee_nanos"]
-    credit = line["type"] == "proration"
-    # A credit is for the rest of the phase that the change ended; a fee for one that began then.
-    matching = [
-        p
-        for p in picture.phases
-        if (p.stored["plan"], p.stored["plan_version"]) == (line["plan"], line["plan_version"])
-        and (p.end == start if credit else p.start == start)
-    ]
-    amounts = {share(fee, start, end, picture.whole_start(p)) for p in matching}
-    sign = -1 if credit else 1
-    shown = Fraction(line["unit_amount"]) * NANO
-    if matching and shown not in {sign * amount for amount in amounts}:
-        yield Finding(
-            "V8", f"{picture.customer} {document['number']}: {line['description']} {float(shown)}"
-        )

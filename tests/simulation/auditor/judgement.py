@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from tests.simulation.auditor import grants, invoices, periods, rating, usage
+from tests.simulation.auditor import fees, grants, invoices, periods, rating, usage
 from tests.simulation.auditor.evidence import Evidence, Finding, Plain
 from tests.simulation.auditor.picture import Picture
 
@@ -49,4 +49,5 @@ def _of_customer(picture: Picture) -> Iterator[Finding]:
     yield from invoices.one_invoice_a_period(picture)
     yield from invoices.lines_are_rerated(picture)
     yield from invoices.late_lines_continue(picture)
-    yield from invoices.fees_are_charged_once(picture)
+    yield from fees.fees_are_charged_once(picture)
+    yield from fees.credit_is_carried(picture)

@@ -89,7 +89,7 @@ def test_a_subscription_is_shown_and_changed(
     change = {"plan": "free", "plan_version": 2, "at": "2026-02-01T00:00:00Z"}
     period = {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"}
     found = {"customer": "ada", "plan": "pro", "plan_version": 3, "currency": "USD"}
-    answer = {**found, "period": period, "next_change": change}
+    answer = {**found, "period": period, "next_change": change, "credit": "0.00"}
     server.answers["/v1/customers/ada/subscription"] = (200, answer)
     assert main(["subscription", "show", "ada"]) == 0
     assert "free v2 at 2026-02-01T00:00:00Z" in capsys.readouterr().out

@@ -1,8 +1,9 @@
 """Changing plans: fees by the second, allowances afresh, nothing taken back, nothing backdated."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
@@ -53,10 +54,10 @@ def test_half_a_period_later_half_of_both_fees_is_settled() -> None:
     first, second = account.phases
     assert (first.end, second.start, second.end) == (MIDDLE, MIDDLE, APRIL)
     assert (first.period, second.period) == (1, 1)
-    invoice = fee_invoice(account, "change", changed.fees)
+    invoice = changed.invoice
     assert invoice is not None
-    assert (invoice.total, invoice.start) == (units(15), MIDDLE)
-    assert fee_invoice(account, "change", ()) is None
+    assert (invoice.total, invoice.start, changed.gives_back) == (units(15), MIDDLE, False)
+    assert fee_invoice(account, "change", (), units(3)) == (None, units(3))
 
 
 def test_the_new_phase_is_given_its_share_and_the_old_one_keeps_what_it_had() -> None:
@@ -88,11 +89,77 @@ def test_another_rhythm_starts_a_period_of_its_own() -> None:
     assert [fee.nanos for fee in changed.fees] == [-units(10), units(120)]
 
 
-def test_a_lower_fee_or_another_currency_is_refused_at_once() -> None:
-    books = Books.open(a_catalogue(DEAR, BASIC), MARCH)
-    books.account = replace(books.account, phases=(replace(books.account.current, plan="dear"),))
-    with pytest.raises(ConflictError):
-        change(books, BASIC, MIDDLE, current=DEAR)
+def on_dear(start: datetime = MARCH, timezone: str = "UTC") -> Books:
+    dear = replace(DEAR, default=True)
+    return Books.open(a_catalogue(dear, replace(BASIC, default=False)), start, timezone)
+
+
+@pytest.mark.parametrize("used", [0, 2, 6, 10])
+def test_a_downgrade_at_once_credits_what_is_unused_of_time_and_of_what_was_given(
+    used: int,
+) -> None:
+    books = on_dear()
+    events = [usage("acme", n, MARCH + DAY) for n in range(used)]
+    books.apply(a_record(event, n, CATALOGUE) for n, event in enumerate(events, 1))
+    changed = change(books, BASIC, MIDDLE, current=DEAR)
+    credit = units(50) * min(5, 10 - used) // 10
+    assert changed.gives_back
+    assert [(fee.kind, fee.nanos) for fee in changed.fees] == [
+        ("proration", -credit),
+        ("fee", units(10)),
+    ]
+    invoice, left = changed.invoice, changed.opening.subscription.credit_nanos
+    assert invoice is not None
+    assert (invoice.total, left) == (max(0, units(10) - credit), max(0, credit - units(10)))
+    forward = [line.amount for line in invoice.lines if line.kind == "carried_forward"]
+    assert forward == ([left] if left else [])
+
+
+def test_what_is_left_over_pays_for_later_invoices_until_it_is_used_up() -> None:
+    books = on_dear()
+    opening = change(books, BASIC, MARCH + timedelta(days=6, hours=4, minutes=48), DEAR).opening
+    books.account, books.subscription = opening.account, opening.subscription
+    books.grants |= {grant.id: grant for grant in opening.grants}
+    assert books.subscription.credit_nanos == units(24)
+    totals, lines = [], []
+    for month in (4, 5, 6):
+        books.open_next()
+        invoice = books.close(datetime(2026, month, 1, 1, tzinfo=UTC)).invoice
+        assert invoice is not None
+        totals.append(invoice.total)
+        lines.append([x.amount for x in invoice.lines if x.kind == "brought_forward"])
+    # Each phase costs 1 at zero usage, and March has two.
+    assert totals == [0, units(19), units(21)]
+    assert lines == [[-units(22)], [-units(2)], []]
+    assert books.subscription.credit_nanos == 0
+
+
+@pytest.mark.parametrize(
+    ("timezone", "start", "now", "days"),
+    [
+        ("UTC", datetime(2028, 1, 31, tzinfo=UTC), datetime(2028, 2, 29, tzinfo=UTC), (29, 29)),
+        ("Europe/Berlin", datetime(2026, 3, 14, 23, tzinfo=UTC), None, (31, 31)),
+        ("America/New_York", datetime(2026, 10, 15, 4, tzinfo=UTC), None, (31, 31)),
+    ],
+)
+def test_the_second_of_the_actual_period_counts(
+    timezone: str, start: datetime, now: datetime | None, days: tuple[int, int]
+) -> None:
+    anniversary = replace(DEAR, period="anniversary", default=True, allowances=(), credits=())
+    cheap = replace(BASIC, period="anniversary", default=False, fee_nanos=0)
+    books = Books.open(a_catalogue(anniversary, cheap), start, timezone)
+    end = books.account.current.end
+    whole = int((end - start).total_seconds())
+    assert whole != days[0] * 86400 or timezone == "UTC"
+    at = end - timedelta(seconds=1) if now is None else now
+    changed = change(books, cheap, at, current=anniversary)
+    part = int((end - at).total_seconds())
+    exact = Fraction(units(50) * part, whole)
+    assert [fee.nanos for fee in changed.fees] == [-int(exact + Fraction(1, 2))]
+
+
+def test_another_currency_is_refused() -> None:
+    books = Books.open(CATALOGUE, MARCH)
     with pytest.raises(ConflictError):
         change(books, a_plan(key="euro", currency="EUR", fee_nanos=units(90)), MIDDLE)
 
