@@ -54,6 +54,7 @@ mutants: env  ## plant each known bug and print which invariant catches it
 bench: env  ## measure throughput, latency and write units
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.sdk
+	@$(BIN)/python -m bench.prices
 
 clients: env  ## generate the TypeScript client's types from the API
 	@$(BIN)/python clients/typescript/generate.py

@@ -20,6 +20,7 @@ from cli import (
     keys,
     ledger,
     meters,
+    price,
     quarantine,
     reconcile,
     segments,
@@ -36,6 +37,7 @@ from cli.client import ClientError, exit_status
 MODULES = (
     catalog,
     meters,
+    price,
     send,
     events,
     event_types,
