@@ -139,6 +139,17 @@ def test_metering_does_not_take_the_response_away(caplog: pytest.LogCaptureFixtu
     assert "was not metered" in caplog.text
 
 
+@pytest.mark.parametrize("odd", [{"id": object()}, {"model": {"name": "large"}, "id": b"1"}])
+def test_nor_does_a_response_of_odd_members(
+    caplog: pytest.LogCaptureFixture, odd: dict[str, Any]
+) -> None:
+    response = {"usage": {"prompt_tokens": 1}, **odd}
+    with client_at(Gate()) as client:
+        create = TokenMeter(client).wrap(lambda **_: response)
+        assert create(customer="acme") is response
+    assert "was not metered" in caplog.text
+
+
 def test_every_shape_of_usage() -> None:
     details = PromptTokensDetails(cached_tokens=64)
     usage = CompletionUsage(

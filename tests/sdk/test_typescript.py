@@ -23,6 +23,10 @@ const total: string = invoice.total;
 const body = { name: "Acme" };
 const { key } = await client.call("put", "/v1/customers/{customer}", { path, body });
 console.log(count, total, key.length);
+const nothing: undefined = await client.call("delete", "/v1/segments/{segment}", {
+  path: { segment: "gold" },
+});
+console.log(nothing);
 // @ts-expect-error an event needs a customer
 await client.sendEvents({ source: "s", type: "t" });
 // @ts-expect-error the path's parameter is missing
@@ -47,8 +51,11 @@ def compiled(sources: Path, to: Path) -> Path:
 
 def play(module: Path, url: str, key: str, customer: str, bad: object) -> dict[str, Any]:
     """What the compiled client saw at this address."""
-    script = Path(__file__).parent / "typescript_calls.mjs"
-    command = ["node", script, module, url, key, customer, json.dumps(bad)]
+    return _played("typescript_calls.mjs", module, url, key, customer, json.dumps(bad))
+
+
+def _played(script: str, *arguments: Path | str) -> dict[str, Any]:
+    command = ["node", Path(__file__).parent / script, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout)
@@ -72,6 +79,15 @@ def test_the_compiler_tells_right_from_wrong(tmp_path: Path) -> None:
         (sources / file.name).write_text(file.read_text())
     (sources / "use.ts").write_text(RIGHT_AND_WRONG)
     compiled(sources, tmp_path)
+
+
+def test_what_it_makes_of_answers(tmp_path: Path) -> None:
+    assert _played("typescript_answers.mjs", compiled(FOLDER / "src", tmp_path)) == {
+        "nothing": {"found": None, "requests": 1},
+        "later": {"found": None, "requests": 2},
+        "muchLater": {"kind": 429, "requests": 1},
+        "words": {"kind": "SyntaxError", "requests": 3},
+    }
 
 
 def test_round_trips_through_faults(stub: Stub, url: str, tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ export type Input<O> = Needed<"path", Part<O, "path">> &
   (O extends { parameters: { query?: infer T } } ? { query?: T } : unknown);
 
 type Json<T> = T extends { content: { "application/json": infer J } } ? J : never;
-/** The JSON of an operation's success. */
+/** The JSON of an operation's success; nothing where there is none to tell. */
 export type Output<O> = O extends { responses: infer R }
-  ? { [S in keyof R]: S extends 200 | 201 ? Json<R[S]> : never }[keyof R & (200 | 201)]
+  ? { [S in keyof R]: S extends 204 ? undefined : Json<R[S]> }[keyof R & (200 | 201 | 204)]
   : never;
 
 export type Problem = components["schemas"]["Problem"];
@@ -32,6 +32,8 @@ export type UsageEvent = Pick<WireEvent, "source" | "type" | "subject"> &
   Partial<Pick<WireEvent, "id" | "time" | "data">>;
 
 const RETRYABLE = new Set([408, 429]);
+/** Where Retry-After asks for more, the refusal stands. */
+const LONGEST_WAIT_SECONDS = 30;
 
 /** A refusal, with its problem document (RFC 9457) as far as it had one. */
 export class ApiError extends Error {
@@ -122,11 +124,12 @@ export class Meterline {
         const signal = AbortSignal.timeout(this.#options.timeoutMilliseconds);
         const answer = await this.#options.fetch(url, { ...request, signal });
         const text = await answer.text();
-        if (answer.ok) return JSON.parse(text);
-        if (last || !(RETRYABLE.has(answer.status) || answer.status >= 500)) {
+        if (answer.ok) return answer.status === 204 ? undefined : JSON.parse(text);
+        asked = Math.max(0, Number(answer.headers.get("Retry-After")) || 0);
+        const passing = RETRYABLE.has(answer.status) || answer.status >= 500;
+        if (last || !passing || asked > LONGEST_WAIT_SECONDS) {
           throw new ApiError(answer.status, problemIn(text));
         }
-        asked = Number(answer.headers.get("Retry-After")) || 0;
       } catch (error) {
         if (last || error instanceof ApiError) throw error;
       }

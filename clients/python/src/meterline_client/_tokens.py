@@ -12,7 +12,6 @@ from typing import Any
 
 from meterline_client._client import Client
 from meterline_client._event import Value
-from meterline_client.errors import MeterlineError
 
 logger = logging.getLogger("meterline_client")
 
@@ -86,7 +85,7 @@ class TokenMeter:
         """What goes wrong with metering does not take the response from who asked for it."""
         try:
             self.record(response, customer)
-        except MeterlineError:
+        except Exception:
             logger.exception("a response for customer %s was not metered", customer)
 
 
