@@ -44,7 +44,6 @@ def _refuse_unsupported(_: object) -> None:
 Unsupported = Annotated[
     None, PlainValidator(_refuse_unsupported), SkipJsonSchema(), Field(exclude=True)
 ]
-UNSUPPORTED_AGGREGATIONS = ("unique_count",)
 
 
 def once(items: tuple[T, ...], key: Callable[[T], object], code: str) -> tuple[T, ...]:

@@ -16,5 +16,6 @@ def test_a_busy_account_costs_few_write_units(phases: int, limit: int) -> None:
 
 
 def test_an_account_comes_back_as_it_was_stored() -> None:
-    account = replace(large_account(phases=3), late={20: (LARGE, LARGE)}, quarantined_at=MARCH)
+    by_event = replace(LARGE, event_amounts=12_345_678_901)
+    account = replace(large_account(phases=3), late={20: (LARGE, by_event)}, quarantined_at=MARCH)
     assert read_account(account_item(account)) == account
