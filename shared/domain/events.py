@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from json.encoder import encode_basestring_ascii as _quoted
 
 from shared.domain.catalogue import Aggregation, Meter
 from shared.domain.money import format_quantity
@@ -172,9 +173,9 @@ CHECKSUM_MODULUS = 2**64
 def canonical_json(value: object) -> str:
     """One text per meaning: sorted keys, no spaces, numbers as normalised decimals."""
     if isinstance(value, str):  # Most values are, and the other questions take longer.
-        return json.dumps(value)
+        return _quoted(value)
     if isinstance(value, Mapping):
-        pairs = (f"{json.dumps(k)}:{canonical_json(v)}" for k, v in sorted(value.items()))
+        pairs = (f"{_quoted(k)}:{canonical_json(v)}" for k, v in sorted(value.items()))
         return "{" + ",".join(pairs) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(canonical_json, value)) + "]"

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from shared.domain.accounts import Account
 from shared.domain.dimension_cap import RegisterKey
-from shared.domain.distinct import DistinctValue
 from shared.domain.errors import MeterlineError
 from shared.domain.events import Measurement, utc_text
 from shared.domain.folding import Terms
@@ -19,6 +18,8 @@ from shared.services.setting_aside import EVERY_METER, usage_of
 from shared.services.store import QuarantinedRecord
 
 Each = TypeVar("Each")
+# From an instant to before another.
+Span = tuple[datetime, datetime]
 
 # As many as a function's memory holds with room to spare.
 MAX_CANDIDATES = 200_000
@@ -37,9 +38,9 @@ class Missing:
 class Look:
     """One customer's numbers as read once, and what is wrong with them.
 
-    `hours`, `registers` and `values` are those of the span. `young` are the hours that had events
-    too young to judge by. `unsettled`: writes were under way, so that hours and account could not
-    be compared.
+    `hours` and `registers` are those of `spans`, which were read. `young` are the hours that had
+    events too young to judge by. `unsettled`: writes were under way, so that hours and account
+    could not be compared.
     """
 
     account: Account
@@ -47,7 +48,7 @@ class Look:
     aside: Mapping[str, QuarantinedRecord]
     hours: dict[HourKey, UsageHour] = field(default_factory=dict)
     registers: dict[RegisterKey, frozenset[bytes]] = field(default_factory=dict)
-    values: list[DistinctValue] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
     missing: dict[str, Missing] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     young: set[datetime] = field(default_factory=set)

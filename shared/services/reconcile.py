@@ -7,7 +7,7 @@ in any more. Every pass goes on where the last one stopped.
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ from shared.services.changes import PutAudit, PutLedgerEntry, SaveAccount
 from shared.services.clock import customer_now
 from shared.services.customers import creation
 from shared.services.ingest import MAX_AHEAD, MAX_LATENESS
-from shared.services.looks import Look
+from shared.services.looks import Look, Span
 from shared.services.reconciliation import RawEvents, Reconciliation, ReconciliationStore
 from shared.services.recounting import Recounting
 from shared.services.repairing import ACTOR, Repairing
@@ -93,7 +93,7 @@ class Reconciler:
         if findings or (clean and account.held is not None):
             self._hold("; ".join(findings) or None, key, ACTOR, now)
         if clean:
-            self._pass_lost_barrier(key, note)
+            self._pass_lost_barrier(customer, note)
         clean_at = now if clean else note.clean_at
         self.notes.save(replace(note, checked_at=now, clean_at=clean_at, findings=findings))
         return result
@@ -153,37 +153,35 @@ class Reconciler:
         """Judges what is due; the note moves on as far as everything was right."""
         there = customer_now(self.store, self.clock, customer)
         on_machine_clock = customer.test_clock is None
-        until = _floor(there - self.settle if on_machine_clock else there)
+        # A test clock stands still: the hour that it stands in is judged as the others are.
+        until = _floor(there - self.settle if on_machine_clock else there + HOUR)
         closed_until = until - MAX_LATENESS
         first = _floor(customer.created_at - MAX_LATENESS - DAY)
         judged, settled = note.judged_until or first, note.settled_until or first
-        postponed: set[datetime] = set()
-        todo = [(hour, hour + HOUR, "postponed") for hour in note.postponed]
-        todo += [(a, b, "settled") for a, b in self._days(customer.key, settled, closed_until)]
-        # What can get no more late events need not be judged twice.
-        once = max(judged, min(closed_until, until))
-        todo += [(a, b, "judged") for a, b in self._days(customer.key, once, until)]
-        for start, end, kind in todo:
-            if result.findings or (result.finished and out_of_time()):
+        if again:
+            days = [*self._days(customer.key, settled, _floor(there + MAX_AHEAD) + HOUR)]
+        else:
+            days = [*self._days(customer.key, settled, closed_until)]
+            # What can get no more late events need not be judged twice.
+            days += self._days(customer.key, max(judged, min(closed_until, until)), until)
+        alone = [h for h in note.postponed if not any(start <= h < end for start, end in days)]
+        todo = [*((hour, hour + HOUR) for hour in alone), *days]
+        young: set[datetime] = set()
+        while todo:
+            look = None if out_of_time() else self._judge(customer.key, todo, now, result)
+            if look is None or result.findings:
                 result.finished = False
-            if not result.finished:
-                postponed |= {start} if kind == "postponed" else set()
-                continue
-            postponed |= self._judge(customer.key, start, end, now, result)
-            result.repaired += self.check_backfills(customer, start, end)
-            if kind == "settled" and not result.findings:
-                settled = end
-            if kind == "judged" and not result.findings:
-                judged = end
-        if result.finished and not result.findings:
-            judged, settled = max(judged, until), max(settled, closed_until)
-        if again and result.finished and not result.findings:
-            for start, end in self._days(customer.key, settled, _floor(there + MAX_AHEAD) + HOUR):
-                if out_of_time():
-                    result.finished = False
-                    break
-                self._judge(customer.key, start, end, now, result)
-        kept = tuple(sorted(h for h in postponed if h < judged))[-MAX_POSTPONED:]
+                break
+            for span in look.spans:
+                result.repaired += self.check_backfills(customer, *span)
+            young |= look.young
+            todo = todo[len(look.spans) :]
+        # What was not reached is left for the next pass.
+        reached = next((start for start, _ in todo if start not in alone), there + MAX_AHEAD)
+        young |= {start for start, _ in todo if start in alone}
+        judged = max(judged, min(reached, until))
+        kept = tuple(sorted(h for h in young if h < judged))[-MAX_POSTPONED:]
+        settled = max(settled, min(reached, closed_until))
         return replace(note, judged_until=judged, settled_until=settled, postponed=kept)
 
     def _days(
@@ -199,21 +197,20 @@ class Reconciler:
             yield start, min(midnight, end)
             start = midnight
 
-    def _judge(
-        self, key: str, start: datetime, end: datetime, now: datetime, result: Pass
-    ) -> set[datetime]:
-        """Looks until everything is right or twice contradicts; the hours that are too young.
+    def _judge(self, key: str, spans: Sequence[Span], now: datetime, result: Pass) -> Look:
+        """Looks until everything is right or twice contradicts; the last look.
 
         Nothing is repaired or believed before the stream has delivered what it holds.
         Raises: UnavailableError.
         """
-        look = self._look(key, start, end, now)
+        look = self._look(key, spans, now)
         if look.right:
-            return look.young
+            return look
+        spans = look.spans
         contradicted, standstills = bool(look.findings), 0
         self._drain(key)
         for _ in range(MAX_ATTEMPTS):
-            look = self._look(key, start, end, now)
+            look = self._look(key, spans, now)
             if look.right or (look.findings and contradicted):
                 break
             contradicted = bool(look.findings)
@@ -224,38 +221,53 @@ class Reconciler:
                 self.sleep(STANDSTILL_SECONDS)
                 continue
             try:
-                repaired, refused = self.repairing.repair(look, now)
+                look.findings += self._repair(look, now, result)
             except VersionConflictError:
                 continue
-            result.repaired += repaired
-            if refused:
-                look.findings += refused
+            if look.findings:
                 break
         else:
             raise UnavailableError("there is more to repair: go on later")
         result.findings += dict.fromkeys(look.findings)
-        return look.young
+        return look
 
-    def _look(self, key: str, start: datetime, end: datetime, now: datetime) -> Look:
-        return self.recounting.look(key, start, end, now - self.settle, now)
+    def _repair(self, look: Look, now: datetime, result: Pass) -> list[str]:
+        """Applies what is missing, one transaction after the other; what could not be applied.
+
+        Raises: VersionConflictError if anything else was written since the look.
+        """
+        while look.missing:
+            repaired, refused = self.repairing.repair(look, now)
+            result.repaired += repaired
+            if refused or not repaired:
+                return refused
+        return []
+
+    def _look(self, key: str, spans: Sequence[Span], now: datetime) -> Look:
+        return self.recounting.look(key, spans, now - self.settle, now)
 
     def _drain(self, key: str) -> None:
         """Waits until the stream has delivered every event stored so far."""
         token = "reconcile-" + secrets.token_hex(8)
         wait_for_barriers(self.barriers, [(key, token)], self.sleep)
 
-    def _pass_lost_barrier(self, key: str, note: Reconciliation) -> None:
+    def _pass_lost_barrier(self, customer: Customer, note: Reconciliation) -> None:
         """Lets a step go on whose barrier the stream lost with the events before it.
 
         All events from before the step have been judged, so there is nothing left to wait for.
         """
+        key = customer.key
         terms = self.store.subscription(key)
-        if terms is None or note.judged_until is None or terms.due_at > note.judged_until:
+        if terms is None or note.judged_until is None:
+            return
+        there = customer_now(self.store, self.clock, customer)
+        judged = min(note.judged_until, there, *note.postponed)
+        if terms.due_at > judged:
             return
         account = self._account(key)
         grants = self.store.grants(key, account.open_grants).values()
         moment = next_due(account, grants, self.repairing.grace)
-        if moment <= note.judged_until and not self.barriers.has_passed(key, due_token(moment)):
+        if moment <= judged and not self.barriers.has_passed(key, due_token(moment)):
             self.barriers.mark_passed(key, due_token(moment))
 
     def _hold(self, reason: str | None, key: str, actor: str, now: datetime) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.accounts import Phase
 from shared.domain.dimension_cap import placed
 from shared.domain.distinct import DistinctValue
 from shared.domain.errors import UnavailableError
@@ -23,11 +24,14 @@ from shared.domain.reconciliation import (
     slots_of,
 )
 from shared.domain.records import Record
-from shared.domain.usage_hours import HourKey, Quarter, hour_key
-from shared.services.looks import Look, Missing, difference, name_missing, records_of
+from shared.domain.usage_hours import HourKey, Quarter, UsageHour, hour_key
+from shared.services.looks import Look, Missing, Span, difference, name_missing, records_of
 from shared.services.phase_check import PhaseCheck
 from shared.services.reconciliation import RawEvents
 from shared.services.store import CLOSED_PHASES_READ, BillingStore, CatalogueSource
+
+# A look takes no more days than have about so many events, which a pass reads in a minute.
+MAX_EVENTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +43,25 @@ class Recounting:
     catalogue: CatalogueSource
     phases: PhaseCheck
 
-    def look(
-        self, customer: str, start: datetime, end: datetime, settled: datetime, now: datetime
-    ) -> Look:
-        """Everything that is wrong with the hours of [start, end) and the phases they belong to.
+    def look(self, customer: str, spans: Iterable[Span], settled: datetime, now: datetime) -> Look:
+        """Everything that is wrong with the hours of the spans and the phases they belong to.
 
-        Only events received before `settled` are judged by. `now` is the machine's time.
+        Phases are compared once what all the hours lack is known: an outage of days leaves more
+        than one of them short. Spans do not overlap; of very many events only the first spans are
+        read, one at least. Only events received before `settled` are judged by. `now` is the
+        machine's time.
         Raises: UnavailableError for a customer without an account.
         """
-        look = self._read(customer)
-        for meter in look.terms.catalogue.meters.values():
-            for hour in self.store.usage_between(meter.key, customer, start, end):
-                if not hour.key.backfilled:
-                    look.hours[hour.key] = hour
-            if meter.dimensions:
-                registers = self.store.registers_between(meter.key, customer, start, end)
-                look.registers |= registers
-            if meter.aggregation == "unique_count":
-                values = self.store.values_between(meter.key, customer, start, end)
-                look.values += (value for value in values if not value.key.backfilled)
-        self._judge_hours(look, start, end, settled)
+        look, events = self._read(customer), 0
+        for start, end in spans:
+            look.spans.append((start, end))
+            events += self._judge_hours(look, start, end, settled)
+            if look.findings or events >= MAX_EVENTS:
+                break
         if look.findings:
             return look  # Phases would contradict in consequence.
         for phase in phases_of(look.account, look.terms.closed):
-            first = phase.phase.number == 1 or phase.phase.start < end
-            if first and phase.phase.end > start:
+            if any(_overlaps(phase.phase, *span) for span in look.spans):
                 self.phases.judge(look, phase, settled, now)
         return look
 
@@ -78,12 +76,33 @@ class Recounting:
         catalogue = self.catalogue.newest()
         return Look(account, Terms(catalogue, terms, grants, tuple(closed)), aside)
 
-    def _judge_hours(self, look: Look, start: datetime, end: datetime, settled: datetime) -> None:
-        """Counts the raw events of each quarter of an hour again, and names what is missing."""
+    def _hours(
+        self, look: Look, start: datetime, end: datetime
+    ) -> tuple[list[UsageHour], list[DistinctValue]]:
+        """The usage hours of the span and the values that are kept for it; none backfilled."""
+        customer, hours, values = look.account.customer, list[UsageHour](), list[DistinctValue]()
+        for meter in look.terms.catalogue.meters.values():
+            hours += self.store.usage_between(meter.key, customer, start, end)
+            if meter.dimensions:
+                look.registers |= self.store.registers_between(meter.key, customer, start, end)
+            if meter.aggregation == "unique_count":
+                values += self.store.values_between(meter.key, customer, start, end)
+        live = [hour for hour in hours if not hour.key.backfilled]
+        return live, [value for value in values if not value.key.backfilled]
+
+    def _judge_hours(self, look: Look, start: datetime, end: datetime, settled: datetime) -> int:
+        """Counts the raw events of each quarter of an hour again, and names what is missing.
+
+        Returns how many events there are.
+        """
+        hours, values = self._hours(look, start, end)
+        look.hours |= {hour.key: hour for hour in hours}
+        events = 0
         counted: dict[Slot, Quarter] = {}
         distinct: dict[Slot, set[str]] = {}
         for record in records_of(self.raw, look, start, end):
             event = record.event
+            events += 1
             if event.received_at >= settled:
                 look.young.add(event.occurred_at.replace(minute=0, second=0, microsecond=0))
             for measurement in look.applied(record):
@@ -91,18 +110,19 @@ class Recounting:
                 counted[slot] = counted.get(slot, ZERO).plus(measurement)
                 if measurement.distinct is not None:
                     distinct.setdefault(slot, set()).add(measurement.distinct)
-        found = slots_of(look.hours.values())
+        found = slots_of(hours)
         differing = gaps(counted, found)
         for slot, gap in differing.items():
             if slot[0].hour not in look.young:
                 self._name_missing(look, slot, gap)
-        kept = _distinct_by_slot(look.values)
+        kept = _distinct_by_slot(values)
         for slot, quarter in found.items():
             judged = slot not in differing and slot[0].hour not in look.young
             wins = quarter.mark == counted.get(slot, ZERO).mark
             if judged and not (wins and kept.get(slot, set()) == distinct.get(slot, set())):
                 where = f"usage of {slot[0].meter} at {time_text(slot_start(slot))}"
                 look.findings.append(f"{where}: what is kept of the values is not what they were")
+        return events
 
     def _name_missing(self, look: Look, slot: Slot, gap: Quarter) -> None:
         start = slot_start(slot)
@@ -132,6 +152,10 @@ def _slot(look: Look, record: Record, measurement: Measurement) -> Slot:
     at = record.event.occurred_at
     own = hour_key(record.event.customer, measurement, at)
     return placed(own, look.registers), (at - own.hour) // QUARTER
+
+
+def _overlaps(phase: Phase, start: datetime, end: datetime) -> bool:
+    return (phase.number == 1 or phase.start < end) and phase.end > start
 
 
 def _distinct_by_slot(values: Iterable[DistinctValue]) -> dict[Slot, set[str]]:

@@ -50,7 +50,8 @@ class Repairing:
     def repair(self, look: Look, now: datetime) -> tuple[int, list[str]]:
         """Commits one transaction; returns how many events it applied, and what it could not.
 
-        Where the events come after the account's last period, it opens the next one instead.
+        The look then stands after it, with what is still missing. Where the events come after the
+        account's last period, it opens the next one instead, and the look is over.
         Raises: VersionConflictError if anything was written since the look.
         """
         account = look.account
@@ -72,6 +73,10 @@ class Repairing:
         step = replace(step, account=replace(step.account, checkpoints=passed))
         hours = self._hours(look, chosen, now_seconds)
         self.store.commit(_changes(chosen, step, hours, now))
+        look.account = step.account
+        look.hours |= {write.after.key: write.after for write in hours}
+        for each in chosen:
+            del look.missing[each.record.event.key]
         return len(chosen), []
 
     def _hours(self, look: Look, chosen: Sequence[Missing], now_seconds: int) -> list[HourWrite]:

@@ -637,8 +637,8 @@ def only_late_taken_for_lost() -> Sequence[Patch]:
     """Judges by what came a moment ago, and does not wait for the stream."""
     right = recounting.Recounting.look
 
-    def wrong(self: Any, customer: str, start: Any, end: Any, _: Any, now: Any) -> Any:
-        return right(self, customer, start, end, now + timedelta(days=1), now)
+    def wrong(self: Any, customer: str, spans: Any, _: Any, now: Any) -> Any:
+        return right(self, customer, spans, now + timedelta(days=1), now)
 
     undrained = (reconcile.Reconciler, "_drain", lambda *_: None)
     return [(recounting.Recounting, "look", wrong), undrained]
@@ -650,10 +650,9 @@ def repair_applied_twice() -> Sequence[Patch]:
     right = repairing.Repairing.repair
 
     def wrong(self: Any, look: Any, now: Any) -> Any:
+        missing = dict(look.missing)
         outcome = right(self, look, now)
-        hours = {key: self.store.footing(key.customer, [key]).hours[key] for key in look.hours}
-        account = self.store.account(look.account.customer)
-        right(self, replace(look, account=account, hours=hours), now)
+        right(self, replace(look, missing=missing), now)
         return outcome
 
     return [(repairing.Repairing, "repair", wrong)]
