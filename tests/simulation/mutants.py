@@ -289,6 +289,30 @@ def allowance_not_taken_off() -> Sequence[Patch]:
 
 
 @mutant
+def falling_price_charged_at_once() -> Sequence[Patch]:
+    """A volume price is charged as usage comes, not when its period closes."""
+    return [(rating, "can_fall", lambda price: False)]
+
+
+@mutant
+def falling_price_never_charged() -> Sequence[Patch]:
+    """Closing leaves volume prices as usage left them."""
+    return [(closing, "can_fall", lambda price: False)]
+
+
+@mutant
+def single_events_rounded_together() -> Sequence[Patch]:
+    """A price by event counts the events' cost in hundredths."""
+    cost = rating.event_nanos
+
+    def wrong(*arguments: Any) -> int:
+        nanos: int = cost(*arguments) // 10**7 * 10**7
+        return nanos
+
+    return [(rating, "event_nanos", wrong)]
+
+
+@mutant
 def expired_grant_drawn() -> Sequence[Patch]:
     def wrong(self: Grant, instant: Any) -> bool:
         return instant >= self.effective_at
