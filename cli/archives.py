@@ -1,6 +1,5 @@
 """The archive's files on this machine: a folder of them, or a bucket's, downloaded once."""
 
-import gzip
 import os
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from urllib.parse import quote
 
 from cli.client import ClientError, UsageError
 from cli.deployment import aws_client, deployment
+from cli.verify import DAMAGE
 from shared.domain.events import UsageEvent
 from shared.services.archive import EVENTS, FILE_SUFFIX, lines_of, read_line
 
@@ -77,7 +77,7 @@ def archived_events(file: Path) -> Iterator[tuple[UsageEvent, int]]:
     try:
         for line in lines_of(file.read_bytes()):
             yield read_line(line)
-    except (EOFError, gzip.BadGzipFile, LookupError, TypeError, ValueError) as error:
+    except (*DAMAGE, LookupError, TypeError, ValueError) as error:
         raise ClientError(f"{file} is no file of the archive: {error!r}") from error
 
 

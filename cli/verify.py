@@ -6,6 +6,7 @@ the two files with `meterline invoice export` and `meterline events export --inv
 
 import argparse
 import gzip
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,6 +21,9 @@ from shared.domain.events import UsageEvent
 from shared.domain.proof import Fate
 from shared.domain.verification import verify
 from shared.wire.strict_json import loads
+
+# What is raised where a gzip file is cut short or changed.
+DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -67,16 +71,23 @@ def read_events(file: Path) -> Iterator[tuple[UsageEvent, Fate]]:
 
     Raises: ClientError at the first line that is none.
     """
+    for number, line in enumerate(_lines(file), 1):
+        if not line.strip():
+            continue
+        try:
+            yield read_event(loads(line))
+        except (ArithmeticError, LookupError, MeterlineError, TypeError, ValueError) as error:
+            problem = f"{file}: line {number} is no event as exported: {error!r}"
+            raise ClientError(problem) from error
+
+
+def _lines(file: Path) -> Iterator[bytes]:
     unpacked = gzip.open if file.suffix == ".gz" else open
-    with unpacked(file, "rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                yield read_event(loads(line))
-            except (ArithmeticError, LookupError, MeterlineError, TypeError, ValueError) as error:
-                problem = f"{file}: line {number} is no event as exported: {error!r}"
-                raise ClientError(problem) from error
+    try:
+        with unpacked(file, "rb") as lines:
+            yield from lines
+    except DAMAGE as error:
+        raise ClientError(f"{file} is damaged: {error}") from error
 
 
 def read_event(exported: Any) -> tuple[UsageEvent, Fate]:

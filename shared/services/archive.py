@@ -122,7 +122,7 @@ def write(files: ArchiveFiles, lines: Iterable[ArchiveLine]) -> int:
 def lines_of(file: bytes) -> Iterator[bytes]:
     """The lines of a file, each without its end.
 
-    Raises: OSError, EOFError for a file that is damaged.
+    Raises: OSError, EOFError, zlib.error for a file that is damaged.
     """
     return iter(gzip.decompress(file).splitlines())
 

@@ -14,7 +14,8 @@ import duckdb
 import pytest
 
 from cli.__main__ import main
-from cli.archives import Days, Folder
+from cli.archives import Days, Folder, archived_events
+from cli.client import ClientError
 from shared.domain.events import UsageEvent, canonical_json, time_text
 from shared.services.archive import ArchiveLine, event_line, write
 from tests.support.builders import DAY, HOUR, MARCH, usage
@@ -53,6 +54,20 @@ def test_each_event_is_there_once_and_each_line_as_often_as_it_was_written(
 ) -> None:
     query = "SELECT (SELECT count(*) FROM events) AS once, count(*) AS lines FROM archived_events"
     assert ask(capsys, archive, query) == [{"once": 5, "lines": 7}]
+
+
+@pytest.mark.parametrize("damage", ["cut short", "changed", "no gzip"])
+def test_a_damaged_file_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    whole = gzip.compress(b"\n" * 5000)
+    changed = whole[:12] + bytes(byte ^ 0xFF for byte in whole[12:])
+    file = tmp_path / "events.ndjson.gz"
+    file.write_bytes({"cut short": whole[:-5], "changed": changed, "no gzip": b"x"}[damage])
+    with pytest.raises(ClientError, match="is no file of the archive"):
+        list(archived_events(file))
+    assert main(["sql", "SELECT 1 AS one", "--events", str(file)]) == 1
+    assert f"{file} is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("output", ["table", "json", "csv", "parquet"])
