@@ -132,6 +132,21 @@ def test_closing_gives_up_what_cannot_be_sent_in_time() -> None:
     asyncio.run(play())
 
 
+def test_closing_sends_what_waits_also_after_every_task_was_cancelled() -> None:
+    async def play() -> None:
+        gate, failures = AsyncGate(), list[Failure]()
+        client = client_at(gate, failures, batching=Batching(max_age_seconds=60))
+        await client.meter("t", "acme", {"n": 1})
+        await asyncio.sleep(0)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.sleep(0)
+        await client.close()
+        assert (gate.numbers, failures) == ([1], [])
+
+    asyncio.run(play())
+
+
 def test_what_is_left_when_closing_is_cancelled_is_told() -> None:
     async def play() -> None:
         gate, failures = AsyncGate(opened=False), list[Failure]()

@@ -206,7 +206,8 @@ class AsyncClient:
         return await self._drive(call.steps(self._options.call_retry))
 
     def _start(self) -> None:
-        if self._worker is None:
+        # A program that ends may have cancelled every task before it closes the client.
+        if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._run(), name="meterline")
         self._wake.set()
 
