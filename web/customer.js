@@ -115,11 +115,17 @@ function pastInvoices(invoices, show) {
   );
 }
 
+/** How much was used; of credits that no grant covered, what one of them is worth. */
+function invoiceQuantity(line) {
+  if (line.type === "usage") return decimal(line.quantity);
+  return line.type === "overage" ? `× ${decimal(line.unit_value)}` : "";
+}
+
 function invoiceTable(invoice) {
   const rows = invoice.lines.map((line) => [
     line.description,
     `${day(line.service_period.start)} to ${day(line.service_period.end)}`,
-    line.type === "usage" ? decimal(line.quantity) : "",
+    invoiceQuantity(line),
     `${decimal(line.unit_amount)} ${line.unit}`,
     decimal(line.amount),
   ]);

@@ -58,10 +58,19 @@ def _row(line: Mapping[str, Any]) -> str:
     cells: Iterable[str] = (
         f"<td>{escape(line['description'])}</td>",
         f"<td>{start} to {end}</td>",
-        f'<td class="amount">{escape(line.get("quantity", ""))}</td>',
+        f'<td class="amount">{escape(_quantity(line))}</td>',
         f'<td class="amount">{escape(line["amount"])}</td>',
     )
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _quantity(line: Mapping[str, Any]) -> str:
+    """How much the line is for: usage, and credits with what one of them is worth."""
+    if line["type"] == "usage":
+        return str(line["quantity"])
+    if line["type"] == "overage":
+        return f"{line['unit_amount']} {line['unit']} × {line['unit_value']}"
+    return f"{line['unit_amount']} {line['unit']}" if line["type"] == "credits_applied" else ""
 
 
 def _span(period: Mapping[str, str]) -> tuple[str, str]:

@@ -80,7 +80,8 @@ def test_no_cell_is_a_formula(text: str) -> None:
 
 def test_a_page_shows_markup_as_text() -> None:
     span = {"start": "a", "end": "b"}
-    line = {"description": "<script>", "service_period": span, "amount": "1.00"}
+    line = {"type": "fee", "description": "<script>", "service_period": span, "amount": "1.00"}
+    overage = {"type": "overage", "unit": "<b>", "unit_amount": "12.5", "unit_value": "0.05"}
     page = invoice_page(
         {
             "number": None,
@@ -90,9 +91,10 @@ def test_a_page_shows_markup_as_text() -> None:
             "currency": "USD",
             "total": "1.00",
             "period": span,
-            "lines": [line],
+            "lines": [line, {**line, **overage}],
         }
     )
     assert "<script>" not in page
     assert "<img" not in page
     assert "&lt;script&gt;" in page
+    assert "12.5 &lt;b&gt; × 0.05" in page
