@@ -37,18 +37,22 @@ class Tail:
         self._known: dict[tuple[str, str], tuple[datetime, str]] = {}
 
     def fresh(self, newest_first: Iterable[Event]) -> list[Event]:
-        """What was not known, oldest first. Reads the list as far as the window reaches."""
+        """What was not known, oldest first. Reads the list as far as the window reaches.
+
+        Where reading fails on the way, nothing becomes known: the next look finds it again.
+        """
         found: list[Event] = []
+        seen = dict(self._known)
         for event in newest_first:
             at = datetime.fromisoformat(event["time"])
             self._horizon = max(self._horizon, at - self._window)
             if at < self._horizon:
                 break
             key, fate = (event["source"], event["id"]), (at, event["status"])
-            if self._known.get(key) != fate:
-                self._known[key] = fate
+            if seen.get(key) != fate:
+                seen[key] = fate
                 found.append(event)
-        self._known = {k: v for k, v in self._known.items() if v[0] >= self._horizon}
+        self._known = {k: v for k, v in seen.items() if v[0] >= self._horizon}
         return found[::-1]
 
 

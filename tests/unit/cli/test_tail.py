@@ -52,6 +52,19 @@ def test_each_event_is_told_once_and_in_order() -> None:
     assert tail.fresh(newest_first(one, between, two, three)) == []
 
 
+def test_what_a_look_found_that_failed_on_its_way_is_told_by_the_next() -> None:
+    tail = Tail(10 * MINUTE)
+    one, two = event("1"), event("2", 1)
+
+    def failing() -> Iterator[dict[str, Any]]:
+        yield two
+        raise UnreachableError("no second page")
+
+    with pytest.raises(UnreachableError):
+        tail.fresh(failing())
+    assert ids(tail.fresh(newest_first(one, two))) == ["1", "2"]
+
+
 def test_the_same_id_of_another_source_is_another_event() -> None:
     tail = Tail(10 * MINUTE)
     tail.fresh([event("1")])
