@@ -69,7 +69,9 @@ def settled(
             if not can_fall(rate.price):
                 after.append(total)
                 continue
-            charged = settle(rate, total, phase.end - LAST_INSTANT, purse)
+            # A phase that was replaced as it began is over in its first instant.
+            at = max(phase.start, phase.end - LAST_INSTANT)
+            charged = settle(rate, total, at, purse)
             after.append(charged.totals)
             purse = charged.purse
         return tuple(after)
