@@ -12,6 +12,7 @@ from shared.domain.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from shared.domain.reservations import InsufficientBalanceError
 from shared.wire.common import TooLargeError, UnsupportedMediaTypeError
 
 
@@ -24,6 +25,7 @@ class MethodNotAllowedError(MeterlineError):
 STATUSES: tuple[tuple[type[MeterlineError], HTTPStatus], ...] = (
     (MalformedError, HTTPStatus.BAD_REQUEST),
     (UnauthenticatedError, HTTPStatus.UNAUTHORIZED),
+    (InsufficientBalanceError, HTTPStatus.PAYMENT_REQUIRED),
     (ForbiddenError, HTTPStatus.FORBIDDEN),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (MethodNotAllowedError, HTTPStatus.METHOD_NOT_ALLOWED),

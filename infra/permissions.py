@@ -39,7 +39,8 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "billing/by_kind": ("Query",),
     },
     "api": {
-        "events": ("GetItem", "PutItem"),  # It puts barriers, never events.
+        # It puts barriers, and takes in the events that reservations are settled with.
+        "events": ("GetItem", "PutItem", "BatchGetItem", "PartiQLInsert"),
         "events/by_time": ("Query",),
         "billing": (*READ, *WRITE, "DeleteItem"),  # It deletes segments.
         "billing/by_kind": ("Query",),
@@ -51,12 +52,12 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 
 LOCAL_OPERATIONS = {
-    "ingest": "dynamodb:BatchExecuteStatement",
-    "start_billing_run": "sqs:SendMessageBatch",
-    "start_reconciliation": "sqs:SendMessageBatch",
-    "reconcile_customer": "sqs:SendMessageBatch",
-    "backfill": "sqs:SendMessageBatch",
-    "api": "sqs:SendMessageBatch",
+    "ingest": ("dynamodb:BatchExecuteStatement",),
+    "start_billing_run": ("sqs:SendMessageBatch",),
+    "start_reconciliation": ("sqs:SendMessageBatch",),
+    "reconcile_customer": ("sqs:SendMessageBatch",),
+    "backfill": ("sqs:SendMessageBatch",),
+    "api": ("sqs:SendMessageBatch", "dynamodb:BatchExecuteStatement"),
 }
 
 
@@ -83,10 +84,10 @@ def allow_local_operations(role: iam.Role, function: str) -> None:
 
     AWS authorizes each part by its own action instead, and has no such permissions.
     """
-    operation = LOCAL_OPERATIONS.get(function)
-    if operation is None:
+    operations = LOCAL_OPERATIONS.get(function)
+    if operations is None:
         return
-    statement = iam.PolicyStatement(actions=[operation], resources=["*"])
+    statement = iam.PolicyStatement(actions=list(operations), resources=["*"])
     policy = iam.Policy(role, "LocalOperations", statements=[statement], roles=[role])
     acknowledge(policy, "IAM5[Resource::*]", "Asked for by the local AWS, and only deployed there.")
     resource = policy.node.default_child

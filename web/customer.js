@@ -32,7 +32,7 @@ function cards(subscription, balances, upcoming) {
   return [
     card("Plan", subscription.plan, [period, ...planNotes(subscription)].join(", ")),
     ...held.map((balance) =>
-      card(`${balance.unit} available`, decimal(balance.available), `overage ${decimal(balance.overage)}`),
+      card(`${balance.unit} available`, decimal(balance.available), aside(balance)),
     ),
     card("Upcoming invoice", `${decimal(upcoming.total)} ${upcoming.currency}`, "if the period closed now"),
   ];
@@ -42,6 +42,10 @@ function cards(subscription, balances, upcoming) {
 function planNotes({ next_change: next, credit, currency }) {
   const notes = next ? [`${next.plan} from ${day(next.at)}`] : [];
   return Number(credit) ? [...notes, `credit of ${decimal(credit)} ${currency}`] : notes;
+}
+
+function aside({ reserved, overage }) {
+  return Number(reserved) ? `${decimal(reserved)} reserved, overage ${decimal(overage)}` : `overage ${decimal(overage)}`;
 }
 
 function usage(invoice) {

@@ -73,7 +73,8 @@ class Account:
     was last set aside (machine time): whoever has none need not be asked for them. `held` says why
     nothing of it may be closed or broken: its numbers contradict each other. `validity` is that of
     the open grants, by id (one written before it was kept has none), and `test_clock` the
-    customer's: what may be used now is told from the account alone.
+    customer's: what may be used now is told from the account alone. `reserved` is unit -> nanos
+    that open reservations hold; the first of them expires at `reserved_until`, or after it.
     """
 
     customer: str
@@ -86,6 +87,8 @@ class Account:
     held: str | None = None
     validity: Mapping[str, Validity] = field(default_factory=dict)
     test_clock: str | None = None
+    reserved: Mapping[str, int] = field(default_factory=dict)
+    reserved_until: datetime | None = None
 
     @property
     def current(self) -> Phase:
@@ -117,6 +120,10 @@ class Account:
             for grant, nanos in self.grants.get(unit, {}).items()
             if self.validity[grant].active_at(at) and self.validity[grant].covers(meter)
         )
+
+    def available(self, unit: str, at: datetime, meter: str | None) -> int:
+        """The same less what is reserved of the unit; usage may have left less than nothing."""
+        return self.usable(unit, at, meter) - self.reserved.get(unit, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,8 +174,10 @@ def break_expired(
 
 
 def next_due(account: Account, grants: Iterable[Grant], grace: timedelta) -> datetime:
-    """When the next scheduled step of the account falls due: opening, closing or breakage."""
+    """When the next step falls due: opening, closing, breakage, the end of a reservation."""
     moments = [account.current.end]
+    if account.reserved_until is not None:
+        moments.append(account.reserved_until)
     if len({p.period for p in account.phases}) > 1:
         moments.append(account.oldest_period_end + grace)
     held = account.open_grants

@@ -69,19 +69,19 @@ def _metered(
     """A meter's allowance, or without one the credits that its usage draws."""
     cards = list(_cards(account, catalogue, meter))
     unit = allowance_unit(meter)
-    left = account.usable(unit, now, meter)
+    held, left = account.usable(unit, now, meter), max(0, account.available(unit, now, meter))
     covered = sum((totals.covered for _, totals in cards), Decimal(0))
-    included = left or covered or any(a.meter == meter for a in plan.allowances)
+    included = held or covered or any(a.meter == meter for a in plan.allowances)
     prices = [r for r in plan.rate_cards if r.meter == meter and r.price is not None]
     credit_units = sorted({rate.unit for rate in prices})
-    credits_left = {unit: account.usable(unit, now, meter) for unit in credit_units}
+    credits_left = {u: max(0, account.available(u, now, meter)) for u in credit_units}
     found = Entitlement(meter, allowed=True, resets_at=account.current.end)
     if included:
         found = replace(
             found,
             unit=unit,
             used=sum((totals.value for _, totals in cards), Decimal(0)),
-            limit=EXACT.add(covered, from_nanos(left)),
+            limit=EXACT.add(covered, from_nanos(held)),
             remaining=from_nanos(left),
         )
     elif len(credit_units) == 1:

@@ -26,9 +26,12 @@ from shared.domain.rating import (
     subtract_totals,
 )
 from shared.domain.records import Record, unratable
+from shared.domain.reservations import Reservation, settle_by_usage
 
-# Late records and claims take an item each in the account's transaction, which holds at most 100.
-# One record can take as many more as a plan has rate cards, and one.
+# The extension attribute by which an event names the reservation that it settles.
+RESERVATION = "reservation"
+# Late records, claims and reservations take an item each in the account's transaction, which holds
+# at most 100. One record can take as many more as a plan has rate cards, and two.
 MAX_ITEMS_PER_STEP = 75
 
 
@@ -43,12 +46,16 @@ class LateUsage:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write of the account, from `before`: usage (with late events, claims) or an opening."""
+    """One write of the account, from `before`: usage or an opening.
+
+    With usage come late events, claims, and the reservations that it settles.
+    """
 
     before: Account
     account: Account
     late: tuple[LateUsage, ...] = ()
     claims: tuple[Claim, ...] = ()
+    settled: tuple[Reservation, ...] = ()
     opening: Opening | None = None
 
 
@@ -56,7 +63,8 @@ class Step:
 class Terms:
     """What folding needs to know besides the account; all of it immutable for the batch.
 
-    `claimed` are those of the batch's values that are counted already.
+    `claimed` are those of the batch's values that are counted already, `reservations` the open ones
+    that its events name.
     """
 
     catalogue: Catalogue
@@ -64,6 +72,7 @@ class Terms:
     grants: Mapping[str, Grant]
     closed: tuple[ClosedPhase, ...] = ()
     claimed: AbstractSet[Claim] = frozenset()
+    reservations: Mapping[str, Reservation] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -79,12 +88,15 @@ class Fold:
     rejected: list[tuple[Record, MeterlineError]] = field(default_factory=list)
     _late: list[LateUsage] = field(default_factory=list)
     _claims: list[Claim] = field(default_factory=list)
+    _settled: list[Reservation] = field(default_factory=list)
+    _reservations: dict[str, Reservation] = field(default_factory=dict)
     _claimed: set[Claim] = field(default_factory=set)
     _pending: bool = False
 
     def __post_init__(self) -> None:
         self.account = self.read
         self._claimed |= self.terms.claimed
+        self._reservations |= self.terms.reservations
 
     def run(self, records: Sequence[Record]) -> None:
         """Folds the records in stream order; those that cannot be rated end in `rejected`."""
@@ -96,7 +108,7 @@ class Fold:
             except MeterlineError as error:
                 self.rejected.append((record, error))
             self._advance(record.sequence)
-            if len(self._late) + len(self._claims) >= MAX_ITEMS_PER_STEP:
+            if len(self._late) + len(self._claims) + len(self._settled) >= MAX_ITEMS_PER_STEP:
                 self._flush()
         self._flush()
 
@@ -127,14 +139,14 @@ class Fold:
         """Ends the current step of usage, if it holds any."""
         if self._pending:
             self._step(self.account)
-            self._late, self._claims, self._pending = [], [], False
+            self._late, self._claims, self._settled, self._pending = [], [], [], False
 
     def _step(self, account: Account, opening: Opening | None = None) -> None:
         """Adds a step that takes the account to its next version."""
         before = self.steps[-1].account if self.steps else self.read
         self.account = replace(account, version=before.version + 1)
-        late, claims = tuple(self._late), tuple(self._claims)
-        self.steps.append(Step(before, self.account, late, claims, opening))
+        beside = tuple(self._late), tuple(self._claims), tuple(self._settled)
+        self.steps.append(Step(before, self.account, *beside, opening))
 
     def _open_until(self, at: datetime) -> None:
         """Opens periods, each a step of its own, until one holds the instant."""
@@ -169,9 +181,18 @@ class Fold:
             self._late.append(LateUsage(record.event, phase.number, period))
         if closed is None and record.measurements:
             account = _reached(account, phase.number, max(at, phase.start))
-        self.account = account
+        self.account = self._settle(account, record.event)
         self._claims += claims
         self._claimed.update(claims)
+
+    def _settle(self, after: Account, event: UsageEvent) -> Account:
+        """The account without the reservation that the event names, if that is still open."""
+        named = self._reservations.pop(event.extensions.get(RESERVATION, ""), None)
+        if named is None:
+            return after
+        ended = settle_by_usage(self.account, after, named, event)
+        self._settled += ended.reservations
+        return ended.account
 
 
 def _reached(account: Account, number: int, at: datetime) -> Account:

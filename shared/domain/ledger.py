@@ -13,7 +13,19 @@ from typing import Literal
 from shared.domain.accounts import Account
 
 EntryKind = Literal[
-    "usage", "opening", "grant", "void", "close", "breakage", "subscription", "repair", "hold"
+    "usage",
+    "opening",
+    "grant",
+    "void",
+    "close",
+    "breakage",
+    "subscription",
+    "repair",
+    "hold",
+    "reserve",
+    "settle",
+    "release",
+    "expire",
 ]
 Amounts = Mapping[str, Mapping[str, int]]  # unit -> grant id -> nanos
 

@@ -22,11 +22,13 @@ class Balance:
     """What a customer holds of a unit at an instant, in nanos.
 
     `settled` is what is left of the active `grants`, which are in the order that usage draws them.
-    `overage` is what no grant covered in the current billing period.
+    `overage` is what no grant covered in the current billing period, `reserved` what open
+    reservations hold now.
     """
 
     unit: str
     settled: int
+    reserved: int
     overage: int
     as_of: datetime
     grants: tuple[HeldGrant, ...]
@@ -74,6 +76,7 @@ def _balance(standing: Standing, unit: str, at: datetime) -> Balance:
     return Balance(
         unit=unit,
         settled=sum(item.remaining for item in held),
+        reserved=standing.account.reserved.get(unit, 0),
         overage=_overage(standing, unit),
         as_of=at,
         grants=held,

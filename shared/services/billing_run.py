@@ -25,6 +25,7 @@ from shared.services.changes import (
 )
 from shared.services.finalizing import finalize
 from shared.services.invoicing import late_phases
+from shared.services.lapsing import lapse_changes, lapsed
 from shared.services.opening import opening_changes, with_due
 from shared.services.store import BarrierStore, BillingStore, CatalogueSource
 
@@ -33,7 +34,7 @@ MAX_LOST_RACES = 12
 BARRIER_WAIT_SECONDS = 10.0
 BARRIER_POLL_SECONDS = 0.2
 
-Step = Literal["opened", "closed", "broke"]
+Step = Literal["opened", "closed", "broke", "lapsed"]
 
 
 class HeldError(UnavailableError):
@@ -100,6 +101,10 @@ class BillingRun:
         if moment > now:
             self._note_due(due, moment)
             return None
+        ended = lapsed(self.store, account, moment)
+        if ended is not None:
+            self.store.commit(lapse_changes(account, ended, moment))
+            return "lapsed"
         if account.current.end <= moment:
             self._open(due)
             return "opened"

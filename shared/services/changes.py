@@ -16,6 +16,7 @@ from shared.domain.distinct import Seen
 from shared.domain.folding import LateUsage
 from shared.domain.ledger import LedgerEntry
 from shared.domain.placing import Claim
+from shared.domain.reservations import Reservation, ReservationStatus
 from shared.domain.usage_hours import UsageHour
 
 
@@ -193,6 +194,14 @@ class PutBackfilledHour:
     values: Seen = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class SaveReservation:
+    """Puts a reservation if its status is still the one read (None: it is not there yet)."""
+
+    reservation: Reservation
+    read_status: ReservationStatus | None
+
+
 Change = (
     SaveAccount
     | SaveSubscription
@@ -211,5 +220,6 @@ Change = (
     | SaveUsageHour
     | ExtendRegister
     | PutClaim
+    | SaveReservation
     | PutBackfilledHour
 )

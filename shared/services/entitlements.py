@@ -35,9 +35,10 @@ def _basis(books: Books, customer: str) -> tuple[Account, Catalogue, datetime]:
     if account is None:
         raise NotFoundError("No such customer.")
     now = _now(books, account)
-    if now < account.current.end and account.validity.keys() >= set(account.open_grants):
+    due = min(account.reserved_until or account.current.end, account.current.end)
+    if now < due and account.validity.keys() >= set(account.open_grants):
         return account, _catalogue(books, account), now
-    # The period is over and nobody has opened the next one yet.
+    # The period or a reservation is over, and nobody has taken that step yet.
     standing = books.standing(customer).caught_up()
     validity = {grant.id: grant.validity for grant in standing.grants.values()}
     return replace(standing.account, validity=validity), standing.catalogue, standing.now

@@ -6,6 +6,7 @@ from datetime import datetime
 from shared.domain.accounts import Account
 from shared.domain.errors import VersionConflictError
 from shared.domain.ledger import LedgerEntry, entry_between
+from shared.domain.money import format_exact
 from shared.services.changes import PutLedgerEntry
 from shared.services.store import BillingStore
 
@@ -35,6 +36,11 @@ def usage_cause(before: Account | None, after: Account) -> dict[str, str]:
     cause = {"usages": str(events)}
     if late_now != late_before:
         cause["late_usages"] = str(late_now - late_before)
+    old = before.reserved if before else {}
+    freed = {unit: held - after.reserved.get(unit, 0) for unit, held in old.items()}
+    if any(freed.values()):
+        amounts = (f"{format_exact(nanos)} {unit}" for unit, nanos in freed.items() if nanos)
+        cause["freed"] = ", ".join(amounts)
     return cause
 
 

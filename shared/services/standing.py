@@ -15,15 +15,20 @@ from shared.domain.customers import Customer, Subscription
 from shared.domain.errors import NotFoundError, UnavailableError
 from shared.domain.ledger import EntryKind, entry_between
 from shared.domain.opening import Opening, next_plan, open_next_period
+from shared.domain.reservations import Ended
 from shared.services.changes import Change, PutLedgerEntry, SaveAccount, SaveSubscription
 from shared.services.clock import customer_now
+from shared.services.lapsing import lapse_changes, lapsed
 from shared.services.opening import opening_changes, with_due
 from shared.services.store import BillingStore, CatalogueSource, Clock
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One customer at one moment of its clock. `grants` are those with something left."""
+    """One customer at one moment of its clock. `grants` are those with something left.
+
+    `lapsed`: what the end of reservations whose time is over comes to, while none has ended them.
+    """
 
     customer: Customer
     account: Account
@@ -31,6 +36,7 @@ class Standing:
     grants: Mapping[str, Grant]
     catalogue: Catalogue
     now: datetime
+    lapsed: Ended | None = None
 
     @property
     def plan(self) -> Plan:
@@ -54,11 +60,15 @@ class Standing:
         )
 
     def caught_up(self) -> "Standing":
-        """The standing as if every period up to now had been opened."""
-        standing = self
+        """The standing as if all that fell due up to now had been done."""
+        standing = self.without_lapsed()
         while opening := standing._due_opening():
             standing = standing.opened(opening)
         return standing
+
+    def without_lapsed(self) -> "Standing":
+        """The standing after the reservations whose time is over have ended."""
+        return replace(self, account=self.lapsed.account, lapsed=None) if self.lapsed else self
 
     def _due_opening(self) -> Opening | None:
         """The opening of the next period, if the current one is over and there is room."""
@@ -104,6 +114,7 @@ class Books:
         account, subscription = self.store.account(key), self.store.subscription(key)
         if account is None or subscription is None:
             raise UnavailableError("the customer has no account yet")
+        now = self.now(customer)
         return Standing(
             customer=customer,
             account=account,
@@ -111,15 +122,19 @@ class Books:
             grants=self.store.grants(key, account.open_grants),
             # Read last: it then holds every plan version that the account names.
             catalogue=self.catalogue.newest(),
-            now=self.now(customer),
+            now=now,
+            lapsed=lapsed(self.store, account, now),
         )
 
     def open_standing(self, key: str) -> Standing:
-        """The standing after every period up to now has been opened in storage.
+        """The standing after all that fell due up to now has been done in storage.
 
         Raises: NotFoundError, UnavailableError, VersionConflictError when another was faster.
         """
         standing = self.standing(key)
+        if standing.lapsed:
+            self.store.commit(lapse_changes(standing.account, standing.lapsed, standing.now))
+            standing = standing.without_lapsed()
         while opening := standing._due_opening():
             held = standing.grants.values()
             self.store.commit(opening_changes(standing.account, opening, held, self.grace))

@@ -13,6 +13,7 @@ from shared.domain.dimension_cap import RegisterKey, Registers
 from shared.domain.distinct import DistinctValue, Seen, ValueKey
 from shared.domain.ledger import LedgerEntry
 from shared.domain.placing import Claim
+from shared.domain.reservations import Reservation
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services.changes import Change
 
@@ -127,6 +128,15 @@ class BillingStore(Protocol):
 
     def claimed(self, customer: str, claims: Iterable[Claim]) -> set[Claim]:
         """Which of the values rate cards have counted."""
+
+    def reservations(self, customer: str, ids: Iterable[str]) -> Mapping[str, Reservation]:
+        """Those of these reservations that there are, by id."""
+
+    def reservations_from(self, customer: str, first: str) -> Iterable[Reservation]:
+        """The customer's reservations from this id on (or where it would be), by time of expiry."""
+
+    def list_reservations(self, customer: str, limit: int, cursor: str | None) -> Page[Reservation]:
+        """All of them, ended ones too, those that expire last first."""
 
     def ledger(
         self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False

@@ -119,13 +119,12 @@ class BalanceView(WireModel):
 
     @classmethod
     def of(cls, balance: Balance) -> "BalanceView":
-        """The balance as it is shown; nothing can be reserved yet."""
-        settled = from_nanos(balance.settled)
+        """The balance as it is shown."""
         return cls(
             unit=balance.unit,
-            settled=settled,
-            reserved=Decimal(0),
-            available=settled,
+            settled=from_nanos(balance.settled),
+            reserved=from_nanos(balance.reserved),
+            available=from_nanos(balance.settled - balance.reserved),
             overage=from_nanos(balance.overage),
             as_of=balance.as_of,
             grants=[GrantView.of(held) for held in balance.grants],

@@ -17,6 +17,7 @@ from shared.domain.events import Mark
 from shared.domain.folding import LateUsage
 from shared.domain.ledger import entry_between
 from shared.domain.placing import Claim
+from shared.domain.reservations import Reservation, id_at
 from shared.domain.usage_hours import EMPTY_HOUR, HourKey, Quarter, UsageHour
 from shared.services.changes import (
     CreateCustomer,
@@ -33,6 +34,7 @@ from shared.services.changes import (
     PutLedgerEntry,
     PutQuarantine,
     SaveAccount,
+    SaveReservation,
     SaveSubscription,
     SaveUsageHour,
     UpdateCustomer,
@@ -55,6 +57,30 @@ def account(customer: str, version: int = 1) -> Account:
 
 def terms(customer: str) -> Subscription:
     return Subscription(customer, "basic", 3, MARCH, "Europe/Berlin", due_at=APRIL)
+
+
+def test_reservations_come_in_the_order_in_which_they_expire(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    made = [
+        Reservation(
+            id_at(MARCH + n * HOUR, "ab"), customer, "sparks", 5 + n, MARCH, MARCH + n * HOUR
+        )
+        for n in range(3)
+    ]
+    for reservation in reversed(made):
+        store.commit([SaveReservation(reservation, None)])
+        with pytest.raises(VersionConflictError):
+            store.commit([SaveReservation(reservation, None)])
+    ended = replace(made[1], status="settled", drawn=4, ended_at=APRIL, event="e", meter="m")
+    store.commit([SaveReservation(ended, "open")])
+    with pytest.raises(VersionConflictError):
+        store.commit([SaveReservation(made[1], "open")])
+    after_first = store.reservations_from(customer, id_at(MARCH + HOUR))
+    assert list(after_first) == [ended, made[2]]
+    assert store.reservations(customer, [made[0].id, "rs_none"]) == {made[0].id: made[0]}
+    page = store.list_reservations(customer, 2, None)
+    assert page.items == (made[2], ended)
+    assert store.list_reservations(customer, 2, page.cursor).items == (made[0],)
 
 
 def test_an_account_is_saved_under_the_version_that_was_read(engine: Engine) -> None:

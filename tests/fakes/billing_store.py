@@ -16,6 +16,7 @@ from shared.domain.errors import VersionConflictError
 from shared.domain.folding import LateUsage
 from shared.domain.ledger import LedgerEntry
 from shared.domain.placing import Claim
+from shared.domain.reservations import Reservation
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services import changes
 from shared.services.changes import Change, PutAudit, PutQuarantine
@@ -45,6 +46,7 @@ class MemoryBillingStore:
         self.groups: dict[RegisterKey, frozenset[bytes]] = {}
         self._values_of: dict[tuple[str, str], dict[ValueKey, frozenset[int]]] = {}
         self.claims_of: dict[str, set[Claim]] = {}
+        self.reservations_of: dict[str, dict[str, Reservation]] = {}
         self.ledgers: dict[str, dict[int, LedgerEntry]] = {}
         self.documents: dict[str, Mapping[str, object]] = {}
         self.pointers: dict[str, dict[str, str]] = {}
@@ -146,6 +148,18 @@ class MemoryBillingStore:
     def claimed(self, customer: str, claims: Iterable[Claim]) -> set[Claim]:
         return set(claims) & self.claims_of.get(customer, set())
 
+    def reservations(self, customer: str, ids: Iterable[str]) -> Mapping[str, Reservation]:
+        held = self.reservations_of.get(customer, {})
+        return {each: held[each] for each in ids if each in held}
+
+    def reservations_from(self, customer: str, first: str) -> Iterator[Reservation]:
+        held = self.reservations_of.get(customer, {})
+        return (held[each] for each in sorted(held) if each >= first)
+
+    def list_reservations(self, customer: str, limit: int, cursor: str | None) -> Page[Reservation]:
+        held = self.reservations_of.get(customer, {})
+        return _page(held, limit, cursor, newest_first=True)
+
     def ledger(
         self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False
     ) -> Page[LedgerEntry]:
@@ -218,6 +232,9 @@ class MemoryBillingStore:
                 return (hour.checkpoints if hour else Checkpoints()) == before.checkpoints
             case changes.ExtendRegister(register, read):
                 return len(self.groups.get(register, frozenset())) == len(read)
+            case changes.SaveReservation(reservation, read_status):
+                held = self.reservations_of.get(reservation.customer, {}).get(reservation.id)
+                return (held.status if held else None) == read_status
             case changes.PutClaim(customer_key, claim):
                 return claim not in self.claims_of.get(customer_key, set())
             case _:
@@ -262,6 +279,9 @@ class MemoryBillingStore:
                 self.audits.append(change)
             case changes.ExtendRegister(register, _, added):
                 self.groups[register] = self.groups.get(register, frozenset()) | added
+            case changes.SaveReservation(reservation):
+                own = self.reservations_of.setdefault(reservation.customer, {})
+                own[reservation.id] = reservation
             case changes.PutClaim(customer_key, claim):
                 self.claims_of.setdefault(customer_key, set()).add(claim)
             case changes.SaveUsageHour(_, after, values) | changes.PutBackfilledHour(after, values):
@@ -339,5 +359,7 @@ def _keys(change: Change) -> list[Key]:  # noqa: C901, PLR0911, PLR0912
             return [("HOUR", hour.key), *(("VALUE", key) for key in values)]
         case changes.ExtendRegister(register):
             return [("REGISTER", register)]
+        case changes.SaveReservation(reservation):
+            return [("RESERVATION", reservation.customer, reservation.id)]
         case changes.PutClaim(customer_key, claim):
             return [("CLAIM", customer_key, claim)]

@@ -24,7 +24,12 @@ NEEDS: dict[str, dict[str, set[str]]] = {
         BILLING: {f"dynamodb:{action}" for action in READ},
     },
     "ApiApiRole": {
-        EVENTS: {"dynamodb:GetItem", "dynamodb:PutItem"},
+        EVENTS: {
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:PartiQLInsert",
+        },
         f"{EVENTS}/index/by_time": {"dynamodb:Query"},
         BILLING: {f"dynamodb:{action}" for action in READ | WRITE | {"DeleteItem"}},
         f"{BILLING}/index/by_kind": {"dynamodb:Query"},
@@ -104,7 +109,7 @@ LOCAL_ONLY = {
     ("ReconciliationStartReconciliationRole", "*"): {"sqs:SendMessageBatch"},
     ("ReconciliationReconcileCustomerRole", "*"): {"sqs:SendMessageBatch"},
     ("BackfillingBackfillRole", "*"): {"sqs:SendMessageBatch"},
-    ("ApiApiRole", "*"): {"sqs:SendMessageBatch"},
+    ("ApiApiRole", "*"): {"sqs:SendMessageBatch", "dynamodb:BatchExecuteStatement"},
 }
 
 

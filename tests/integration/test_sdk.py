@@ -16,6 +16,7 @@ from meterline_client import (
     Client,
     ConflictError,
     Failure,
+    InsufficientBalanceError,
     InvalidRequestError,
     NotFoundError,
     Options,
@@ -135,6 +136,15 @@ def test_what_the_client_asks_is_answered(api: Api, client: Client) -> None:
         {"unit": "sparks", "amount": "2.5", "source": "promotion"},
         key="grant",
     )
+    assert client.entitled("asker", "messages")
+    assert not client.entitled("asker", "teleport")
+    with client.reserve("asker", "sparks", "2", meter="messages", ttl_seconds=60) as reservation:
+        assert client.balance("asker", "sparks").available == Decimal("0.5")
+        with pytest.raises(InsufficientBalanceError), client.reserve("asker", "sparks", 1):
+            pytest.fail("the balance does not cover it")
+        reservation.settle("0.75")
+    with client.reserve("asker", "sparks", "1.75"):
+        assert client.balance("asker", "sparks").available == 0
     balance = client.balance("asker", "sparks")
-    assert (balance.available, balance.reserved) == (Decimal("2.5"), 0)
+    assert (balance.available, balance.reserved) == (Decimal("1.75"), 0)
     assert [grant.source for grant in balance.grants] == ["promotion"]

@@ -312,6 +312,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/customers/{customer}/reservations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A customer's reservations, those that expire last first */
+        get: operations["list_reservations"];
+        put?: never;
+        /** Set a part of a balance aside; 402 if the available balance does not cover it */
+        post: operations["create_reservation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{customer}/reservations/{reservation}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a reservation */
+        get: operations["read_reservation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{customer}/reservations/{reservation}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Free all that was set aside */
+        post: operations["release_reservation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{customer}/reservations/{reservation}/settle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Draw what was really used, and free the rest */
+        post: operations["settle_reservation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/customers/{customer}/subscription": {
         parameters: {
             query?: never;
@@ -1955,7 +2024,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "usage" | "opening" | "grant" | "void" | "close" | "breakage" | "subscription" | "repair" | "hold";
+            kind: "usage" | "opening" | "grant" | "void" | "close" | "breakage" | "subscription" | "repair" | "hold" | "reserve" | "settle" | "release" | "expire";
             /** Cause */
             cause: {
                 [key: string]: string;
@@ -2357,6 +2426,16 @@ export interface components {
         Page_QuarantinedRecordView_: {
             /** Data */
             data: components["schemas"]["QuarantinedRecordView"][];
+            /**
+             * Next Cursor
+             * @default null
+             */
+            next_cursor?: string | null;
+        };
+        /** Page[ReservationView] */
+        Page_ReservationView_: {
+            /** Data */
+            data: components["schemas"]["ReservationView"][];
             /**
              * Next Cursor
              * @default null
@@ -3005,6 +3084,62 @@ export interface components {
             redriven_at: string;
         };
         /**
+         * ReservationBody
+         * @description An amount of a currency, a credit unit or `meter:<key>`, set aside for so many seconds.
+         *
+         *     With a `meter` it may count on grants that are restricted to that meter.
+         */
+        ReservationBody: {
+            /** Unit */
+            unit: string;
+            /** Amount */
+            amount: string | number;
+            /**
+             * Meter
+             * @default null
+             */
+            meter?: string | null;
+            /** Ttl Seconds */
+            ttl_seconds: number;
+        };
+        /**
+         * ReservationView
+         * @description A reservation: `amount` is set aside while it is open; `drawn` is what settling it took.
+         *
+         *     `event` is the key of the event that settled it, if one did.
+         */
+        ReservationView: {
+            /** Id */
+            id: string;
+            /** Unit */
+            unit: string;
+            /** Amount */
+            amount: string;
+            /** Meter */
+            meter: string | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "open" | "settled" | "released" | "expired";
+            /** Drawn */
+            drawn: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /** Ended At */
+            ended_at: string | null;
+            /** Event */
+            event: string | null;
+        };
+        /**
          * RestRowView
          * @description What all groups outside of the top come to in one window, [start, end).
          */
@@ -3047,6 +3182,19 @@ export interface components {
             };
             /** Key */
             key: string;
+        };
+        /**
+         * SettlementBody
+         * @description What was really used: an `amount` of the unit, or the usage `event` that tells it.
+         */
+        SettlementBody: {
+            /**
+             * Amount
+             * @default null
+             */
+            amount?: string | number | null;
+            /** @default null */
+            event?: components["schemas"]["Event"] | null;
         };
         /**
          * ShadowBody
@@ -4196,6 +4344,184 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PlanMetersView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_reservations: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                customer: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ReservationView_"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_reservation: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A repeat under the same key is answered as before, and changes nothing. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                customer: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReservationBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReservationView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_reservation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                customer: string;
+                reservation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReservationView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    release_reservation: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A repeat under the same key is answered as before, and changes nothing. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                customer: string;
+                reservation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReservationView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    settle_reservation: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A repeat under the same key is answered as before, and changes nothing. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                customer: string;
+                reservation: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SettlementBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReservationView"];
                 };
             };
             /** @description Refused. */

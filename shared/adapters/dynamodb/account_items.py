@@ -45,6 +45,8 @@ def account_item(account: Account) -> Item:
             "quarantined_at": account.quarantined_at,
             "held": account.held,
             "test_clock": account.test_clock,
+            "reserved": account.reserved or None,
+            "reserved_until": account.reserved_until,
         }
     )
 
@@ -54,6 +56,7 @@ def read_account(item: Mapping[str, Any]) -> Account:
     stored = from_item(item)
     late = stored.get("late", {})
     set_aside = stored.get("quarantined_at")
+    reserved_until = stored.get("reserved_until")
     return Account(
         customer=stored["pk"].removeprefix("C#"),
         version=int(stored["version"]),
@@ -73,6 +76,8 @@ def read_account(item: Mapping[str, Any]) -> Account:
             if (validity := _parts(left)[1:])
         },
         test_clock=stored.get("test_clock"),
+        reserved={unit: int(nanos) for unit, nanos in stored.get("reserved", {}).items()},
+        reserved_until=utc_time(reserved_until) if reserved_until else None,
     )
 
 

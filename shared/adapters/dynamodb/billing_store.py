@@ -49,6 +49,11 @@ from shared.adapters.dynamodb.commits import (
 )
 from shared.adapters.dynamodb.errors import retrying
 from shared.adapters.dynamodb.reads import batch_get
+from shared.adapters.dynamodb.reservation_items import (
+    RESERVATION_PREFIX,
+    read_reservation,
+    reservation_keys,
+)
 from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
@@ -57,6 +62,7 @@ from shared.domain.distinct import DistinctValue, Seen, ValueKey
 from shared.domain.events import utc_text, utc_time
 from shared.domain.ledger import LedgerEntry
 from shared.domain.placing import Claim
+from shared.domain.reservations import Reservation
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services.changes import Change
 from shared.services.store import Footing, Page, QuarantinedRecord, StoredAnswer
@@ -165,6 +171,29 @@ class DynamoBillingStore:
         partition = customer_partition(customer)
         found = self._batch_get([{"pk": partition, "sk": place} for place in by_place])
         return {by_place[item["sk"]["S"]] for item in found}
+
+    def reservations(self, customer: str, ids: Iterable[str]) -> Mapping[str, Reservation]:
+        found = self._batch_get([reservation_keys(customer, each) for each in ids])
+        return {reservation.id: reservation for reservation in map(read_reservation, found)}
+
+    def reservations_from(self, customer: str, first: str) -> Iterator[Reservation]:
+        keys = reservation_keys(customer, first)
+        values = {":pk": keys["pk"], ":first": keys["sk"], ":last": f"{RESERVATION_PREFIX}~"}
+        items = self._query("pk = :pk AND sk BETWEEN :first AND :last", values)
+        return map(read_reservation, items)
+
+    def list_reservations(self, customer: str, limit: int, cursor: str | None) -> Page[Reservation]:
+        items, after = self._page(
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues=to_item(
+                {":pk": customer_partition(customer), ":prefix": RESERVATION_PREFIX}
+            ),
+            ConsistentRead=True,
+            ScanIndexForward=False,
+            limit=limit,
+            cursor=cursor,
+        )
+        return Page(tuple(map(read_reservation, items)), after)
 
     def ledger(
         self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False

@@ -25,10 +25,12 @@ from shared.adapters.dynamodb.billing_items import (
     usage_hour_item,
     value_keys,
 )
+from shared.adapters.dynamodb.reservation_items import reservation_item
 from shared.domain.customers import Customer, Subscription
 from shared.domain.distinct import Seen
 from shared.domain.events import utc_text
 from shared.domain.folding import LateUsage
+from shared.domain.reservations import Reservation
 from shared.services import changes
 
 ABSENT = "attribute_not_exists(pk)"
@@ -37,7 +39,15 @@ IN_QUARANTINE = f"{PRESENT} AND attribute_not_exists(redriven_at)"
 
 # Optional members of items that are updated in place: absent from the item, they are removed.
 OPTIONAL = {
-    "ACCOUNT": ("late", "grants", "checkpoints", "quarantined_at", "held"),
+    "ACCOUNT": (
+        "late",
+        "grants",
+        "checkpoints",
+        "quarantined_at",
+        "held",
+        "reserved",
+        "reserved_until",
+    ),
     "SUBSCRIPTION": ("next_plan", "next_plan_version"),
 }
 
@@ -81,6 +91,8 @@ def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C
             yield from _save_usage_hour(table, change)
         case changes.ExtendRegister():
             yield _extend_register(table, change)
+        case changes.SaveReservation(reservation, read_status):
+            yield _save_reservation(table, reservation, read_status)
         case changes.PutClaim(customer_key, claim):
             yield _put(table, to_item(claim_keys(customer_key, claim)), ABSENT)
         case changes.PutBackfilledHour():
@@ -169,6 +181,15 @@ def _save_subscription(table: str, subscription: Subscription, *, new: bool) -> 
     if new:
         return _put(table, item, ABSENT)
     return _update(table, item, *_version_is(subscription.version))
+
+
+def _save_reservation(table: str, reservation: Reservation, read_status: str | None) -> Write:
+    if read_status is None:
+        return _put(table, reservation_item(reservation), ABSENT)
+    write = _put(table, reservation_item(reservation), "#state = :read")
+    write["Put"]["ExpressionAttributeNames"] = {"#state": "state"}
+    write["Put"]["ExpressionAttributeValues"] = to_item({":read": read_status})
+    return write
 
 
 def _update_customer(table: str, customer: Customer, read_archived_at: datetime | None) -> Write:

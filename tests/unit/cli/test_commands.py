@@ -205,6 +205,27 @@ def test_entitlements(server: type[Recorder], capsys: pytest.CaptureFixture[str]
     assert json.loads(capsys.readouterr().out) == tokens
 
 
+def test_reservations(server: type[Recorder], capsys: pytest.CaptureFixture[str]) -> None:
+    made = dict.fromkeys(("unit", "amount", "drawn", "meter", "expires_at", "ended_at"), "x")
+    made |= {"id": "rs_1", "status": "open"}
+    place = "/v1/customers/acme/reservations"
+    for path, answer in (("", made), ("/rs_1/settle", made), ("/rs_1/release", made)):
+        server.answers[place + path] = (200, answer)
+    assert main(["reservations", "make", "acme", "spark", "5", "--meter", "m", "--ttl", "9"]) == 0
+    assert main(["reservations", "settle", "acme", "rs_1", "4.5"]) == 0
+    assert main(["reservations", "release", "acme", "rs_1"]) == 0
+    assert capsys.readouterr().out.count("rs_1") == 3
+    sent = [(method, path, json.loads(body or b"null")) for method, path, body, _ in server.asked]
+    assert sent == [
+        ("POST", place, {"unit": "spark", "amount": "5", "ttl_seconds": 9, "meter": "m"}),
+        ("POST", f"{place}/rs_1/settle", {"amount": "4.5"}),
+        ("POST", f"{place}/rs_1/release", None),
+    ]
+    server.answers[place] = (200, {"data": [made], "next_cursor": None})
+    assert main(["reservations", "list", "acme", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [made]
+
+
 def test_invoice_as_text(server: type[Recorder], capsys: pytest.CaptureFixture[str]) -> None:
     invoice = {
         "number": None,

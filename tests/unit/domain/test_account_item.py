@@ -18,4 +18,5 @@ def test_a_busy_account_costs_few_write_units(phases: int, limit: int) -> None:
 def test_an_account_comes_back_as_it_was_stored() -> None:
     by_event = replace(LARGE, event_amounts=12_345_678_901)
     account = replace(large_account(phases=3), late={20: (LARGE, by_event)}, quarantined_at=MARCH)
+    account = replace(account, reserved={"credits": 7, "USD": 1}, reserved_until=MARCH)
     assert read_account(account_item(account)) == account
