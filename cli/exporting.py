@@ -57,6 +57,8 @@ LINE_COLUMNS = {
     "currency": TEXT,
     "amount": EXACT,
 }
+# A dimension of such a name gets a longer one.
+USAGE_COLUMNS = ("start", "end", "kind", "value")
 Row = Sequence[str | None]
 
 
@@ -84,7 +86,8 @@ def export_usage(arguments: argparse.Namespace) -> int:
     question = question_of(arguments)
     names = question["group_by"]
     answer = Client.from_environment().call("POST", "/v1/usage/query", body=question)
-    columns = {"start": TIME, "end": TIME, **dict.fromkeys(grouping(names), TEXT), "value": EXACT}
+    groups = grouping([f"group_{n}" if n.casefold() in USAGE_COLUMNS else n for n in names])
+    columns = {"start": TIME, "end": TIME, **dict.fromkeys(groups, TEXT), "value": EXACT}
     return _write(columns, usage_rows(answer, names), arguments)
 
 

@@ -88,6 +88,21 @@ def test_usage_as_parquet(server: type[Recorder], tmp_path: Path) -> None:
     assert values == [Decimal(LARGE), Decimal("-0.5"), None]
 
 
+@pytest.mark.parametrize("name", ["start", "end", "kind", "value", "Value"])
+def test_a_dimension_called_as_another_column_is_told_apart(
+    server: type[Recorder], capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    row = {"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z", "value": "5"}
+    server.answers["/v1/usage/query"] = (
+        200,
+        {"data": [{**row, "group": {name: "x"}}], "rest": None},
+    )
+    arguments = ["export", "usage", "tokens", "--group-by", name, "--output", "ndjson"]
+    assert main(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found[f"group_{name}"], found["kind"], found["value"]) == ("x", "group", "5")
+
+
 def test_no_usage_is_a_table_without_rows(
     server: type[Recorder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
