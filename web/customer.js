@@ -39,8 +39,10 @@ function cards(subscription, balances, upcoming) {
 }
 
 /** What else there is to know about a plan than its name and its period. */
-function planNotes({ next_change: next, credit, currency }) {
-  const notes = next ? [`${next.plan} from ${day(next.at)}`] : [];
+function planNotes({ next_change: next, phase, quantity, credit, currency }) {
+  const notes = phase.state === "active" ? [] : [phase.state];
+  if (quantity > 1) notes.push(`${quantity} seats`);
+  if (next) notes.push(`${next.paused ? "paused" : next.plan} from ${day(next.at)}`);
   return Number(credit) ? [...notes, `credit of ${decimal(credit)} ${currency}`] : notes;
 }
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from shared.domain.catalogue import Catalogue, PhaseState, Plan
 from shared.domain.checkpoints import Checkpoints
 from shared.domain.credits import Validity
 
@@ -50,6 +51,7 @@ class Phase:
     the order of the plan's rate cards. `fee_invoiced`: its fee was due at once, on an invoice of
     its own, so the invoice of the period before does not charge it in advance. `latest` is the time
     of its latest usage: ahead of the clock at times, and never cut off by a change of plan.
+    `quantity` is the number of seats that it began with.
     """
 
     number: int
@@ -61,6 +63,15 @@ class Phase:
     totals: tuple[Totals, ...]
     fee_invoiced: bool = False
     latest: datetime | None = None
+    state: PhaseState = "active"
+    quantity: int = 1
+
+    def plan_in(self, catalogue: Catalogue) -> Plan:
+        """What of its plan is in force.
+
+        Raises: NotFoundError.
+        """
+        return catalogue.plan(self.plan, self.plan_version).in_force(self.state, self.quantity)
 
 
 @dataclass(frozen=True, slots=True)

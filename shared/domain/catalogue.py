@@ -6,7 +6,7 @@ that a meter counts live exactly the events that were accepted after it was made
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
@@ -18,6 +18,7 @@ Aggregation = Literal["count", "sum", "min", "max", "latest", "average", "unique
 Interval = Literal["day", "week", "month", "year"]
 PeriodMode = Literal["calendar", "anniversary"]
 OnExhausted = Literal["block", "bill"]
+PhaseState = Literal["active", "trial", "paused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,11 @@ class IncludedCredits:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One published version of a priced offer. `fee_nanos` is charged at each period's start."""
+    """One published version of a priced offer. `fee_nanos` is charged at each period's start.
+
+    A customer's first `trial_days` on plans with a trial are free of the fee, and of what usage
+    costs unless `bill_trial_usage`.
+    """
 
     key: str
     version: int
@@ -97,6 +102,28 @@ class Plan:
     features: Mapping[str, bool | int] = field(default_factory=dict)
     default: bool = False
     on_exhausted: OnExhausted = "bill"
+    trial_days: int = 0
+    bill_trial_usage: bool = False
+
+    def in_force(self, state: PhaseState, quantity: int) -> "Plan":
+        """What the plan comes to for a number of seats, and what of it applies in a state.
+
+        Fee, allowances and credits are for each seat. A trial and a pause have no fee, and unless
+        a trial bills usage, no price and no credits; a pause gives no allowances either. The rate
+        cards stay as many, in their order.
+        """
+        allowances = tuple(replace(a, quantity=a.quantity * quantity) for a in self.allowances)
+        included = tuple(replace(c, amount_nanos=c.amount_nanos * quantity) for c in self.credits)
+        seated = replace(
+            self, fee_nanos=self.fee_nanos * quantity, allowances=allowances, credits=included
+        )
+        if state == "active":
+            return seated
+        if state == "trial" and self.bill_trial_usage:
+            return replace(seated, fee_nanos=0)
+        unpriced = tuple(replace(card, price=None) for card in self.rate_cards)
+        free = replace(seated, fee_nanos=0, rates=unpriced, credits=())
+        return replace(free, allowances=()) if state == "paused" else free
 
     @property
     def rate_cards(self) -> tuple[Rate, ...]:

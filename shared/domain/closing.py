@@ -10,7 +10,7 @@ from shared.domain.catalogue import Catalogue
 from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
 from shared.domain.invoices import Fee, Invoice, period_fee, period_invoice
-from shared.domain.opening import next_plan, next_span, period_span
+from shared.domain.opening import begin_next, next_plan, period_span
 from shared.domain.prices import can_fall
 from shared.domain.rating import add_totals, settle, subtract_totals
 
@@ -37,15 +37,15 @@ def upcoming_fee(
     if after and after[0].fee_invoiced:
         return None
     if after:
-        plan = catalogue.plan(after[0].plan, after[0].plan_version)
+        plan = after[0].plan_in(catalogue)
         # A later change of rhythm moved the anchor; a period that it ended began at a boundary.
         running = after[0].period == account.current.period
         anchor = subscription.anchor if running else after[0].start
-        return period_fee(plan, period_span(plan, anchor, subscription.timezone, after[0].start))
-    current = catalogue.plan(subscription.plan, subscription.plan_version)
+        span = period_span(plan, anchor, subscription.timezone, after[0].start)
+        return period_fee(plan, span, after[0].quantity)
+    beginning = begin_next(subscription, account.current, catalogue)
     plan = next_plan(subscription, catalogue)
-    span, _ = next_span(plan, current, subscription, account.current.end)
-    return period_fee(plan, span)
+    return period_fee(beginning.plan(plan), beginning.span, beginning.terms.quantity)
 
 
 def settled(
@@ -64,7 +64,7 @@ def settled(
     def charge(phase: Phase, totals: Sequence[Totals]) -> tuple[Totals, ...]:
         nonlocal purse
         after = []
-        plan = catalogue.plan(phase.plan, phase.plan_version)
+        plan = phase.plan_in(catalogue)
         for rate, total in zip(plan.rate_cards, totals, strict=True):
             if not can_fall(rate.price):
                 after.append(total)

@@ -1,7 +1,7 @@
 """Who is billed, and on what terms: the customer and its subscription."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 
@@ -27,6 +27,9 @@ class Subscription:
     `anchor` is the start that period boundaries are computed from. `next_plan` and
     `next_plan_version`, when set, take over at the next period's start: also after a cancellation,
     which chooses the default plan.
+    `quantity` is the number of seats now, `paused` whether nothing is billed until it is resumed;
+    `next_quantity` and `next_paused` change with the next period. Trials count from
+    `trial_started_at`, for good.
     `due_at` is when the next scheduled step falls due; the billing run finds customers by it.
     `currency` is that of the first plan that bills, for good; `credit_nanos` of it are the
     customer's, left over by invoices that came out below zero. `version` guards concurrent changes.
@@ -44,4 +47,20 @@ class Subscription:
     test_clock: str | None = None
     currency: str | None = None
     credit_nanos: int = 0
+    quantity: int = 1
+    next_quantity: int | None = None
+    paused: bool = False
+    next_paused: bool | None = None
+    trial_started_at: datetime | None = None
     version: int = 0
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether something changes with the next period."""
+        return (self.next_plan, self.next_quantity, self.next_paused) != (None, None, None)
+
+    def without_schedule(self) -> "Subscription":
+        """The terms with nothing to change."""
+        return replace(
+            self, next_plan=None, next_plan_version=None, next_quantity=None, next_paused=None
+        )

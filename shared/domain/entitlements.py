@@ -40,7 +40,7 @@ class Entitlement:
 def entitlement(account: Account, catalogue: Catalogue, name: str, now: datetime) -> Entitlement:
     """What the customer may do with the feature or meter; a name not in its plan is not allowed."""
     phase = account.current
-    plan = catalogue.plan(phase.plan, phase.plan_version)
+    plan = phase.plan_in(catalogue)
     value = plan.features.get(name)
     if value is not None:
         return _feature(name, value)
@@ -51,7 +51,7 @@ def entitlement(account: Account, catalogue: Catalogue, name: str, now: datetime
 
 def entitlements(account: Account, catalogue: Catalogue, now: datetime) -> Sequence[Entitlement]:
     """All features and meters of the customer's plan, by name."""
-    plan = catalogue.plan(account.current.plan, account.current.plan_version)
+    plan = account.current.plan_in(catalogue)
     names = {*plan.features, *(rate.meter for rate in plan.rate_cards)}
     return [entitlement(account, catalogue, name, now) for name in sorted(names)]
 
@@ -99,7 +99,7 @@ def _cards(account: Account, catalogue: Catalogue, meter: str) -> Iterator[tuple
     """The meter's rate cards with their totals, in all phases of the current billing period."""
     for phase in account.phases:
         if phase.period == account.current.period:
-            plan = catalogue.plan(phase.plan, phase.plan_version)
+            plan = phase.plan_in(catalogue)
             for rate, totals in zip(plan.rate_cards, phase.totals, strict=True):
                 if rate.meter == meter:
                     yield rate, totals

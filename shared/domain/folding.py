@@ -217,7 +217,7 @@ def _charge(
     """
     phase, closed = place
     at = max(at, phase.start)
-    plan = terms.catalogue.plan(phase.plan, phase.plan_version)
+    plan = phase.plan_in(terms.catalogue)
     index = rate_card_index(plan, measurement)
     if index is None:
         return account

@@ -54,7 +54,7 @@ def _cover(account: Account, grant: Grant, catalogue: Catalogue) -> Account:
     for phase in account.phases:
         totals = list(phase.totals)
         if phase.period == account.current.period:
-            plan = catalogue.plan(phase.plan, phase.plan_version)
+            plan = phase.plan_in(catalogue)
             for i, rate in enumerate(plan.rate_cards):
                 at = max(phase.start, grant.effective_at)
                 charge = cover_overage(rate, totals[i], at, purse)

@@ -49,6 +49,8 @@ def _line(number: int, line: Line, currency: str) -> dict[str, Any]:
     }
     if line.meter is not None:
         document |= {"phase": line.phase, "meter": line.meter, "where": dict(line.where)}
+    if line.kind in ("fee", "proration"):
+        document["quantity"] = format_quantity(line.quantity)
     if line.kind == "usage":
         document |= {
             "quantity": format_quantity(line.quantity),

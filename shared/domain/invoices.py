@@ -55,11 +55,12 @@ class Scope:
 class Line:
     """One line. `amount` is in nanos of the invoice's currency, rounded to its minor unit.
 
-    For usage, `quantity` is all usage, `included` the part that allowances took, and `unit_amount`
-    the exact amount in nanos of `unit` (a currency or a credit unit). `count`, `quantity` and
-    `checksum` are frozen: the events behind the line, told by `scope`, can be recounted against
-    them. `before` is what was billed of the same totals earlier, on a line of late usage.
-    `event_amounts` is there where the price is by event: the sum of what each came to, in nanos.
+    For fees, `quantity` is the number of seats. For usage, it is all usage, `included` the part
+    that allowances took, and `unit_amount` the exact amount in nanos of `unit` (a currency or a
+    credit unit). `count`, `quantity` and `checksum` are frozen: the events behind the line, told by
+    `scope`, can be recounted against them. `before` is what was billed of the same totals earlier,
+    on a line of late usage. `event_amounts` is there where the price is by event: the sum of what
+    each came to, in nanos.
     """
 
     kind: LineKind
@@ -116,11 +117,15 @@ def invoice_id(customer: str, kind: InvoiceKind, reference: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fee:
-    """A plan's fee for a span, in advance. `nanos` may be negative: the credit of a proration."""
+    """A plan's fee for a span, in advance, for a number of seats.
+
+    `nanos` may be negative: the credit of a proration.
+    """
 
     plan: Plan
     span: Span
     nanos: int
+    quantity: int = 1
     kind: LineKind = "fee"
     description: str = ""
 
@@ -136,12 +141,13 @@ class Fee:
             plan_version=self.plan.version,
             unit=self.plan.currency,
             unit_amount=self.nanos,
+            quantity=Decimal(self.quantity),
         )
 
 
-def period_fee(plan: Plan, span: Span) -> Fee | None:
-    """The plan's fee for the span, prorated by the second; None for a plan without one."""
-    return Fee(plan, span, span.share(plan.fee_nanos)) if plan.fee_nanos else None
+def period_fee(plan: Plan, span: Span, quantity: int) -> Fee | None:
+    """The fee in force for the span, prorated by the second; None for a plan without one."""
+    return Fee(plan, span, span.share(plan.fee_nanos), quantity) if plan.fee_nanos else None
 
 
 def period_invoice(
@@ -192,7 +198,7 @@ def phase_lines(
 
     `billed` are the totals that late usage continues.
     """
-    plan = catalogue.plan(phase.plan, phase.plan_version)
+    plan = phase.plan_in(catalogue)
     lines: list[Line] = []
     for index, total in enumerate(totals):
         if total.count or total.amount:

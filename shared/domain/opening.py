@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.accounts import MAX_OPEN_PHASES, Account, Phase, Totals, allowance_unit
-from shared.domain.catalogue import Catalogue, Plan
+from shared.domain.catalogue import Catalogue, PhaseState, Plan
 from shared.domain.credits import Grant, Purse, draw_order
 from shared.domain.customers import Customer, Subscription
 from shared.domain.errors import RatingError
 from shared.domain.money import to_nanos
-from shared.domain.periods import parse_days, period_containing, prorate
+from shared.domain.periods import add_days, parse_days, period_containing, prorate
 from shared.domain.rating import charge_opening
 
 
@@ -48,20 +48,20 @@ def start_subscription(
 ) -> tuple[Opening, Span]:
     """The first phase of a new customer, from `started_at` to its first period boundary."""
     started_at = started_at.replace(microsecond=0)
-    span = period_span(plan, started_at, customer.timezone, started_at)
-    subscription = Subscription(
+    terms = Subscription(
         customer=customer.key,
         plan=plan.key,
         plan_version=plan.version,
         anchor=started_at,
         timezone=customer.timezone,
-        due_at=span.end,
+        due_at=started_at,
         test_clock=customer.test_clock,
         currency=plan.currency if plan.bills else None,
     )
     account = Account(customer.key, test_clock=customer.test_clock)
-    opening = open_phase(account, plan, span, 1, subscription, fee_invoiced=True)
-    return opening, span
+    beginning = begin(terms, plan, started_at, anew=False)
+    beginning = replace(beginning, terms=replace(beginning.terms, due_at=beginning.span.end))
+    return open_phase(account, plan, beginning, 1, fee_invoiced=True), beginning.span
 
 
 def next_plan(subscription: Subscription, catalogue: Catalogue) -> Plan:
@@ -83,16 +83,65 @@ def billed_currency(subscription: Subscription, plan: Plan) -> str | None:
     return subscription.currency or (plan.currency if plan.bills else None)
 
 
-def next_span(
-    plan: Plan, current: Plan, subscription: Subscription, boundary: datetime
-) -> tuple[Span, datetime]:
-    """The period that starts at the boundary, and the anchor it is computed from.
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How a phase begins: its span, its state, and the terms from then on."""
 
-    A plan with another rhythm than the current one takes the boundary as its own anchor.
+    span: Span
+    state: PhaseState
+    terms: Subscription
+
+    def plan(self, plan: Plan) -> Plan:
+        """What of the published plan is in force."""
+        return plan.in_force(self.state, self.terms.quantity)
+
+
+def state_of(terms: Subscription, plan: Plan, at: datetime) -> PhaseState:
+    """The state of a phase that begins on the plan at the instant."""
+    if terms.paused:
+        return "paused"
+    return "trial" if _trial_end(terms, plan, at) > at else "active"
+
+
+def _trial_end(terms: Subscription, plan: Plan, at: datetime) -> datetime:
+    """Trials count from the first start on a plan that has one, and never start again."""
+    return add_days(terms.trial_started_at or at, plan.trial_days, terms.timezone)
+
+
+def begin(terms: Subscription, plan: Plan, at: datetime, *, anew: bool) -> Beginning:
+    """A period that begins at the instant; `anew` makes that the anchor of its boundaries.
+
+    A trial is a period of its own.
     """
+    state = state_of(terms, plan, at)
+    if state == "trial":
+        end = _trial_end(terms, plan, at)
+        started = terms.trial_started_at or at
+        return Beginning(Span(at, end, at), state, replace(terms, trial_started_at=started))
+    if anew:
+        terms = replace(terms, anchor=at)
+    return Beginning(period_span(plan, terms.anchor, terms.timezone, at), state, terms)
+
+
+def begin_next(subscription: Subscription, last: Phase, catalogue: Catalogue) -> Beginning:
+    """The period that follows the phase, with everything that was scheduled for it.
+
+    A plan with another rhythm, and the first period after a trial, take the boundary as anchor.
+    """
+    current = catalogue.plan(subscription.plan, subscription.plan_version)
+    plan = next_plan(subscription, catalogue)
     same = (plan.interval, plan.period) == (current.interval, current.period)
-    anchor = subscription.anchor if same else boundary
-    return period_span(plan, anchor, subscription.timezone, boundary), anchor
+    terms = replace(
+        subscription,
+        plan=plan.key,
+        plan_version=plan.version,
+        currency=billed_currency(subscription, plan),
+        quantity=subscription.next_quantity or subscription.quantity,
+        paused=subscription.paused
+        if subscription.next_paused is None
+        else subscription.next_paused,
+    ).without_schedule()
+    return begin(terms, plan, last.end, anew=not same or last.state == "trial")
 
 
 def open_next_period(
@@ -106,41 +155,32 @@ def open_next_period(
     Raises: RatingError when too many phases are open; NotFoundError for an unknown plan version.
     """
     last = account.current
-    current = catalogue.plan(subscription.plan, subscription.plan_version)
     plan = next_plan(subscription, catalogue)
-    span, anchor = next_span(plan, current, subscription, last.end)
-    rolled, remaining = _roll_over(account, grants, span, last.number + 1)
-    terms = replace(
-        subscription,
-        plan=plan.key,
-        plan_version=plan.version,
-        anchor=anchor,
-        currency=billed_currency(subscription, plan),
-        next_plan=None,
-        next_plan_version=None,
-    )
+    beginning = begin_next(subscription, last, catalogue)
+    rolled, remaining = _roll_over(account, grants, beginning.span, last.number + 1)
     continued = replace(account, grants=remaining)
-    return open_phase(continued, plan, span, last.period + 1, terms, grants=grants, rolled=rolled)
+    return open_phase(continued, plan, beginning, last.period + 1, grants=grants, rolled=rolled)
 
 
 def open_phase(
     account: Account,
     plan: Plan,
-    span: Span,
+    beginning: Beginning,
     period: int,
-    subscription: Subscription,
     *,
     grants: Sequence[Grant] = (),
     rolled: Sequence[Grant] = (),
     fee_invoiced: bool = False,
 ) -> Opening:
-    """Adds a phase with the plan's grants, and charges what each rate costs at zero usage.
+    """Adds a phase of the published plan, with the grants that are in force of it.
 
+    What each rate costs at zero usage is charged.
     Raises: RatingError when too many phases are open.
     """
     if len(account.phases) >= MAX_OPEN_PHASES:
         raise RatingError("too many open phases")
     number = account.phases[-1].number + 1 if account.phases else 1
+    span, plan = beginning.span, beginning.plan(plan)
     given = (*rolled, *plan_grants(account.customer, plan, span, number))
     purse = Purse((*grants, *given), account.grants)
     for grant in given:
@@ -152,7 +192,16 @@ def open_phase(
         totals.append(charge.totals)
         purse = charge.purse
     phase = Phase(
-        number, period, span.start, span.end, plan.key, plan.version, tuple(totals), fee_invoiced
+        number=number,
+        period=period,
+        start=span.start,
+        end=span.end,
+        plan=plan.key,
+        plan_version=plan.version,
+        totals=tuple(totals),
+        fee_invoiced=fee_invoiced,
+        state=beginning.state,
+        quantity=beginning.terms.quantity,
     )
     opened = replace(
         account,
@@ -160,7 +209,7 @@ def open_phase(
         grants=purse.remaining,
         validity={**account.validity, **{grant.id: grant.validity for grant in given}},
     )
-    return Opening(opened, given, subscription)
+    return Opening(opened, given, beginning.terms)
 
 
 def plan_grants(customer: str, plan: Plan, span: Span, number: int) -> tuple[Grant, ...]:

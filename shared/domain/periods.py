@@ -52,6 +52,13 @@ def period_containing(
     return Period(bound(index), bound(index + 1))
 
 
+def add_days(instant: datetime, days: int, timezone: str) -> datetime:
+    """The instant of the same local wall time so many days later."""
+    zone = ZoneInfo(timezone)
+    wall = instant.astimezone(zone).replace(tzinfo=None)
+    return _first_instant(_step("day", wall, days), zone)
+
+
 def prorate(amount_nanos: int, part_seconds: int, whole_seconds: int) -> int:
     """The part's share of an amount, rounded to the nano half away from zero.
 

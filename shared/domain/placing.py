@@ -54,7 +54,7 @@ def claim_of(phase: Phase, measurement: Measurement, catalogue: Catalogue) -> Cl
     """What counting the measurement's distinct value claims, if it has one that is billed."""
     if measurement.distinct is None:
         return None
-    index = rate_card_index(catalogue.plan(phase.plan, phase.plan_version), measurement)
+    index = rate_card_index(phase.plan_in(catalogue), measurement)
     return None if index is None else Claim(phase.number, index, measurement.distinct)
 
 

@@ -190,7 +190,7 @@ def cut_quarters(phase: Phase) -> set[datetime]:
 
 def card_of(phase: Phase, measurement: Measurement, catalogue: Catalogue) -> int | None:
     """Which rate card of the phase takes the measurement, if any does."""
-    return rate_card_index(catalogue.plan(phase.plan, phase.plan_version), measurement)
+    return rate_card_index(phase.plan_in(catalogue), measurement)
 
 
 def adds_up(aggregation: Aggregation) -> bool:
@@ -217,7 +217,7 @@ def by_card(phase: Phase, records: Iterable[Record], catalogue: Catalogue) -> di
 
 def counted_by_card(phase: PhaseTotals, catalogue: Catalogue) -> dict[int, Quarter]:
     """What the phase's totals say was counted, of what adds up."""
-    plan = catalogue.plan(phase.phase.plan, phase.phase.plan_version)
+    plan = phase.phase.plan_in(catalogue)
     counted = {}
     for index, (rate, totals) in enumerate(zip(plan.rate_cards, phase.totals, strict=True)):
         summed = adds_up(catalogue.meters[rate.meter].aggregation)
@@ -241,7 +241,7 @@ def in_flight(hour: Checkpoints, account: Checkpoints, now_seconds: int) -> bool
 
 def misrated(phase: PhaseTotals, catalogue: Catalogue) -> Iterator[str]:
     """What is wrong with the amounts of a phase, which its totals alone determine."""
-    plan = catalogue.plan(phase.phase.plan, phase.phase.plan_version)
+    plan = phase.phase.plan_in(catalogue)
     for rate, totals in zip(plan.rate_cards, phase.totals, strict=True):
         if rate.price is None:
             continue

@@ -14,12 +14,15 @@ from shared.domain.errors import ConflictError
 from shared.domain.invoices import Fee, Invoice, invoice_id, period_fee
 from shared.domain.money import divide
 from shared.domain.opening import (
+    Beginning,
     Opening,
     Span,
+    begin,
     billed_currency,
     open_phase,
     period_span,
     plan_grants,
+    state_of,
 )
 
 When = Literal["now", "period_end"]
@@ -38,7 +41,26 @@ class PlanChange:
     gives_back: bool
 
 
-def default_moment(current: Plan, wanted: Plan) -> When:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a subscription is to be: a published plan, a number of seats, paused or not."""
+
+    plan: Plan
+    quantity: int = 1
+    paused: bool = False
+
+    @staticmethod
+    def now(subscription: Subscription, plan: Plan) -> "Target":
+        """What it is; `plan` is the one in force."""
+        return Target(plan, subscription.quantity, subscription.paused)
+
+    @property
+    def fee_nanos(self) -> int:
+        """The fee for a whole period."""
+        return 0 if self.paused else self.plan.fee_nanos * self.quantity
+
+
+def default_moment(current: Target, wanted: Target) -> When:
     """Upgrades take effect at once, downgrades at the period's end."""
     return "now" if wanted.fee_nanos >= current.fee_nanos else "period_end"
 
@@ -52,9 +74,15 @@ def check_currency(subscription: Subscription, wanted: Plan) -> None:
         raise ConflictError("The plan is in another currency.")
 
 
-def schedule_change(subscription: Subscription, plan: Plan) -> Subscription:
-    """The terms with the plan taking over at the next period's start."""
-    return replace(subscription, next_plan=plan.key, next_plan_version=plan.version)
+def schedule_change(subscription: Subscription, wanted: Target) -> Subscription:
+    """The terms with the target taking over at the next period's start."""
+    return replace(
+        subscription,
+        next_plan=wanted.plan.key,
+        next_plan_version=wanted.plan.version,
+        next_quantity=wanted.quantity,
+        next_paused=wanted.paused,
+    )
 
 
 def change_now(
@@ -62,58 +90,88 @@ def change_now(
     subscription: Subscription,
     *,
     current: Plan,
-    wanted: Plan,
+    wanted: Target,
     grants: Mapping[str, Grant],
     now: datetime,
 ) -> PlanChange:
-    """Ends the current phase at `now` and starts one on the wanted plan.
+    """Ends the current phase at `now` and starts one on the wanted plan, or its pause.
 
     The unused rest of the old fee is credited and the new fee charged, both by the second. Where
     that gives money back, no more is credited than is unused of what the phase was given, and
     what the invoice is below zero stays the customer's. A plan with another rhythm starts a
-    billing period of its own.
+    billing period of its own, as a trial does.
 
     Raises: ConflictError when the change would change the currency.
     """
-    check_currency(subscription, wanted)
+    check_currency(subscription, wanted.plan)
     last = account.current
     now = _not_before_usage(now, last)
-    rhythm = (wanted.interval, wanted.period)
-    same_period = rhythm == (current.interval, current.period) and current.version > 0
     whole = period_span(current, subscription.anchor, subscription.timezone, last.start)
-    if same_period:
-        span = Span(now, last.end, whole.whole_start)
-        terms = subscription
-    else:
-        span = period_span(wanted, now, subscription.timezone, now)
-        terms = replace(subscription, anchor=now)
     unused = Span(now, last.end, whole.whole_start)
-    charge = period_fee(wanted, span)
-    credit = unused.share(current.fee_nanos)
+    beginning, same_period = _begin_within(last, subscription, current, wanted, unused)
+    charge = period_fee(beginning.plan(wanted.plan), beginning.span, wanted.quantity)
+    paid = current.in_force(last.state, subscription.quantity)
+    credit = unused.share(paid.fee_nanos)
     gives_back = credit > (charge.nanos if charge else 0)
     if gives_back:
-        credit = min(credit, _fee_of_unused(account, current, whole))
-    terms = replace(
-        terms,
-        plan=wanted.key,
-        plan_version=wanted.version,
-        currency=billed_currency(subscription, wanted),
-        next_plan=None,
-        next_plan_version=None,
-    )
+        given = current.in_force(last.state, last.quantity)
+        credit = min(credit, _fee_of_unused(account, paid, given, whole))
     ended = replace(account, phases=(*account.phases[:-1], replace(last, end=now)))
     period = last.period if same_period else last.period + 1
     held = tuple(grants.values())
-    opening = open_phase(ended, wanted, span, period, terms, grants=held, fee_invoiced=True)
+    opening = open_phase(ended, wanted.plan, beginning, period, grants=held, fee_invoiced=True)
     opened = replace(opening.account, version=account.version + 1)
-    fees = (*_credited(current, unused, credit), *((charge,) if charge else ()))
-    invoice, left = fee_invoice(opened, "change", fees, subscription.credit_nanos)
-    opening = replace(
-        opening,
-        account=opened,
-        subscription=replace(opening.subscription, credit_nanos=left),
+    credited = _credited(paid, unused, credit, subscription.quantity)
+    fees = (*credited, *((charge,) if charge else ()))
+    reference = str(opened.current.number)
+    invoice, left = fee_invoice(opened, "change", fees, subscription.credit_nanos, reference)
+    terms = replace(opening.subscription, credit_nanos=left)
+    return PlanChange(
+        replace(opening, account=opened, subscription=terms), fees, invoice, gives_back
     )
-    return PlanChange(opening, fees, invoice, gives_back)
+
+
+def _begin_within(
+    last: Phase, subscription: Subscription, current: Plan, wanted: Target, rest: Span
+) -> tuple[Beginning, bool]:
+    """The phase that takes over the rest of the current period; whether it is of that period."""
+    plan = wanted.plan
+    terms = replace(
+        subscription,
+        plan=plan.key,
+        plan_version=plan.version,
+        currency=billed_currency(subscription, plan),
+        quantity=wanted.quantity,
+        paused=wanted.paused,
+    ).without_schedule()
+    state = state_of(terms, plan, rest.start)
+    same_rhythm = (plan.interval, plan.period) == (current.interval, current.period)
+    if same_rhythm and current.version > 0 and "trial" not in (last.state, state):
+        return Beginning(rest, state, terms), True
+    return begin(terms, plan, rest.start, anew=True), False
+
+
+def change_quantity(
+    account: Account, subscription: Subscription, *, current: Plan, quantity: int, now: datetime
+) -> tuple[Subscription, Invoice | None]:
+    """The terms with another number of seats from now on, and the invoice of the difference.
+
+    The fee of the old number is credited and that of the new one charged, both by the second. The
+    phase goes on: tiers do not start afresh, and the next period gives what is given per seat.
+    """
+    phase = account.current
+    now = min(max(now, phase.start), phase.end)
+    whole = period_span(current, subscription.anchor, subscription.timezone, phase.start)
+    rest = Span(now, phase.end, whole.whole_start)
+    paid = current.in_force(phase.state, subscription.quantity)
+    charge = period_fee(current.in_force(phase.state, quantity), rest, quantity)
+    credit = rest.share(paid.fee_nanos)
+    credited = _credited(paid, rest, credit, subscription.quantity)
+    fees = (*credited, *((charge,) if charge else ()))
+    reference = f"{phase.number}.{subscription.version}"
+    invoice, left = fee_invoice(account, "change", fees, subscription.credit_nanos, reference)
+    terms = replace(subscription, quantity=quantity, credit_nanos=left)
+    return terms.without_schedule(), invoice
 
 
 def _not_before_usage(now: datetime, phase: Phase) -> datetime:
@@ -122,40 +180,48 @@ def _not_before_usage(now: datetime, phase: Phase) -> datetime:
     return min(max(now, phase.start, after_latest), phase.end)
 
 
-def _fee_of_unused(account: Account, plan: Plan, whole: Span) -> int:
-    """The current phase's fee, times the smallest unused share of what it was given, in nanos."""
+def _fee_of_unused(account: Account, paid: Plan, gave: Plan, whole: Span) -> int:
+    """The current phase's fee, times the smallest unused share of what it was given, in nanos.
+
+    `paid` is the plan for the seats of now, `gave` for those that the phase began with.
+    """
     phase = account.current
     span = Span(phase.start, phase.end, whole.whole_start)
     seconds = int((span.end - span.whole_start).total_seconds())
-    fee = plan.fee_nanos * int((span.end - span.start).total_seconds())
+    fee = paid.fee_nanos * int((span.end - span.start).total_seconds())
     left = {key: nanos for held in account.grants.values() for key, nanos in held.items()}
-    given = plan_grants(account.customer, plan, span, phase.number)
+    given = plan_grants(account.customer, gave, span, phase.number)
     unused = [divide(fee * left.get(g.id, 0), seconds * g.amount) for g in given]
-    return min(unused, default=plan.fee_nanos)
+    return min(unused, default=paid.fee_nanos)
 
 
-def _credited(plan: Plan, unused: Span, nanos: int) -> tuple[Fee, ...]:
+def _credited(plan: Plan, unused: Span, nanos: int, quantity: int) -> tuple[Fee, ...]:
     if not plan.fee_nanos:
         return ()
-    return (Fee(plan, unused, -nanos, "proration", f"{plan.name} fee, unused time"),)
+    words = f"{plan.name} fee, unused time"
+    return (Fee(plan, unused, -nanos, quantity, "proration", words),)
 
 
 def fee_invoice(
-    account: Account, kind: Literal["start", "change"], fees: tuple[Fee, ...], credit: int = 0
+    account: Account,
+    kind: Literal["start", "change"],
+    fees: tuple[Fee, ...],
+    credit: int = 0,
+    reference: str = "1",
 ) -> tuple[Invoice | None, int]:
     """The invoice of fees that are due at once, None when there are none; and the credit left.
 
-    `credit` is what earlier invoices left over, in nanos.
+    `credit` is what earlier invoices left over, in nanos; `reference` tells changes apart.
     """
     if not fees:
         return None, credit
     phase = account.current
     invoice = Invoice(
-        id=invoice_id(account.customer, kind, str(phase.number)),
+        id=invoice_id(account.customer, kind, reference),
         customer=account.customer,
         kind=kind,
         period=phase.period,
-        start=phase.start,
+        start=fees[-1].span.start,
         end=phase.end,
         currency=fees[-1].plan.currency,
         lines=tuple(fee.line() for fee in fees),

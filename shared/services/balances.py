@@ -88,7 +88,7 @@ def _overage(standing: Standing, unit: str) -> int:
     total = 0
     for phase in account.phases:
         if phase.period == account.current.period:
-            plan = standing.catalogue.plan(phase.plan, phase.plan_version)
+            plan = phase.plan_in(standing.catalogue)
             cards = zip(plan.rate_cards, phase.totals, strict=True)
             total += sum(totals.overage for rate, totals in cards if rate.unit == unit)
     return total

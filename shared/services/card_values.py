@@ -52,7 +52,7 @@ class CardValues:
 
     def differing(self, totals: Mapping[int, Totals]) -> Iterator[str]:
         """What is wrong with the values of the totals, by rate card."""
-        plan = self.catalogue.plan(self.phase.plan, self.phase.plan_version)
+        plan = self.phase.plan_in(self.catalogue)
         for card, rate in enumerate(plan.rate_cards):
             if adds_up(self.catalogue.meters[rate.meter].aggregation) or card in self.unknown:
                 continue

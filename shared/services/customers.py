@@ -45,7 +45,7 @@ def creation(
         PutLedgerEntry(entry_between(None, account, started_at, "opening", cause)),
         *(PutGrant(grant) for grant in opening.grants),
     ]
-    fee = period_fee(plan, span)
+    fee = period_fee(account.current.plan_in(catalogue), span, 1)
     invoice, _ = fee_invoice(account, "start", (fee,) if fee else ())
     if invoice is not None:
         changes.append(finalize(store, customer, invoice, started_at))

@@ -58,7 +58,7 @@ def _catalogue(books: Books, account: Account) -> Catalogue:
     catalogue = books.catalogue.fresh()
     try:
         for phase in account.phases:
-            catalogue.plan(phase.plan, phase.plan_version)
+            phase.plan_in(catalogue)
     except NotFoundError:
         return books.catalogue.newest()
     return catalogue

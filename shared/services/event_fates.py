@@ -102,5 +102,5 @@ def _fate(
 
 
 def _is_billed(record: Record, phase: Phase, catalogue: Catalogue) -> bool:
-    plan = catalogue.plan(phase.plan, phase.plan_version)
+    plan = phase.plan_in(catalogue)
     return any(rate_card_index(plan, m) is not None for m in record.measurements)

@@ -87,7 +87,7 @@ class PhaseCheck:
         if not gap and not mine:
             look.findings += values.differing(dict(enumerate(phase.totals)))
         if names is None:
-            cards = look.terms.catalogue.plan(phase.phase.plan, phase.phase.plan_version).rate_cards
+            cards = phase.phase.plan_in(look.terms.catalogue).rate_cards
             for index, each in gap.items():
                 where = f"phase {phase.phase.number}, meter {cards[index].meter}"
                 look.findings.append(f"{where}: {difference(each)}")
@@ -101,7 +101,7 @@ class PhaseCheck:
         dimension values where these decide on the rate card.
         """
         catalogue, customer = look.terms.catalogue, look.account.customer
-        plan = catalogue.plan(phase.plan, phase.plan_version)
+        plan = phase.plan_in(catalogue)
         start, cut = _first_usage(phase), cut_quarters(phase)
         cards: dict[int, Quarter] = {}
         over: set[HourKey] = set()
@@ -143,7 +143,7 @@ class PhaseCheck:
         phase = values.phase
         if meter.aggregation != "unique_count":
             return
-        plan = values.catalogue.plan(phase.plan, phase.plan_version)
+        plan = phase.plan_in(values.catalogue)
         narrow = any(rate.where for rate in plan.rate_cards if rate.meter == meter.key)
         start = _first_usage(phase)
         for value in self.store.values_between(meter.key, customer, start, phase.end):

@@ -40,7 +40,7 @@ class Standing:
 
     @property
     def plan(self) -> Plan:
-        """The plan version in force."""
+        """The plan version in force, as published."""
         phase = self.account.current
         return self.catalogue.plan(phase.plan, phase.plan_version)
 

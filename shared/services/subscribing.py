@@ -6,11 +6,14 @@ from typing import Literal
 
 from shared.domain.accounts import MAX_OPEN_PHASES
 from shared.domain.catalogue import Plan
+from shared.domain.customers import Subscription
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
 from shared.domain.subscriptions import (
     PlanChange,
+    Target,
     When,
     change_now,
+    change_quantity,
     check_currency,
     default_moment,
     schedule_change,
@@ -25,19 +28,22 @@ from shared.services.store import StoredAnswer
 # Periods to come need room for their phases, or usage of them could not be placed.
 RESERVED_PHASES = 2
 
+Action = Literal["change", "cancel", "pause", "resume"]
 Render = Callable[[Standing], str]
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionOrder:
-    """What is asked for. `plan` is set for a change; a cancellation leads to the default plan.
+    """What is asked for: of a change, what is None stays as it is.
 
-    `at` None means: an upgrade at once, a downgrade or a cancellation at the period's end.
+    A cancellation leads to one seat of the default plan. `at` None means: an upgrade, a pause and
+    what resumes at once; a downgrade and a cancellation at the period's end.
     """
 
-    action: Literal["change", "cancel"]
+    action: Action
     plan: str | None = None
     at: When | None = None
+    quantity: int | None = None
 
 
 def change_subscription(
@@ -67,41 +73,72 @@ def read_subscription(books: Books, key: str) -> Standing:
     return books.standing(key).caught_up()
 
 
-def _wanted_plan(standing: Standing, order: SubscriptionOrder) -> Plan:
-    if order.plan is None:
-        return standing.catalogue.default_plan()
+def _target(standing: Standing, order: SubscriptionOrder) -> Target:
+    """What the order asks the subscription to be."""
+    now = Target.now(standing.subscription, standing.plan)
+    match order.action:
+        case "cancel":
+            return Target(standing.catalogue.default_plan())
+        case "pause":
+            return replace(now, paused=True)
+        case "resume":
+            return replace(now, paused=False)
+    plan = standing.plan if order.plan is None else _newest(standing, order.plan)
+    return replace(now, plan=plan, quantity=order.quantity or now.quantity)
+
+
+def _newest(standing: Standing, key: str) -> Plan:
     try:
-        return standing.catalogue.latest_plan(order.plan)
+        return standing.catalogue.latest_plan(key)
     except NotFoundError:
         raise InvalidError("No such plan.", [Problem("/plan", "unknown-plan")]) from None
 
 
-def _moment(current: Plan, wanted: Plan, order: SubscriptionOrder) -> When:
+def _moment(current: Target, wanted: Target, order: SubscriptionOrder) -> When:
     if order.at is not None:
         return order.at
-    return "period_end" if order.action == "cancel" else default_moment(current, wanted)
+    if order.action == "change":
+        return default_moment(current, wanted)
+    return "period_end" if order.action == "cancel" else "now"
 
 
 def _carry_out(
     books: Books, before: Standing, order: SubscriptionOrder
 ) -> tuple[list[Change], Standing]:
-    """The changes and the standing after them; the plan in force only drops what was scheduled."""
-    terms, wanted = before.subscription, _wanted_plan(before, order)
-    if (wanted.key, wanted.version) == (before.plan.key, before.plan.version):
-        if terms.next_plan is None:
+    """The changes and the standing after them; what is in force only drops what was scheduled."""
+    terms, wanted = before.subscription, _target(before, order)
+    current = Target.now(terms, before.plan)
+    if wanted == current:
+        if not terms.scheduled:
             return [], before
-        kept = replace(terms, next_plan=None, next_plan_version=None)
-        return [SaveSubscription(kept)], replace(before, subscription=kept)
-    if _moment(before.plan, wanted, order) == "now":
+        return _save(before, terms.without_schedule())
+    if _moment(current, wanted, order) == "now":
+        if wanted == replace(current, quantity=wanted.quantity):
+            return _change_quantity(books, before, wanted.quantity)
         change = _change_now(before, wanted)
-        if order.at == "now" or not change.gives_back:
+        if order.at == "now" or order.action == "pause" or not change.gives_back:
             return _changes(books, before, change), before.opened(change.opening)
-    check_currency(terms, wanted)
-    scheduled = schedule_change(terms, wanted)
-    return [SaveSubscription(scheduled)], replace(before, subscription=scheduled)
+    check_currency(terms, wanted.plan)
+    return _save(before, schedule_change(terms, wanted))
 
 
-def _change_now(before: Standing, wanted: Plan) -> PlanChange:
+def _save(before: Standing, terms: Subscription) -> tuple[list[Change], Standing]:
+    return [SaveSubscription(terms)], replace(before, subscription=terms)
+
+
+def _change_quantity(
+    books: Books, before: Standing, quantity: int
+) -> tuple[list[Change], Standing]:
+    terms, invoice = change_quantity(
+        before.account, before.subscription, current=before.plan, quantity=quantity, now=before.now
+    )
+    changes, after = _save(before, terms)
+    if invoice is not None:
+        changes.append(finalize(books.store, before.customer, invoice, before.now))
+    return changes, after
+
+
+def _change_now(before: Standing, wanted: Target) -> PlanChange:
     if len(before.account.phases) + RESERVED_PHASES >= MAX_OPEN_PHASES:
         raise ConflictError("Too many changes in one period: this one waits for the period's end.")
     return change_now(
@@ -131,6 +168,10 @@ def _audit(
             "plan_version": standing.plan.version,
             "next_plan": standing.subscription.next_plan,
             "next_plan_version": standing.subscription.next_plan_version,
+            "quantity": standing.subscription.quantity,
+            "next_quantity": standing.subscription.next_quantity,
+            "paused": standing.subscription.paused,
+            "next_paused": standing.subscription.next_paused,
         }
 
     return PutAudit(

@@ -56,8 +56,8 @@ class BeforeView(BilledEventsView):
 class InvoiceLineView(WireModel):
     """One line. `amount` is in the invoice's currency, `unit_amount` exact in `unit`.
 
-    Of a usage line, `quantity` is all usage and `included` the part that allowances took;
-    `price` is the price that it was billed at, in the catalogue's shape.
+    Of a fee, `quantity` is the number of seats. Of a usage line, it is all usage and `included`
+    the part that allowances took; `price` is what it was billed at, in the catalogue's shape.
     """
 
     n: int

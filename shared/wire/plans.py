@@ -32,6 +32,7 @@ from shared.wire.common import (
 from shared.wire.prices import Currency, PriceBody, Unsupported, of_price, once, to_price
 
 MAX_FEATURES = 50
+MAX_TRIAL_DAYS = 730
 
 
 def money(amount: Decimal, currency: str) -> Decimal:
@@ -88,13 +89,18 @@ Feature = Literal[True] | Annotated[int, Field(ge=0, le=10**12)]
 
 
 class PlanBody(WireModel):
-    """A priced offer. Its fee is charged at each period's start."""
+    """A priced offer. Its fee is charged at each period's start, for each seat.
+
+    The first `trial_days` of a customer on plans with a trial are free: of the fee, and of what
+    usage costs unless `bill_trial_usage`.
+    """
 
     name: Identifier
     currency: Currency
     interval: Interval = "month"
     fee: Annotated[Decimal, Bounds(places=3)] = Decimal(0)
-    trial_days: Unsupported = None
+    trial_days: Annotated[int, Field(ge=0, le=MAX_TRIAL_DAYS)] = 0
+    bill_trial_usage: bool = False
     allowances: Annotated[Items[AllowanceBody], Field(max_length=MAX_RATE_CARDS)] = ()
     credits: Annotated[Items[IncludedCreditsBody], Field(max_length=MAX_RATE_CARDS)] = ()
     rates: Annotated[Items[RateBody], Field(max_length=MAX_RATE_CARDS)] = ()
@@ -146,6 +152,8 @@ class PlanBody(WireModel):
             features=self.features,
             default=self.default,
             on_exhausted=self.on_exhausted,
+            trial_days=self.trial_days,
+            bill_trial_usage=self.bill_trial_usage,
         )
 
 
@@ -174,6 +182,8 @@ class PlanAnswer(PlanBody):
             features=dict(plan.features),
             default=plan.default,
             on_exhausted=plan.on_exhausted,
+            trial_days=plan.trial_days,
+            bill_trial_usage=plan.bill_trial_usage,
         )
 
 

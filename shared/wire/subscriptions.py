@@ -2,19 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from shared.domain.catalogue import PhaseState
 from shared.domain.money import from_nanos
 from shared.services.standing import Standing
-from shared.services.subscribing import SubscriptionOrder
+from shared.services.subscribing import Action, SubscriptionOrder
 from shared.wire.common import DecimalText, Slug, Time, WireModel, refuse, rfc3339
-from shared.wire.prices import Unsupported
 
-
-def _supported_action(action: str) -> str:
-    if action in ("pause", "resume"):
-        raise refuse("unsupported")
-    return action
+MAX_SEATS = 100_000
 
 
 def _supported_moment(at: Any) -> Any:
@@ -26,32 +22,40 @@ def _supported_moment(at: Any) -> Any:
 
 
 class SubscriptionBody(WireModel):
-    """A change to a plan's newest version, or a cancellation, which leads to the default plan.
+    """A change of plan (to its newest version) or seats, a cancellation, a pause or its end.
 
-    Without `at`, an upgrade is made at once, a downgrade or a cancellation at the period's end.
+    Without `at`, an upgrade, a pause and what resumes are made at once, a downgrade and a
+    cancellation at the period's end. A cancellation leads to one seat of the default plan.
     """
 
-    action: Annotated[
-        Literal["change", "cancel", "pause", "resume"], AfterValidator(_supported_action)
-    ]
+    action: Action
+    quantity: Annotated[int, Field(ge=1, le=MAX_SEATS)] | None = None
     plan: Slug | None = Field(default=None, validate_default=True)
     at: Annotated[Literal["now", "period_end"] | None, BeforeValidator(_supported_moment)] = None
-    quantity: Unsupported = None
+
+    @field_validator("quantity")
+    @classmethod
+    def _only_changes_name_a_quantity(
+        cls, quantity: int | None, info: ValidationInfo
+    ) -> int | None:
+        if quantity is not None and info.data.get("action") not in ("change", None):
+            raise refuse("only-for-change")
+        return quantity
 
     @field_validator("plan")
     @classmethod
     def _only_changes_name_a_plan(cls, plan: str | None, info: ValidationInfo) -> str | None:
         action = info.data.get("action")
-        if action == "change" and plan is None:
+        unnamed = "quantity" in info.data and info.data["quantity"] is None
+        if action == "change" and plan is None and unnamed:
             raise refuse("required")
-        if action == "cancel" and plan is not None:
-            raise refuse("not-for-cancel")
+        if action not in ("change", None) and plan is not None:
+            raise refuse(f"not-for-{action}")
         return plan
 
     def to_order(self) -> SubscriptionOrder:
         """What is asked for."""
-        action: Literal["change", "cancel"] = "change" if self.action == "change" else "cancel"
-        return SubscriptionOrder(action, self.plan, self.at)
+        return SubscriptionOrder(self.action, self.plan, self.at, self.quantity)
 
 
 class SpanView(WireModel):
@@ -62,16 +66,19 @@ class SpanView(WireModel):
 
 
 class PhaseView(SpanView):
-    """A span under one plan version, numbered from 1."""
+    """A span under one plan version, numbered from 1; a trial and a pause are phases, too."""
 
     number: int
+    state: PhaseState
 
 
 class NextChangeView(WireModel):
-    """The plan that takes over at the period's end."""
+    """What takes over at the period's end."""
 
     plan: str
     plan_version: int
+    quantity: int
+    paused: bool
     at: Time
 
 
@@ -84,6 +91,7 @@ class SubscriptionView(WireModel):
     customer: str
     plan: str
     plan_version: int
+    quantity: int
     currency: str
     timezone: str
     period: SpanView
@@ -101,18 +109,27 @@ class SubscriptionView(WireModel):
             customer=standing.customer.key,
             plan=phase.plan,
             plan_version=phase.plan_version,
+            quantity=standing.subscription.quantity,
             currency=standing.plan.currency,
             timezone=standing.subscription.timezone,
             period=SpanView(start=phases[0].start, end=phase.end),
             period_number=phase.period,
-            phase=PhaseView(number=phase.number, start=phase.start, end=phase.end),
+            phase=PhaseView(
+                number=phase.number, state=phase.state, start=phase.start, end=phase.end
+            ),
             next_change=_next_change(standing),
             credit=from_nanos(standing.subscription.credit_nanos),
         )
 
 
 def _next_change(standing: Standing) -> NextChangeView | None:
-    plan = standing.next_plan
-    if plan == standing.plan:
+    terms = standing.subscription
+    if standing.next_plan == standing.plan and not terms.scheduled:
         return None
-    return NextChangeView(plan=plan.key, plan_version=plan.version, at=standing.account.current.end)
+    return NextChangeView(
+        plan=standing.next_plan.key,
+        plan_version=standing.next_plan.version,
+        quantity=terms.next_quantity or terms.quantity,
+        paused=terms.paused if terms.next_paused is None else terms.next_paused,
+        at=standing.account.current.end,
+    )

@@ -15,7 +15,7 @@ from local.emulator import Aws
 from shared.domain.accounts import Account
 from shared.domain.catalogue import Allowance
 from shared.domain.events import utc_text
-from shared.domain.subscriptions import schedule_change
+from shared.domain.subscriptions import Target, schedule_change
 from shared.services.changes import SaveAccount, SaveSubscription
 from tests.integration.conftest import Tables
 from tests.support.builders import APRIL, HOUR, MARCH, a_plan, usage
@@ -165,7 +165,7 @@ def test_a_plan_newer_than_the_catalogue_at_hand_is_looked_up_not_quarantined(
     terms = store.subscription("moved")
     assert terms is not None
     side = a_plan(key="side", version=1)
-    store.commit([SaveSubscription(schedule_change(terms, side))])
+    store.commit([SaveSubscription(schedule_change(terms, Target(side)))])
     source = meterline.runtime.catalogue
     source._catalogue = held  # type: ignore[attr-defined]
     source._checked_at_seconds = float("inf")  # type: ignore[attr-defined]

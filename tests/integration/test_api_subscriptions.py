@@ -42,6 +42,7 @@ def test_an_upgrade_is_made_at_once_and_its_fee_invoiced(api: Api, customer: str
     assert after["plan"] == "pro"
     assert after["phase"] == {
         "number": 2,
+        "state": "active",
         "start": "2026-03-10T12:00:00Z",
         "end": "2026-04-01T00:00:00Z",
     }
@@ -80,7 +81,13 @@ def test_a_downgrade_and_a_cancellation_wait_for_the_period_end(api: Api, custom
     after = api.post(f"{customer}/subscription", PRO, "k2")
     assert (after["plan"], after["next_change"]) == (
         "max",
-        {"plan": "pro", "plan_version": 1, "at": "2026-04-01T00:00:00Z"},
+        {
+            "plan": "pro",
+            "plan_version": 1,
+            "quantity": 1,
+            "paused": False,
+            "at": "2026-04-01T00:00:00Z",
+        },
     )
     after = api.post(f"{customer}/subscription", {"action": "cancel"}, "k3")
     assert after["next_change"]["plan"] == "free"
@@ -142,6 +149,59 @@ def test_a_plan_with_another_rhythm_starts_a_period_of_its_own(api: Api, custome
     assert invoices(api, customer)[0]["total"] == "5.50"
 
 
+def test_seats_are_added_at_once_and_taken_away_at_the_periods_end(api: Api, customer: str) -> None:
+    two = api.post(f"{customer}/subscription", {**PRO, "quantity": 2}, "k1")
+    assert (two["quantity"], invoices(api, customer)[0]["total"]) == (2, "43.00")
+    api.clock.at = datetime(2026, 3, 22, tzinfo=UTC)
+    five = api.post(f"{customer}/subscription", {"action": "change", "quantity": 5}, "k2")
+    assert (five["quantity"], five["phase"]["number"]) == (5, two["phase"]["number"])
+    newest = invoices(api, customer)[0]
+    lines = [(line["type"], line["amount"], line["quantity"]) for line in newest["lines"]]
+    assert lines == [("proration", "-20.00", "2"), ("fee", "50.00", "5")]
+    fewer = api.post(f"{customer}/subscription", {"action": "change", "quantity": 1}, "k3")
+    assert (fewer["quantity"], fewer["next_change"]["quantity"]) == (5, 1)
+    upcoming = api.get(f"{customer}/invoices/upcoming")
+    assert upcoming["lines"][-1]["amount"] == "31.00"
+
+
+def test_a_pause_stops_the_fee_until_it_is_resumed(api: Api, customer: str) -> None:
+    api.post(f"{customer}/subscription", PRO, "k1")
+    api.clock.at = datetime(2026, 3, 22, tzinfo=UTC)
+    paused = api.post(f"{customer}/subscription", {"action": "pause"}, "k2")
+    assert (paused["phase"]["state"], paused["plan"], paused["credit"]) == ("paused", "pro", "10")
+    assert api.get(f"{customer}/invoices/upcoming")["lines"] == []
+    api.clock.at = datetime(2026, 3, 27, tzinfo=UTC)
+    resumed = api.post(f"{customer}/subscription", {"action": "resume"}, "k3")
+    assert (resumed["phase"]["state"], resumed["credit"]) == ("active", "5")
+
+
+def test_resuming_takes_a_cancellation_back(api: Api, customer: str) -> None:
+    api.post(f"{customer}/subscription", PRO, "k1")
+    assert api.post(f"{customer}/subscription", {"action": "cancel"}, "k2")["next_change"]
+    kept = api.post(f"{customer}/subscription", {"action": "resume"}, "k3")
+    assert (kept["plan"], kept["next_change"]) == ("pro", None)
+
+
+def test_a_trial_is_free_and_its_upcoming_invoice_tells_the_first_fee(
+    api: Api, customer: str
+) -> None:
+    plan = {"name": "Try", "currency": "USD", "interval": "month", "fee": "30.00"}
+    api.put("/v1/plans/try", {**plan, "trial_days": 14})
+    tried = api.post(f"{customer}/subscription", {"action": "change", "plan": "try"}, "k1")
+    assert tried["phase"] == {
+        "number": 2,
+        "state": "trial",
+        "start": "2026-03-10T12:00:00Z",
+        "end": "2026-03-24T12:00:00Z",
+    }
+    assert invoices(api, customer) == []
+    [fee] = api.get(f"{customer}/invoices/upcoming")["lines"]
+    assert (fee["amount"], fee["service_period"]) == (
+        "30.00",
+        {"start": "2026-03-24T12:00:00Z", "end": "2026-04-24T12:00:00Z"},
+    )
+
+
 def test_changes_leave_room_for_the_periods_to_come(api: Api, customer: str) -> None:
     plans = ["pro", "max"]
     statuses = []
@@ -164,10 +224,11 @@ def _dearer(number: int) -> dict[str, object]:
         ({"action": "change"}, "/plan", "required"),
         ({"action": "change", "plan": "none"}, "/plan", "unknown-plan"),
         ({"action": "cancel", "plan": "pro"}, "/plan", "not-for-cancel"),
-        ({"action": "pause"}, "/action", "unsupported"),
-        ({"action": "resume"}, "/action", "unsupported"),
+        ({"action": "pause", "plan": "pro"}, "/plan", "not-for-pause"),
+        ({"action": "resume", "quantity": 2}, "/quantity", "only-for-change"),
         ({"action": "explode"}, "/action", "literal-error"),
-        ({**PRO, "quantity": 2}, "/quantity", "unsupported"),
+        ({**PRO, "quantity": 0}, "/quantity", "greater-than-equal"),
+        ({**PRO, "quantity": "2"}, "/quantity", "int-type"),
         ({**PRO, "at": "2026-04-01T00:00:00Z"}, "/at", "unsupported"),
         ({**PRO, "at": "tomorrow"}, "/at", "not-rfc3339"),
         ({**PRO, "price": "0"}, "/price", "unknown-member"),

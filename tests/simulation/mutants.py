@@ -31,6 +31,7 @@ from shared.domain import (
 )
 from shared.domain import credits as credits_module
 from shared.domain.accounts import Account
+from shared.domain.catalogue import Plan
 from shared.domain.checkpoints import Checkpoints, shard_hash
 from shared.domain.credits import Grant, Purse
 from shared.domain.errors import VersionConflictError
@@ -51,6 +52,7 @@ from shared.services import (
     reconcile,
     recounting,
     repairing,
+    subscribing,
 )
 from shared.services import granting as granting_service
 from shared.services.changes import (
@@ -479,6 +481,32 @@ def fee_charged_again_after_a_change() -> Sequence[Patch]:
 @mutant
 def used_up_plan_gives_its_fee_back() -> Sequence[Patch]:
     return [(subscriptions, "_fee_of_unused", lambda _account, plan, _whole: plan.fee_nanos)]
+
+
+@mutant
+def trial_starts_again() -> Sequence[Patch]:
+    right = opening._trial_end
+
+    def wrong(terms: Any, plan: Any, at: Any) -> Any:
+        return right(replace(terms, trial_started_at=None), plan, at)
+
+    return [(opening, "_trial_end", wrong)]
+
+
+@mutant
+def pause_is_billed() -> Sequence[Patch]:
+    right = Plan.in_force
+    return [(Plan, "in_force", lambda plan, _state, seats: right(plan, "active", seats))]
+
+
+@mutant
+def old_seats_not_credited() -> Sequence[Patch]:
+    def wrong(account: Any, terms: Any, *, current: Any, quantity: int, now: Any) -> Any:
+        one = replace(terms, quantity=1)
+        return right(account, one, current=current, quantity=quantity, now=now)
+
+    right = subscriptions.change_quantity
+    return [(subscribing, "change_quantity", wrong)]
 
 
 @mutant

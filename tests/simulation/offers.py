@@ -87,6 +87,8 @@ def a_plan(rng: random.Random, key: str, currency: str, interval: str, *, defaul
         "rates": tuple(rates),
         "default": default,
         "on_exhausted": rng.choice(("bill", "block")),
+        "trial_days": rng.choice((0, 0, 0, 2, 9)),
+        "bill_trial_usage": rng.random() < 0.3,
     }
     return Plan(**fields)
 

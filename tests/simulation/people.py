@@ -91,7 +91,17 @@ class People:
 
     def _operation(self, now: datetime, customer: str) -> tuple[str, Operation]:
         grants = sorted(self.store.grants_of.get(customer, {}))
-        kinds = ["grant", "grant", "grant", "change", "cancel", *(["void"] if grants else [])]
+        kinds = [
+            "grant",
+            "grant",
+            "grant",
+            "change",
+            "cancel",
+            "seats",
+            "pause",
+            "resume",
+            *(["void"] if grants else []),
+        ]
         match self.rng.choice(kinds):
             case "grant":
                 order = self._grant(now, customer)
@@ -103,6 +113,14 @@ class People:
                 moment: Any = self.rng.choice((None, None, "now", "period_end"))
                 change = SubscriptionOrder("change", self.rng.choice(self.plans), moment)
                 return "change", lambda b, w: change_subscription(b, w, change, _plan_text)
+            case "seats":
+                when: Any = self.rng.choice((None, "now", "period_end"))
+                seats = SubscriptionOrder("change", None, when, self.rng.choice((1, 2, 3, 7)))
+                return "seats", lambda b, w: change_subscription(b, w, seats, _plan_text)
+            case "pause" | "resume" as action:
+                late: Any = self.rng.choice((None, None, "period_end"))
+                rest = SubscriptionOrder(action, None, late)
+                return action, lambda b, w: change_subscription(b, w, rest, _plan_text)
             case _:
                 soon: Any = self.rng.choice((None, None, "now"))
                 stop = SubscriptionOrder("cancel", None, soon)

@@ -37,6 +37,8 @@ def plain_phase(p: Phase) -> Plain:
         "plan": p.plan,
         "plan_version": p.plan_version,
         "fee_invoiced": p.fee_invoiced,
+        "state": p.state,
+        "quantity": p.quantity,
         "totals": [plain_totals(t) for t in p.totals],
     }
 
@@ -64,7 +66,11 @@ def plain_grant(g: Grant) -> Plain:
 
 
 def plain_terms(terms: Subscription) -> Plain:
-    return {"timezone": terms.timezone, "credit": terms.credit_nanos}
+    return {
+        "timezone": terms.timezone,
+        "credit": terms.credit_nanos,
+        "quantity": terms.quantity,
+    }
 
 
 def plain_entry(e: LedgerEntry) -> Plain:

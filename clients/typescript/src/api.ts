@@ -1867,8 +1867,8 @@ export interface components {
          * InvoiceLineView
          * @description One line. `amount` is in the invoice's currency, `unit_amount` exact in `unit`.
          *
-         *     Of a usage line, `quantity` is all usage and `included` the part that allowances took;
-         *     `price` is the price that it was billed at, in the catalogue's shape.
+         *     Of a fee, `quantity` is the number of seats. Of a usage line, it is all usage and `included`
+         *     the part that allowances took; `price` is what it was billed at, in the catalogue's shape.
          */
         InvoiceLineView: {
             /** N */
@@ -2223,13 +2223,17 @@ export interface components {
         };
         /**
          * NextChangeView
-         * @description The plan that takes over at the period's end.
+         * @description What takes over at the period's end.
          */
         NextChangeView: {
             /** Plan */
             plan: string;
             /** Plan Version */
             plan_version: number;
+            /** Quantity */
+            quantity: number;
+            /** Paused */
+            paused: boolean;
             /**
              * At
              * Format: date-time
@@ -2654,7 +2658,7 @@ export interface components {
         };
         /**
          * PhaseView
-         * @description A span under one plan version, numbered from 1.
+         * @description A span under one plan version, numbered from 1; a trial and a pause are phases, too.
          */
         PhaseView: {
             /**
@@ -2669,6 +2673,11 @@ export interface components {
             end: string;
             /** Number */
             number: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "active" | "trial" | "paused";
         };
         /**
          * PlanAnswer
@@ -2690,6 +2699,16 @@ export interface components {
              * @default 0
              */
             fee?: string;
+            /**
+             * Trial Days
+             * @default 0
+             */
+            trial_days?: number;
+            /**
+             * Bill Trial Usage
+             * @default false
+             */
+            bill_trial_usage?: boolean;
             /**
              * Allowances
              * @default []
@@ -2733,7 +2752,10 @@ export interface components {
         };
         /**
          * PlanBody
-         * @description A priced offer. Its fee is charged at each period's start.
+         * @description A priced offer. Its fee is charged at each period's start, for each seat.
+         *
+         *     The first `trial_days` of a customer on plans with a trial are free: of the fee, and of what
+         *     usage costs unless `bill_trial_usage`.
          */
         PlanBody: {
             /** Name */
@@ -2751,6 +2773,16 @@ export interface components {
              * @default 0
              */
             fee?: string | number;
+            /**
+             * Trial Days
+             * @default 0
+             */
+            trial_days?: number;
+            /**
+             * Bill Trial Usage
+             * @default false
+             */
+            bill_trial_usage?: boolean;
             /**
              * Allowances
              * @default []
@@ -3244,9 +3276,10 @@ export interface components {
         };
         /**
          * SubscriptionBody
-         * @description A change to a plan's newest version, or a cancellation, which leads to the default plan.
+         * @description A change of plan (to its newest version) or seats, a cancellation, a pause or its end.
          *
-         *     Without `at`, an upgrade is made at once, a downgrade or a cancellation at the period's end.
+         *     Without `at`, an upgrade, a pause and what resumes are made at once, a downgrade and a
+         *     cancellation at the period's end. A cancellation leads to one seat of the default plan.
          */
         SubscriptionBody: {
             /**
@@ -3254,6 +3287,11 @@ export interface components {
              * @enum {string}
              */
             action: "change" | "cancel" | "pause" | "resume";
+            /**
+             * Quantity
+             * @default null
+             */
+            quantity?: number | null;
             /**
              * Plan
              * @default null
@@ -3278,6 +3316,8 @@ export interface components {
             plan: string;
             /** Plan Version */
             plan_version: number;
+            /** Quantity */
+            quantity: number;
             /** Currency */
             currency: string;
             /** Timezone */

@@ -2,8 +2,9 @@
 
 Account: 1 KB holds twelve checkpoints, one phase of five rate cards and three grants.
 Lists, in order: a phase [number, period, start, end, plan, plan version, fee invoiced, latest
-usage, totals…]; totals [count, value, covered, amount, drawn, overage, checksum, and, where the
-price is by event, event amounts]; an open grant [what is left, effective, expires, meters…], or
+usage, a map of state and quantity unless it is one active seat, totals…]; totals [count, value,
+covered, amount, drawn, overage, checksum, and, where the price is by event, event amounts]; an
+open grant [what is left, effective, expires, meters…], or
 bare what is left. Instants are Unix microseconds.
 """
 
@@ -114,11 +115,14 @@ def _phase(phase: Phase) -> list[object]:
     head = [phase.number, phase.period, _micros(phase.start), _micros(phase.end)]
     latest = _micros(phase.latest) if phase.latest else None
     terms = [phase.plan, phase.plan_version, phase.fee_invoiced, latest]
-    return [*head, *terms, *(_totals(t) for t in phase.totals)]
+    unusual = (phase.state, phase.quantity) != ("active", 1)
+    special = [{"state": phase.state, "quantity": phase.quantity}] if unusual else []
+    return [*head, *terms, *special, *(_totals(t) for t in phase.totals)]
 
 
 def _read_phase(stored: Sequence[Any]) -> Phase:
     number, period, start, end, plan, plan_version, fee_invoiced, latest, *totals = stored
+    special = totals.pop(0) if totals and isinstance(totals[0], Mapping) else {}
     return Phase(
         number=int(number),
         period=int(period),
@@ -128,6 +132,8 @@ def _read_phase(stored: Sequence[Any]) -> Phase:
         plan_version=int(plan_version),
         totals=tuple(map(_read_totals, totals)),
         fee_invoiced=fee_invoiced,
+        state=special.get("state", "active"),
+        quantity=int(special.get("quantity", 1)),
         latest=_instant(latest) if latest is not None else None,
     )
 
@@ -186,6 +192,11 @@ def subscription_item(subscription: Subscription) -> Item:
             "test_clock": subscription.test_clock,
             "currency": subscription.currency,
             "credit": subscription.credit_nanos or None,
+            "quantity": subscription.quantity,
+            "next_quantity": subscription.next_quantity,
+            "paused": subscription.paused,
+            "next_paused": subscription.next_paused,
+            "trial_started_at": subscription.trial_started_at,
             "version": subscription.version,
         }
     )
@@ -199,7 +210,8 @@ def due_lane(lane: int) -> str:
 def read_subscription(item: Mapping[str, Any]) -> Subscription:
     """The terms of an item."""
     stored = from_item(item)
-    next_version = stored.get("next_plan_version")
+    next_version, next_quantity = stored.get("next_plan_version"), stored.get("next_quantity")
+    trial_started_at = stored.get("trial_started_at")
     return Subscription(
         customer=stored["pk"].removeprefix("C#"),
         plan=stored["plan"],
@@ -212,6 +224,11 @@ def read_subscription(item: Mapping[str, Any]) -> Subscription:
         test_clock=stored.get("test_clock"),
         currency=stored.get("currency"),
         credit_nanos=int(stored.get("credit", 0)),
+        quantity=int(stored.get("quantity", 1)),
+        next_quantity=None if next_quantity is None else int(next_quantity),
+        paused=stored.get("paused", False),
+        next_paused=stored.get("next_paused"),
+        trial_started_at=utc_time(trial_started_at) if trial_started_at else None,
         version=int(stored["version"]),
     )
 

@@ -87,6 +87,8 @@ def _plan(body: Body) -> Plan:
         features={name: _feature(value) for name, value in body["features"].items()},
         default=body["default"],
         on_exhausted=body["on_exhausted"],
+        trial_days=int(body.get("trial_days", 0)),
+        bill_trial_usage=body.get("bill_trial_usage", False),
     )
 
 

@@ -67,6 +67,18 @@ def calendar_end(interval: str, instant: datetime, timezone: str) -> datetime:
     return calendar_start(interval, start + timedelta(hours=beyond), timezone)
 
 
+def days_after(instant: datetime, days: int, timezone: str) -> datetime:
+    """The same local wall time so many days later, or the first after it that clocks show."""
+    zone = ZoneInfo(timezone)
+    wall = instant.astimezone(zone).replace(tzinfo=None) + timedelta(days=days)
+    later = wall.replace(tzinfo=zone, fold=instant.astimezone(zone).fold).astimezone(UTC)
+    shown = later.astimezone(zone).replace(tzinfo=None)
+    if shown == wall.replace(fold=shown.fold):
+        return later
+    # Left out by a jump: go back to the instant of the jump.
+    return later - (shown - wall)
+
+
 def share(nanos: int, start: datetime, end: datetime, whole_start: datetime) -> int:
     """The part of an amount for [whole_start, end) that falls to [start, end), by the second."""
     whole = int((end - whole_start).total_seconds())

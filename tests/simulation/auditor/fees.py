@@ -32,20 +32,48 @@ def fees_are_charged_once(picture: Picture) -> Iterator[Finding]:
 
 
 def _fee_lines(picture: Picture) -> Iterator[tuple[Plain, Plain]]:
+    """Those of phases: a change of seats alone begins none."""
     for document in picture.stored.get("invoices", []):
-        for line in document["lines"]:
-            if line["type"] in ("fee", "proration"):
-                yield document, line
+        if not _of_seats(picture, document):
+            for line in document["lines"]:
+                if line["type"] in ("fee", "proration"):
+                    yield document, line
+
+
+def _of_seats(picture: Picture, document: Plain) -> bool:
+    """Whether the invoice is of a change of seats: of the same plan, before and after."""
+    lines = [x for x in document["lines"] if x["type"] in ("fee", "proration")]
+    if document["kind"] != "change" or len(lines) != 2:
+        return False
+    start = datetime.fromisoformat(lines[1]["service_period"]["start"])
+    begins = any(p.start == start and p.stored["fee_invoiced"] for p in picture.phases)
+    return not begins or (lines[0]["plan"], lines[0]["plan_version"]) == (
+        lines[1]["plan"],
+        lines[1]["plan_version"],
+    )
 
 
 def _fee_key(kind: str, phase: PhasePicture, start: datetime) -> tuple[object, ...]:
     return kind, phase.plan["key"], phase.plan["version"], start
 
 
+def _seats_at(picture: Picture, phase: PhasePicture, number: str) -> int:
+    """How many seats the phase had when the invoice of this number was made."""
+    seats: int = phase.stored["quantity"]
+    for document in sorted(picture.stored["invoices"], key=lambda d: str(d["number"])):
+        if str(document["number"]) < number and _of_seats(picture, document):
+            start = datetime.fromisoformat(document["lines"][1]["service_period"]["start"])
+            if (
+                phase.start <= start <= phase.end
+                and document["period_number"] == (phase.stored["period"])
+            ):
+                seats = int(document["lines"][1]["quantity"])
+    return seats
+
+
 def _fee_amount(picture: Picture, line: Plain, document: Plain) -> Iterator[Finding]:
     start = datetime.fromisoformat(line["service_period"]["start"])
     end = datetime.fromisoformat(line["service_period"]["end"])
-    fee = picture.plans[line["plan"], line["plan_version"]]["fee_nanos"]
     credit = line["type"] == "proration"
     # A credit is for the rest of the phase that the change ended; a fee for one that began then.
     matching = [
@@ -53,20 +81,54 @@ def _fee_amount(picture: Picture, line: Plain, document: Plain) -> Iterator[Find
         for p in picture.phases
         if (p.stored["plan"], p.stored["plan_version"]) == (line["plan"], line["plan_version"])
         and (p.end == start if credit else p.start == start)
+        and p.stored["state"] == "active"
     ]
-    amounts = {share(fee, start, end, picture.whole_start(p)) for p in matching}
-    if credit:
-        charged = sum(_nanos(each) for each in document["lines"] if each["type"] == "fee")
-        amounts = {-_credited(picture, p, end, n, charged) for p in matching for n in amounts}
     shown = _nanos(line)
-    if matching and shown not in amounts:
+    amounts = set()
+    for phase in matching:
+        seats = phase.stored["quantity"]
+        if credit:
+            seats = _seats_at(picture, phase, str(document["number"]))
+        fee = picture.plans[line["plan"], line["plan_version"]]["fee_nanos"] * seats
+        amount = share(fee, start, end, picture.whole_start(phase))
+        if credit:
+            charged = sum(_nanos(each) for each in document["lines"] if each["type"] == "fee")
+            amount = -_credited(picture, phase, end, fee, by_time=amount, charged=charged)
+        amounts.add(amount)
+    if shown not in amounts:
         yield Finding(
             "V8", f"{picture.customer} {document['number']}: {line['description']} {shown}"
         )
 
 
+def seats_are_charged(picture: Picture) -> Iterator[Finding]:
+    """V8: a change of seats credits the old number and charges the new one, both by the second."""
+    for document in picture.stored.get("invoices", []):
+        if not _of_seats(picture, document):
+            continue
+        old, new = [x for x in document["lines"] if x["type"] in ("fee", "proration")]
+        start = datetime.fromisoformat(new["service_period"]["start"])
+        end = datetime.fromisoformat(new["service_period"]["end"])
+        amounts = set()
+        for phase in picture.group(document["period_number"]):
+            if phase.start <= start <= phase.end and phase.stored["state"] == "active":
+                seats = _seats_at(picture, phase, str(document["number"]))
+                fee = picture.plans[new["plan"], new["plan_version"]]["fee_nanos"]
+                begun = picture.whole_start(phase)
+                amounts.add(
+                    (
+                        -share(fee * seats, start, end, begun),
+                        share(fee * int(new["quantity"]), start, end, begun),
+                        seats,
+                    )
+                )
+        if (_nanos(old), _nanos(new), int(old["quantity"])) not in amounts:
+            name = f"{picture.customer} {document['number']}"
+            yield Finding("V8", f"{name}: seats {_nanos(old)} {_nanos(new)}, not {amounts}")
+
+
 def _credited(
-    picture: Picture, phase: PhasePicture, end: datetime, by_time: int, charged: int
+    picture: Picture, phase: PhasePicture, end: datetime, fee: int, *, by_time: int, charged: int
 ) -> int:
     """What is credited of a phase that was to last until `end`, in nanos.
 
@@ -80,7 +142,7 @@ def _credited(
     left = {key: n for held in before[0].values() for key, n in held.items()}
     whole_start = picture.whole_start(phase)
     paid = Fraction(
-        phase.plan["fee_nanos"] * int((end - phase.start).total_seconds()),
+        fee * int((end - phase.start).total_seconds()),
         int((end - whole_start).total_seconds()),
     )
     given = {

@@ -170,7 +170,7 @@ def _given(picture: Picture, phase: PhasePicture) -> Iterator[Finding]:
     ends |= {
         g["expires_at"]
         for key, g in mine.items()
-        if "-c" in key and plan["credits"][int(key.partition("-c")[2])]["expires"] == "period_end"
+        if "-c" in key and _ends_with_period(plan, int(key.partition("-c")[2]))
     }
     end = next(iter(ends), phase.end)
     if len(ends) > 1 or end is None or end < phase.end:
@@ -192,6 +192,11 @@ def _given(picture: Picture, phase: PhasePicture) -> Iterator[Finding]:
     if expected != found:
         yield Finding("V5", f"{who}: phase {number} gave {found}, not {expected}")
     yield from _rolled(picture, phase)
+
+
+def _ends_with_period(plan: Plain, index: int) -> bool:
+    """Whether credits that the plan gives expire with the period."""
+    return index < len(plan["credits"]) and plan["credits"][index]["expires"] == "period_end"
 
 
 def _was_cut(picture: Picture, phase: PhasePicture) -> bool:

@@ -50,4 +50,5 @@ def _of_customer(picture: Picture) -> Iterator[Finding]:
     yield from invoices.lines_are_rerated(picture)
     yield from invoices.late_lines_continue(picture)
     yield from fees.fees_are_charged_once(picture)
+    yield from fees.seats_are_charged(picture)
     yield from fees.credit_is_carried(picture)

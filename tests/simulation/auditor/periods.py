@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
-from tests.simulation.auditor.arithmetic import calendar_end
+from tests.simulation.auditor.arithmetic import calendar_end, days_after
 from tests.simulation.auditor.evidence import Finding
-from tests.simulation.auditor.picture import Picture, add_totals
+from tests.simulation.auditor.picture import PhasePicture, Picture, add_totals
 
 
 def phases_tile_time(picture: Picture) -> Iterator[Finding]:
@@ -17,6 +17,9 @@ def phases_tile_time(picture: Picture) -> Iterator[Finding]:
         after = picture.phases[index + 1] if index + 1 < len(picture.phases) else None
         if after is not None and after.start != phase.end:
             yield Finding("V7", f"{name} ends at {phase.end}, the next starts at {after.start}")
+        if phase.stored["state"] == "trial":
+            yield from _trial(picture, phase, after)
+            continue
         if after is not None and after.stored["fee_invoiced"]:
             continue
         if phase.plan["period"] == "calendar":
@@ -24,6 +27,16 @@ def phases_tile_time(picture: Picture) -> Iterator[Finding]:
             end = calendar_end(phase.plan["interval"], phase.start, zone)
             if phase.end != end:
                 yield Finding("V7", f"{name} ends at {phase.end}, its period at {end}")
+
+
+def _trial(picture: Picture, phase: PhasePicture, after: PhasePicture | None) -> Iterator[Finding]:
+    """V7: a trial ends so many local days after the customer's first one began, if not sooner."""
+    first = next(p for p in picture.phases if p.stored["state"] == "trial")
+    zone = picture.stored["subscription"]["timezone"]
+    end = days_after(first.start, phase.plan["trial_days"], zone)
+    cut = after is not None and after.stored["fee_invoiced"]
+    if phase.end > end or (phase.end < end and not cut):
+        yield Finding("V7", f"{picture.customer} trial {phase.number} ends at {phase.end}: {end}")
 
 
 def closed_periods_hold_their_events(picture: Picture) -> Iterator[Finding]:

@@ -21,6 +21,8 @@ METERING_ONLY: Plain = {
     "credits": [],
     "rates": [],
     "on_exhausted": "bill",
+    "trial_days": 0,
+    "bill_trial_usage": False,
 }
 
 
@@ -162,6 +164,8 @@ class Picture:
 
     def whole_start(self, phase: PhasePicture) -> datetime:
         """The start of the whole period that the phase's fee and allowances are for."""
+        if phase.stored["state"] == "trial":
+            return phase.start
         if phase.plan["period"] == "calendar":
             zone = self.stored["subscription"]["timezone"]
             return calendar_start(phase.plan["interval"], phase.start, zone)
@@ -192,7 +196,8 @@ class Picture:
         late: list[Plain],
         closed: Plain,
     ) -> PhasePicture:
-        plan = self.plans[stored["plan"], stored["plan_version"]]
+        published = self.plans[stored["plan"], stored["plan_version"]]
+        plan = in_force(published, stored["state"], stored["quantity"])
         return PhasePicture(stored, plan, cards(plan), frozen, totals, late, closed["invoice"])
 
     def _place(self) -> None:
@@ -207,6 +212,20 @@ class Picture:
                 phase.on_time.append(event)
             else:
                 phase.late_events[period].append(event)
+
+
+def in_force(plan: Plain, state: str, seats: int) -> Plain:
+    """What a plan comes to: all it gives and its fee for each seat, and no more in a pause or a
+    trial than is promised there."""
+    allowances = [{**a, "quantity": a["quantity"] * seats} for a in plan["allowances"]]
+    credits_ = [{**c, "amount_nanos": c["amount_nanos"] * seats} for c in plan["credits"]]
+    fee = plan["fee_nanos"] * seats if state == "active" else 0
+    mine = {**plan, "fee_nanos": fee, "allowances": allowances, "credits": credits_}
+    if state == "active" or (state == "trial" and plan["bill_trial_usage"]):
+        return mine
+    free = [{**card, "price": None} for card in cards(plan)]
+    given = [] if state == "paused" else allowances
+    return {**mine, "rates": free, "credits": [], "allowances": given}
 
 
 def cards(plan: Plain) -> list[dict[str, Any]]:

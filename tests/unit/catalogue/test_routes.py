@@ -169,6 +169,8 @@ WHOLE_PLAN: dict[str, Any] = {
     "default": True,
     "period": "anniversary",
     "on_exhausted": "block",
+    "trial_days": 14,
+    "bill_trial_usage": True,
 }
 
 
@@ -254,7 +256,7 @@ PERCENTAGE = {"model": "percentage", "rate": "1"}
             ("/rates/0/price/package_size", "out-of-range"),
         ),
         (rates(PER_UNIT, PER_UNIT), ("/rates/1", "unreachable-rate")),
-        ({"trial_days": 14}, ("/trial_days", "unsupported")),
+        ({"trial_days": 731}, ("/trial_days", "less-than-equal")),
         ({"minimum": "5"}, ("/minimum", "unsupported")),
         ({"converts_to": {"plan": "x"}}, ("/converts_to", "unsupported")),
         ({"balance": "5"}, ("/balance", "unknown-member")),
@@ -393,4 +395,4 @@ def test_a_preview_says_how_much_in_one_way(api: Api, how_much: dict[str, Any]) 
 def test_the_document_does_not_show_what_is_not_supported() -> None:
     schemas = document(router.routes)["components"]["schemas"]
     assert "fee" in schemas["PlanBody"]["properties"]
-    assert "trial_days" not in schemas["PlanBody"]["properties"]
+    assert "converts_to" not in schemas["PlanBody"]["properties"]

@@ -87,16 +87,27 @@ def test_a_subscription_is_shown_and_changed(
     server: type[Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     change = {"plan": "free", "plan_version": 2, "at": "2026-02-01T00:00:00Z"}
+    change |= {"quantity": 2, "paused": False}
     period = {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"}
     found = {"customer": "ada", "plan": "pro", "plan_version": 3, "currency": "USD"}
-    answer = {**found, "period": period, "next_change": change, "credit": "0.00"}
+    answer = {**found, "period": period, "next_change": change, "credit": "0"}
+    answer |= {"quantity": 3, "phase": {"state": "active"}}
     server.answers["/v1/customers/ada/subscription"] = (200, answer)
     assert main(["subscription", "show", "ada"]) == 0
-    assert "free v2 at 2026-02-01T00:00:00Z" in capsys.readouterr().out
+    assert "free v2, 2 seats, at 2026-02-01T00:00:00Z" in capsys.readouterr().out
     assert main(["subscription", "change", "ada", "pro", "--at", "now"]) == 0
     assert main(["subscription", "cancel", "ada"]) == 0
+    assert main(["subscription", "change", "ada", "--quantity", "4"]) == 0
+    assert main(["subscription", "pause", "ada", "--at", "period_end"]) == 0
+    assert main(["subscription", "resume", "ada"]) == 0
     bodies = [json.loads(body) for _, _, body, _ in server.asked[1:]]
-    assert bodies == [{"action": "change", "plan": "pro", "at": "now"}, {"action": "cancel"}]
+    assert bodies == [
+        {"action": "change", "plan": "pro", "at": "now"},
+        {"action": "cancel"},
+        {"action": "change", "quantity": 4},
+        {"action": "pause", "at": "period_end"},
+        {"action": "resume"},
+    ]
     assert all("Idempotency-Key" in headers for *_, headers in server.asked[1:])
 
 

@@ -8,7 +8,7 @@ import pytest
 from shared.domain.closing import break_expired, draft_invoice, next_due, upcoming_fee
 from shared.domain.credits import Grant
 from shared.domain.ledger import entry_between
-from shared.domain.subscriptions import change_now
+from shared.domain.subscriptions import Target, change_now
 from tests.support.books import GRACE, Books, a_record
 from tests.support.builders import APRIL, HOUR, MARCH, MAY, a_catalogue, a_plan, units, usage
 
@@ -63,7 +63,7 @@ def test_a_fee_that_was_invoiced_at_once_is_not_charged_again() -> None:
         books.account,
         books.subscription,
         current=a_plan(),
-        wanted=YEARLY,
+        wanted=Target(YEARLY),
         grants=books.grants,
         now=MARCH + HOUR,
     )
@@ -83,7 +83,7 @@ def test_a_change_of_rhythm_within_the_grace_leaves_the_fee_of_the_period_it_end
         books.account,
         books.subscription,
         current=catalogue.plan("basic", 1),
-        wanted=replace(YEARLY, period="anniversary"),
+        wanted=Target(replace(YEARLY, period="anniversary")),
         grants=books.grants,
         now=boundary + timedelta(minutes=30),
     )

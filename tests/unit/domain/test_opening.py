@@ -9,9 +9,8 @@ import pytest
 from shared.domain.accounts import Account
 from shared.domain.catalogue import METERING_ONLY, Allowance, Catalogue, IncludedCredits
 from shared.domain.credits import Grant
-from shared.domain.customers import Subscription
 from shared.domain.errors import RatingError
-from shared.domain.opening import next_span, open_next_period
+from shared.domain.opening import begin_next, open_next_period
 from tests.support.books import Books, a_record
 from tests.support.builders import APRIL, DAY, HOUR, MARCH, MAY, a_catalogue, a_plan, units, usage
 
@@ -111,13 +110,17 @@ def test_a_new_version_in_the_same_rhythm_keeps_the_anchor_another_rhythm_takes_
     anchor = datetime(2026, 1, 31, tzinfo=UTC)
     february_end = datetime(2026, 2, 28, tzinfo=UTC)
     monthly = a_plan(period="anniversary")
-    terms = Subscription("acme", "basic", 1, anchor, "UTC", february_end)
-    newer = replace(monthly, version=2)
-    span, kept = next_span(newer, monthly, terms, february_end)
-    assert (span.end, kept) == (datetime(2026, 3, 31, tzinfo=UTC), anchor)
-    yearly = replace(newer, interval="year")
-    span, moved = next_span(yearly, monthly, terms, february_end)
-    assert (span.end, moved) == (datetime(2027, 2, 28, tzinfo=UTC), february_end)
+    newer, yearly = replace(monthly, version=2), replace(monthly, version=3, interval="year")
+    catalogue = a_catalogue(monthly, newer, yearly)
+    books = Books.open(a_catalogue(monthly), anchor)
+    for plan, end, moved in (
+        (newer, datetime(2026, 3, 31, tzinfo=UTC), anchor),
+        (yearly, datetime(2027, 2, 28, tzinfo=UTC), february_end),
+    ):
+        terms = replace(books.subscription, next_plan=plan.key, next_plan_version=plan.version)
+        begun = begin_next(terms, books.account.current, catalogue)
+        assert (begun.span.start, begun.span.end) == (february_end, end)
+        assert begun.terms.anchor == moved
 
 
 def test_an_account_holds_eight_open_phases() -> None:

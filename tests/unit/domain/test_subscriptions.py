@@ -11,6 +11,7 @@ from shared.domain.catalogue import METERING_ONLY, Catalogue, Plan
 from shared.domain.errors import ConflictError
 from shared.domain.subscriptions import (
     PlanChange,
+    Target,
     change_now,
     default_moment,
     fee_invoice,
@@ -30,17 +31,17 @@ def change(books: Books, wanted: Plan, now: datetime, current: Plan = BASIC) -> 
         books.account,
         books.subscription,
         current=current,
-        wanted=wanted,
+        wanted=Target(wanted),
         grants=books.grants,
         now=now,
     )
 
 
 def test_an_upgrade_takes_effect_at_once_and_a_downgrade_at_the_periods_end() -> None:
-    assert default_moment(BASIC, DEAR) == "now"
-    assert default_moment(DEAR, BASIC) == "period_end"
+    assert default_moment(Target(BASIC), Target(DEAR)) == "now"
+    assert default_moment(Target(DEAR), Target(BASIC)) == "period_end"
     books = Books.open(CATALOGUE, MARCH)
-    terms = schedule_change(books.subscription, DEAR)
+    terms = schedule_change(books.subscription, Target(DEAR))
     assert (terms.next_plan, terms.next_plan_version) == ("dear", 1)
 
 
