@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shared.services.backfilled_usage import BackfilledUsage
     from shared.services.billing_run import BillingRun
     from shared.services.catalogue import CatalogueService
+    from shared.services.correcting import Correcting, CorrectionStore
     from shared.services.cursors import Cursors
     from shared.services.event_list import EventIndex, EventList
     from shared.services.event_types import EventTypes
@@ -271,6 +272,27 @@ class Runtime:
         from shared.adapters.dynamodb.events_by_time import DynamoEventIndex
 
         return DynamoEventIndex(self.dynamodb, self.settings.events_table)
+
+    @cached_property
+    def correction_store(self) -> "CorrectionStore":
+        from shared.adapters.dynamodb.corrections import DynamoCorrectionStore
+
+        tables = (self.settings.events_table, self.settings.billing_table)
+        return DynamoCorrectionStore(self.dynamodb, *tables)
+
+    @cached_property
+    def correcting(self) -> "Correcting":
+        from shared.services.correcting import Correcting
+
+        usage = self.backfilled_usage
+        return Correcting(
+            store=self.store,
+            corrections=self.correction_store,
+            catalogue=self.catalogue,
+            clock=self.clock,
+            is_backfilled=usage.is_backfilled,
+            count_again=usage.count_again,
+        )
 
     @cached_property
     def redrive(self) -> "Redrive":

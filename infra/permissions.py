@@ -39,8 +39,9 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "billing/by_kind": ("Query",),
     },
     "api": {
-        # It puts barriers, and takes in the events that reservations are settled with.
-        "events": ("GetItem", "PutItem", "BatchGetItem", "PartiQLInsert"),
+        # It puts barriers, beside events what corrects them, and takes in the events that
+        # reservations are settled with.
+        "events": ("GetItem", "BatchGetItem", "PutItem", "ConditionCheckItem", "PartiQLInsert"),
         "events/by_time": ("Query",),
         "billing": (*READ, *WRITE, "DeleteItem"),  # It deletes segments.
         "billing/by_kind": ("Query",),

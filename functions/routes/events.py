@@ -1,13 +1,18 @@
-"""The raw events, as they are stored."""
+"""The raw events as they are stored, and corrections of them."""
 
+import hashlib
 from collections.abc import Mapping
 
 from functions._http import Answer, Request, Router
 from functions._runtime import Runtime
+from functions._validation import idempotency_key
 from functions.routes._common import page_that_fits
+from shared.domain.corrections import History
 from shared.domain.events import canonical_json, utc_text
+from shared.services.correcting import CorrectionOrder
 from shared.services.event_list import EventFilter, EventPage, Position
 from shared.wire.common import Page, rfc3339
+from shared.wire.corrections import CorrectedEventView, CorrectionBody
 from shared.wire.event_list import EventView
 from shared.wire.events import EventsQuery
 
@@ -44,6 +49,35 @@ def list_events(request: Request, runtime: Runtime, query: EventsQuery) -> Answe
         return canonical_json(answer.model_dump()), len(views)
 
     return Answer(page_that_fits(query.limit, render))
+
+
+@router.route(
+    "POST",
+    "/v1/events/correction",
+    scope="admin",
+    summary="Cancel an event, or have it count with other data; a repeat changes nothing",
+    body=CorrectionBody,
+    answer=CorrectedEventView,
+)
+def correct_event(request: Request, runtime: Runtime, body: CorrectionBody) -> Answer:
+    asked = canonical_json([request.method, request.path, body.model_dump(mode="json")])
+    order = CorrectionOrder(
+        customer=body.customer,
+        source=body.source,
+        id=body.id,
+        data=body.data,
+        actor=request.principal,
+        reason=body.reason,
+        key=idempotency_key(request.headers) if "idempotency-key" in request.headers else None,
+        request_hash=hashlib.sha256(asked.encode()).hexdigest(),
+    )
+    stored = runtime.correcting.correct(order, corrected_json)
+    return Answer(stored.answer, stored.status)
+
+
+def corrected_json(history: History) -> str:
+    """The answer, as canonical JSON, which keeps the numbers in events' data exact."""
+    return canonical_json(CorrectedEventView.of(history).model_dump())
 
 
 def _place(page: EventPage) -> Mapping[str, str] | None:

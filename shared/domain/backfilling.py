@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.catalogue import Meter
+from shared.domain.corrections import effective_events
 from shared.domain.dimension_cap import RegisterKey, newcomers, placed, register_key
 from shared.domain.distinct import QUARTER, Seen, sighting
-from shared.domain.events import Measurement, UsageEvent, measure
+from shared.domain.events import Measurement, UsageEvent, measure, reversible
 from shared.domain.usage_hours import HourKey, UsageHour, hour_key
 
 
@@ -50,10 +51,11 @@ class BackfilledHour:
 def backfilled_hours(meter: Meter, events: Iterable[UsageEvent]) -> list[BackfilledHour]:
     """What the events that are from before the meter come to. They are all of their hours.
 
-    The cap on dimension values holds for history by itself, whatever is counted live.
+    The cap on dimension values holds for history by itself, whatever is counted live. What was
+    taken back leaves an hour of nothing, which replaces the hour that had it.
     """
     found: dict[HourKey, list[tuple[UsageEvent, Measurement]]] = {}
-    for event in events:
+    for event in events if reversible(meter) else effective_events(events):
         if event.type != meter.event_type or event.catalogue_version >= meter.since:
             continue
         measurement = measure(event, meter)

@@ -26,14 +26,14 @@ class CardTally:
     _distinct: set[str] = field(default_factory=set)
 
     def add(self, measurement: Measurement) -> None:
-        """Takes one more event."""
+        """Takes one more event, or an entry that takes one back."""
         known = measurement.distinct in self._distinct
         if measurement.distinct is not None:
             self._distinct.add(measurement.distinct)
-        self.count += 1
+        self.count += measurement.count
         self.value = value_with(self.value, counted_before(measurement) if known else measurement)
         self.checksum = (self.checksum + measurement.checksum) % CHECKSUM_MODULUS
-        self.event_amounts += event_nanos(self.price, measurement.quantity)
+        self.event_amounts += event_nanos(self.price, measurement.quantity, measurement.count)
 
     def since(self, before: "CardTally") -> Quarter:
         """What this holds more than an earlier tally of some of the same events."""

@@ -63,6 +63,10 @@ class Grant:
         """Whether usage of the meter may draw it."""
         return not self.meters or meter in self.meters
 
+    def outlives(self, instant: datetime) -> bool:
+        """Whether it was neither voided nor had expired by the instant."""
+        return self.voided_at is None and (self.expires_at is None or instant < self.expires_at)
+
     @property
     def validity(self) -> Validity:
         """What the account keeps of it while something is left."""
@@ -110,6 +114,33 @@ class Purse:
             taken = min(missing, left[grant.id])
             missing -= taken
             left[grant.id] -= taken
+        if missing == nanos:
+            return 0, self
+        return nanos - missing, self.holding(unit, left)
+
+    def give_back(
+        self, unit: str, nanos: int, meter: str, at: datetime, since: datetime
+    ) -> tuple[int, "Purse"]:
+        """Returns up to `nanos` of the unit that usage of a meter at a time had drawn.
+
+        To what was drawn last first; only to grants that are still valid at `since`: what expired,
+        was voided, broken or rolled over meanwhile takes nothing back. No grant holds more than it
+        was granted. Returns what was taken back, and the purse after it.
+        """
+        if nanos <= 0:
+            return 0, self
+        left = dict(self.remaining.get(unit, {}))
+        able = [
+            g
+            for g in self.grants
+            if g.unit == unit and g.active_at(at) and g.covers(meter) and g.outlives(since)
+        ]
+        missing = nanos
+        for grant in sorted(able, key=draw_order, reverse=True):
+            held = left.get(grant.id, 0)
+            given = min(missing, grant.amount - held)
+            missing -= given
+            left[grant.id] = held + given
         if missing == nanos:
             return 0, self
         return nanos - missing, self.holding(unit, left)

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii as _quoted
+from typing import Literal
 
 from shared.domain.catalogue import Aggregation, Meter
-from shared.domain.money import format_quantity
+from shared.domain.money import EXACT, format_quantity
 
 # A data property: flat JSON, numbers as exact decimals.
 Value = str | bool | Decimal | None
@@ -19,12 +20,32 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DISTINCT_DIGITS = 32
 
 
+CorrectionRole = Literal["reversal", "replacement"]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What makes an event an entry that corrects another one, which itself never changes.
+
+    Correction `number` (from 1) takes back what was in force with its reversal, and may put a
+    replacement in its place. `corrected_at` is by the customer's clock.
+    """
+
+    number: int
+    role: CorrectionRole
+    actor: str
+    corrected_at: datetime
+    reason: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class UsageEvent:
     """One accepted CloudEvents event of one customer (its `subject`).
 
     `occurred_at` is the event's own time, `received_at` the machine's clock at ingest, and
     `catalogue_version` what ingest saw. `extensions` are the sender's own CloudEvents attributes.
+    With a `correction` it is an entry that corrects the event of this source and id: a reversal
+    holds the data that it takes back, a replacement the data that it puts instead.
     """
 
     customer: str
@@ -36,11 +57,28 @@ class UsageEvent:
     catalogue_version: int
     data: Mapping[str, Value]
     extensions: Mapping[str, str]
+    correction: Correction | None = None
 
     @property
     def key(self) -> str:
-        """The identity within the customer, for ever."""
+        """The identity within the customer, for ever; an entry that corrects has one of its own."""
+        if self.correction is None:
+            return self.corrected_key
+        return correction_key(self.source, self.id, self.correction.number, self.correction.role)
+
+    @property
+    def corrected_key(self) -> str:
+        """The identity of the event as it was sent, which an entry that corrects is about."""
         return event_key(self.source, self.id)
+
+    @property
+    def reversed_key(self) -> str | None:
+        """Which entry a reversal takes back; None for what is no reversal."""
+        if self.correction is None or self.correction.role != "reversal":
+            return None
+        if self.correction.number == 1:
+            return self.corrected_key
+        return correction_key(self.source, self.id, self.correction.number - 1, "replacement")
 
     @property
     def fingerprint(self) -> bytes:
@@ -66,7 +104,8 @@ class Measurement:
     """What one event adds to one meter, under the meter's dimension values.
 
     Each event counts 1 for `count` and `unique_count`. `mark` is for `min`, `max` and `latest`;
-    `distinct` for `unique_count`: a hash of the value that is counted once.
+    `distinct` for `unique_count`: a hash of the value that is counted once. Of a reversal `count`
+    is -1, and the quantity and the checksum are the opposites of what it takes back.
     """
 
     meter: str
@@ -76,6 +115,13 @@ class Measurement:
     aggregation: Aggregation = "sum"
     mark: Mark | None = None
     distinct: str | None = None
+    count: int = 1
+
+
+def correction_key(source: str, event_id: str, number: int, role: CorrectionRole) -> str:
+    """SHA-256 (hex) of the JSON array [source, id, number, role]."""
+    identity = canonical_json([source, event_id, number, role])
+    return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def event_key(source: str, event_id: str) -> str:
@@ -87,7 +133,28 @@ def measure(event: UsageEvent, meter: Meter) -> Measurement | None:
     """What the event adds to the meter; None where its filter or a missing value says nothing.
 
     A `count` meter counts 1. A dimension that the event lacks is its own group, the empty text.
+    What cannot be taken back (a maximum, say) is only ever corrected without a change to it, so
+    entries that correct add nothing to it.
     """
+    if event.correction is not None and not reversible(meter):
+        return None
+    measurement = _measured(event, meter)
+    if measurement is None or event.reversed_key is None:
+        return measurement
+    return replace(
+        measurement,
+        count=-1,
+        quantity=EXACT.subtract(Decimal(0), measurement.quantity),
+        checksum=-measurement.checksum % CHECKSUM_MODULUS,
+    )
+
+
+def reversible(meter: Meter) -> bool:
+    """Whether a difference takes an event back from what is kept for the meter."""
+    return meter.aggregation in ("count", "sum", "average")
+
+
+def _measured(event: UsageEvent, meter: Meter) -> Measurement | None:
     for name, wanted in meter.filter.items():
         if dimension_text(event.data.get(name)) not in wanted:
             return None

@@ -175,7 +175,7 @@ class Fold:
             if claim is not None and not known:
                 claims.append(claim)
             added = counted_before(measurement) if known else measurement
-            account = _charge(account, place, added, at, self.terms)
+            account = _charge(account, place, added, record.event, self.terms)
         if closed is not None and account is not self.account:
             period = self.account.phases[0].period
             self._late.append(LateUsage(record.event, phase.number, period))
@@ -208,7 +208,7 @@ def _charge(
     account: Account,
     place: tuple[Phase, ClosedPhase | None],
     measurement: Measurement,
-    at: datetime,
+    event: UsageEvent,
     terms: Terms,
 ) -> Account:
     """The account with one measurement charged to its open phase, or to a closed one's late.
@@ -216,29 +216,38 @@ def _charge(
     Usage from before the first phase draws what that phase was given: it counts as at its start.
     """
     phase, closed = place
-    at = max(at, phase.start)
+    at = max(event.occurred_at, phase.start)
     plan = phase.plan_in(terms.catalogue)
     index = rate_card_index(plan, measurement)
     if index is None:
         return account
     rate = plan.rate_cards[index]
     purse = Purse(tuple(terms.grants.values()), account.grants)
+    since = None
+    if event.correction is not None and event.correction.role == "reversal":
+        # What ends where the current phase begins may have been rolled over by its opening.
+        since = max(event.correction.corrected_at, account.current.start)
     if closed is None:
         at_index = next(i for i, p in enumerate(account.phases) if p.number == phase.number)
         phase = account.phases[at_index]
-        charge = charge_usage(rate, phase.totals[index], measurement, at, purse)
+        charge = charge_usage(rate, phase.totals[index], measurement, at, purse, reversed_at=since)
         phase = replace(phase, totals=_set(phase.totals, index, charge.totals))
         phases = (*account.phases[:at_index], phase, *account.phases[at_index + 1 :])
-        return replace(account, phases=phases, grants=charge.purse.remaining)
+        return _drawn(replace(account, phases=phases), charge.purse, terms)
     late = account.late.get(phase.number) or tuple(Totals() for _ in closed.billed)
     before = add_totals(closed.billed[index], late[index])
-    charge = charge_usage(rate, before, measurement, at, purse)
+    charge = charge_usage(rate, before, measurement, at, purse, reversed_at=since)
     added = subtract_totals(charge.totals, closed.billed[index])
-    return replace(
-        account,
-        late={**account.late, phase.number: _set(late, index, added)},
-        grants=charge.purse.remaining,
-    )
+    late = _set(late, index, added)
+    return _drawn(replace(account, late={**account.late, phase.number: late}), charge.purse, terms)
+
+
+def _drawn(account: Account, purse: Purse, terms: Terms) -> Account:
+    """The account with what is left in the purse; spent grants may be open again."""
+    held = [grant for left in purse.remaining.values() for grant in left]
+    reopened = {g: terms.grants[g].validity for g in held if g not in account.open_grants}
+    validity = {**account.validity, **reopened} if reopened else account.validity
+    return replace(account, grants=purse.remaining, validity=validity)
 
 
 def _set(totals: tuple[Totals, ...], index: int, value: Totals) -> tuple[Totals, ...]:

@@ -201,7 +201,7 @@ def phase_lines(
     plan = phase.plan_in(catalogue)
     lines: list[Line] = []
     for index, total in enumerate(totals):
-        if total.count or total.amount:
+        if total != Totals():
             before = billed[index] if billed else None
             lines += _rate_lines(phase, plan, index, total, before=before, catalogue=catalogue)
     return lines

@@ -69,12 +69,14 @@ def price_nanos(price: Price, usage: Usage) -> int:
     return to_nanos(total(explain(price, usage)))
 
 
-def event_nanos(price: Price | None, quantity: Decimal) -> int:
+def event_nanos(price: Price | None, quantity: Decimal, count: int = 1) -> int:
     """What a single event of this quantity adds to `Usage.event_amounts`.
 
-    Rounded to the nano for each event. A negative quantity takes back what its opposite costs; a
-    price that is not by event adds nothing.
+    Rounded to the nano for each event. A reversal (count -1, the quantity's opposite) takes back
+    what its event came to; a price that is not by event adds nothing.
     """
+    if count < 0:
+        return -event_nanos(price, EXACT.subtract(ZERO, quantity))
     if not isinstance(price, Percentage) or not by_event(price):
         return 0
     amount = EXACT.add(_percent(price.rate, abs(quantity)), price.fixed_fee)

@@ -50,26 +50,43 @@ def counted_before(measurement: Measurement) -> Measurement:
 
 
 def charge_usage(
-    rate: Rate, totals: Totals, measurement: Measurement, at: datetime, purse: Purse
+    rate: Rate,
+    totals: Totals,
+    measurement: Measurement,
+    at: datetime,
+    purse: Purse,
+    *,
+    reversed_at: datetime | None = None,
 ) -> Charge:
     """Takes the usage off the meter's allowances, rates the rest and draws credits for it.
 
+    A reversal (made at `reversed_at`) takes back first what was rated, then what allowances
+    covered, as far as grants that are still valid then can take it.
     Raises: RatingError if the totals outgrow what storage keeps exactly.
     """
     value = value_with(totals.value, measurement)
     if abs(value) >= MAX_TOTAL_QUANTITY:
         raise RatingError(f"total of meter {rate.meter} is out of bounds")
     wanted = to_nanos(EXACT.subtract(value, totals.value))
-    covered, purse = purse.draw(allowance_unit(rate.meter), wanted, rate.meter, at)
+    unit = allowance_unit(rate.meter)
+    if reversed_at is None:
+        ahead = max(0, to_nanos(EXACT.subtract(totals.covered, totals.value)))
+        covered, purse = purse.draw(unit, wanted - ahead, rate.meter, at)
+    else:
+        rated = max(0, to_nanos(EXACT.subtract(totals.value, totals.covered)))
+        freed = min(-wanted - rated, to_nanos(totals.covered))
+        given, purse = purse.give_back(unit, freed, rate.meter, at, reversed_at)
+        covered = -given
     measured = replace(
         totals,
-        count=totals.count + 1,
+        count=totals.count + measurement.count,
         value=value,
         covered=EXACT.add(totals.covered, from_nanos(covered)),
         checksum=(totals.checksum + measurement.checksum) % CHECKSUM_MODULUS,
-        event_amounts=totals.event_amounts + event_nanos(rate.price, measurement.quantity),
+        event_amounts=totals.event_amounts
+        + event_nanos(rate.price, measurement.quantity, measurement.count),
     )
-    return _charge_difference(rate, measured, at, purse)
+    return _charge_difference(rate, measured, at, purse, reversed_at)
 
 
 def charge_opening(rate: Rate, at: datetime, purse: Purse) -> Charge:
@@ -77,21 +94,34 @@ def charge_opening(rate: Rate, at: datetime, purse: Purse) -> Charge:
     return _charge_difference(rate, Totals(), at, purse)
 
 
-def _charge_difference(rate: Rate, totals: Totals, at: datetime, purse: Purse) -> Charge:
+def _charge_difference(
+    rate: Rate, totals: Totals, at: datetime, purse: Purse, reversed_at: datetime | None = None
+) -> Charge:
     """Charges what usage adds to the price; one that can fall waits for the period's end."""
-    return Charge(totals, purse) if can_fall(rate.price) else settle(rate, totals, at, purse)
+    if can_fall(rate.price):
+        return Charge(totals, purse)
+    return settle(rate, totals, at, purse, reversed_at)
 
 
-def settle(rate: Rate, totals: Totals, at: datetime, purse: Purse) -> Charge:
+def settle(
+    rate: Rate, totals: Totals, at: datetime, purse: Purse, reversed_at: datetime | None = None
+) -> Charge:
     """Charges rated total less what was charged before; what no grant covers is overage.
 
-    Where the price has fallen, the difference is negative: overage that is given back.
+    Where the price has fallen, the difference is negative: overage that is given back. A reversal
+    takes back overage first, then what was drawn; what no grant takes back is negative overage,
+    money to be credited, which usage fills up before it draws again.
     """
     if rate.price is None:
         return Charge(totals, purse)
     rated = price_nanos(rate.price, priced_usage(totals))
     due = rated - totals.amount
-    drawn, purse = purse.draw(rate.unit, due, rate.meter, at)
+    if reversed_at is None:
+        drawn, purse = purse.draw(rate.unit, due + min(0, totals.overage), rate.meter, at)
+    else:
+        back = min(-due - max(0, totals.overage), totals.drawn)
+        given, purse = purse.give_back(rate.unit, back, rate.meter, at, reversed_at)
+        drawn = -given
     charged = replace(
         totals,
         amount=rated,

@@ -92,8 +92,10 @@ def find_missing(
     In whatever order they are given: a run of them, all but a run, one or two, all but one or two;
     of few candidates, any of them.
     """
-    # One candidate may count several times: once for each meter.
-    if not 0 < gap.count <= sum(own.count for _, own in candidates):
+    # One candidate may count several times, once for each meter, and reversals count down.
+    counts = [own.count for _, own in candidates]
+    least, most = (sum(min(n, 0) for n in counts), sum(max(n, 0) for n in counts))
+    if gap == ZERO or not least <= gap.count <= most:
         return None
     found = _run(candidates, gap) or _pair(candidates, gap)
     if found is None:
@@ -112,12 +114,14 @@ def _run(candidates: Sequence[tuple[Each, Quarter]], gap: Quarter) -> tuple[int,
     running = [ZERO]
     for _, own in candidates:
         running.append(running[-1].merged(own))
-    ends: dict[tuple[int, int], int] = {(s.count, s.checksum): i for i, s in enumerate(running)}
-    for first, sum_before in enumerate(running):
-        after = sum_before.merged(gap)
+    # The nearest end: a longer run would hold events and their reversals, which make nothing.
+    ends: dict[tuple[int, int], int] = {}
+    for first in reversed(range(len(running))):
+        after = running[first].merged(gap)
         last = ends.get((after.count, after.checksum))
-        if last is not None and last > first and running[last] == after:
+        if last is not None and running[last] == after:
             return tuple(range(first, last))
+        ends[running[first].count, running[first].checksum] = first
     return None
 
 
@@ -201,7 +205,7 @@ def adds_up(aggregation: Aggregation) -> bool:
 def share_of(measurement: Measurement) -> Quarter:
     """What the measurement adds to a rate card, of what adds up."""
     value = measurement.quantity if adds_up(measurement.aggregation) else ZERO.value
-    return Quarter(1, value, measurement.checksum)
+    return Quarter(measurement.count, value, measurement.checksum)
 
 
 def by_card(phase: Phase, records: Iterable[Record], catalogue: Catalogue) -> dict[int, Quarter]:
@@ -212,7 +216,7 @@ def by_card(phase: Phase, records: Iterable[Record], catalogue: Catalogue) -> di
             index = card_of(phase, measurement, catalogue)
             if index is not None:
                 cards[index] = cards.get(index, ZERO).merged(share_of(measurement))
-    return cards
+    return {index: own for index, own in cards.items() if own != ZERO}
 
 
 def counted_by_card(phase: PhaseTotals, catalogue: Catalogue) -> dict[int, Quarter]:
@@ -221,9 +225,8 @@ def counted_by_card(phase: PhaseTotals, catalogue: Catalogue) -> dict[int, Quart
     counted = {}
     for index, (rate, totals) in enumerate(zip(plan.rate_cards, phase.totals, strict=True)):
         summed = adds_up(catalogue.meters[rate.meter].aggregation)
-        if totals.count:
-            value = totals.value if summed else ZERO.value
-            counted[index] = Quarter(totals.count, value, totals.checksum)
+        value = totals.value if summed else ZERO.value
+        counted[index] = Quarter(totals.count, value, totals.checksum)
     return counted
 
 

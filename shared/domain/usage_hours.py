@@ -46,8 +46,8 @@ class Quarter:
     mark: Mark | None = None
 
     def plus(self, measurement: Measurement) -> "Quarter":
-        """The quarter with one more event."""
-        return self.merged(Quarter(1, measurement.quantity, measurement.checksum, measurement.mark))
+        """The quarter with one more event, or one less."""
+        return self.merged(quarter_of(measurement))
 
     def merged(self, other: "Quarter") -> "Quarter":
         """Both together."""
@@ -57,6 +57,11 @@ class Quarter:
             (self.checksum + other.checksum) % CHECKSUM_MODULUS,
             winner(self.mark, other.mark),
         )
+
+
+def quarter_of(measurement: Measurement) -> Quarter:
+    """What a single event adds to its quarter."""
+    return Quarter(measurement.count, measurement.quantity, measurement.checksum, measurement.mark)
 
 
 def winner(a: Mark | None, b: Mark | None) -> Mark | None:

@@ -34,7 +34,13 @@ from shared.services.changes import (
 from shared.services.customers import creation
 from shared.services.metering import metering_of
 from shared.services.opening import opening_changes
-from shared.services.setting_aside import Attempt, StreamRecord, set_aside
+from shared.services.setting_aside import (
+    Attempt,
+    StreamRecord,
+    grants_for,
+    groundless,
+    set_aside,
+)
 from shared.services.spread import Spread, one_by_one
 from shared.services.store import (
     CLOSED_PHASES_READ,
@@ -136,7 +142,9 @@ class Aggregator:
         fold = Fold(shard, now_seconds, state.account, state.terms)
         fold.run(state.records)
         by_key = {record.key: record for record in records}
-        state.rejected += [(by_key[r.event.key], error) for r, error in fold.rejected]
+        known = {record.key for record, _ in state.rejected}
+        unratable = [(r, error) for r, error in fold.rejected if r.event.key not in known]
+        state.rejected += [(by_key[r.event.key], error) for r, error in unratable]
         if state.rejected:
             # Only the newest catalogue may say that something does not exist.
             if self.catalogue.newest().version == catalogue.version:
@@ -191,12 +199,15 @@ class Aggregator:
             aside = self.store.quarantined(customer, [r.key for r in records])
             readable = [r for r in readable if r.event.key not in aside]
             unreadable = [(r, error) for r, error in unreadable if r.key not in aside]
+            waiting = groundless(self.store, customer, [r.event for r in readable])
+            by_key = {r.key: r for r in records}
+            unreadable += [(by_key[key], error) for key, error in waiting.items()]
         applied = account.checkpoints.applied
         rejected = [(r, error) for r, error in unreadable if not applied(shard, r.sequence)]
         closed: Sequence[ClosedPhase] = ()
         if any(needs_closed_phases(account, r.event.occurred_at) for r in readable):
             closed = self.store.closed_phases(customer, CLOSED_PHASES_READ)
-        grants = self.store.grants(customer, account.open_grants)
+        grants = grants_for(self.store, account, [r.event for r in readable])
         # Read after the account: a claim made since has moved its version on.
         claims = claims_of(readable, account, closed, catalogue)
         claimed = self.store.claimed(customer, claims) if claims else frozenset()

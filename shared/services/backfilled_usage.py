@@ -78,6 +78,16 @@ class BackfilledUsage:
                 lacking += self.put(meter, customer.key, begin, until) - before
         return lacking
 
+    def is_backfilled(self, meter: str) -> bool:
+        """Whether a backfill of the meter was ordered."""
+        return self.progress.get(meter) is not None
+
+    def count_again(self, customer: str, at: datetime) -> None:
+        """Computes anew what finished backfills have in the hour of an event."""
+        profile = self.store.customer(customer)
+        if profile is not None:
+            self.check(profile, floor_hour(at), floor_hour(at) + HOUR)
+
     def _stored(
         self, meter: Meter, customer: str, start: datetime, end: datetime
     ) -> list[UsageHour]:

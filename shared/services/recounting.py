@@ -5,7 +5,7 @@ than what is judged, and shows as young, or as a version that has moved on.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.accounts import Phase
@@ -24,7 +24,7 @@ from shared.domain.reconciliation import (
     slots_of,
 )
 from shared.domain.records import Record
-from shared.domain.usage_hours import HourKey, Quarter, UsageHour, hour_key
+from shared.domain.usage_hours import HourKey, Quarter, UsageHour, hour_key, quarter_of
 from shared.services.looks import Look, Missing, Span, difference, name_missing, records_of
 from shared.services.phase_check import PhaseCheck
 from shared.services.reconciliation import RawEvents
@@ -130,7 +130,7 @@ class Recounting:
             (
                 record,
                 (record, measurement),
-                Quarter(1, measurement.quantity, measurement.checksum),
+                quarter_of(replace(measurement, mark=None)),
             )
             for record in records_of(self.raw, look, start, start + QUARTER)
             for measurement in look.applied(record)

@@ -37,7 +37,7 @@ from shared.services.event_list import EventIndex
 from shared.services.journal import usage_cause
 from shared.services.metering import metering_of
 from shared.services.opening import opening_changes
-from shared.services.setting_aside import EVERY_METER, usage_of
+from shared.services.setting_aside import EVERY_METER, grants_for, groundless, usage_of
 from shared.services.store import (
     CLOSED_PHASES_READ,
     BillingStore,
@@ -132,6 +132,8 @@ class Redrive:
         event = self.events.get(kept.customer, kept.event_key)
         if event is None:
             raise NotFoundError("there is no raw event of this identity")
+        for error in groundless(self.store, kept.customer, [event]).values():
+            raise error
         return measured(event, 0, self.catalogue.newest())
 
     def _folded(self, record: Record, now: datetime) -> tuple[Footing, Fold]:
@@ -144,7 +146,7 @@ class Redrive:
         closed: Sequence[ClosedPhase] = ()
         if needs_closed_phases(account, event.occurred_at):
             closed = self.store.closed_phases(event.customer, CLOSED_PHASES_READ)
-        grants = self.store.grants(event.customer, account.open_grants)
+        grants = grants_for(self.store, account, [event])
         # Read last: it then holds every plan version that the account names.
         catalogue = self.catalogue.newest()
         claims = claims_of([record], account, closed, catalogue)

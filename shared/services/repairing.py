@@ -30,6 +30,7 @@ from shared.services.journal import usage_cause
 from shared.services.looks import Look, Missing
 from shared.services.metering import metering_of
 from shared.services.opening import opening_changes
+from shared.services.setting_aside import grants_for
 from shared.services.store import BillingStore
 
 ACTOR = "reconciliation"
@@ -60,14 +61,16 @@ class Repairing:
         records = [m.record for m in chosen if m.from_account]
         claims = claims_of(records, account, look.terms.closed, look.terms.catalogue)
         claimed = self.store.claimed(account.customer, claims) if claims else frozenset()
-        fold = Fold(RECONCILE, now_seconds, account, replace(look.terms, claimed=claimed))
+        grants = grants_for(self.store, account, [r.event for r in records])
+        terms = replace(look.terms, claimed=claimed, grants=grants)
+        fold = Fold(RECONCILE, now_seconds, account, terms)
         fold.run(records)
         if fold.rejected:
             return 0, [f"event {r.event.key}: {error.detail}" for r, error in fold.rejected]
         step = fold.steps[0] if fold.steps else Step(account, _next(account))
         if step.opening is not None:
-            grants = look.terms.grants.values()
-            self.store.commit(opening_changes(step.before, step.opening, grants, self.grace))
+            changes = opening_changes(step.before, step.opening, grants.values(), self.grace)
+            self.store.commit(changes)
             return 0, []
         passed = step.account.checkpoints.advanced(RECONCILE, _last(chosen), now_seconds)
         step = replace(step, account=replace(step.account, checkpoints=passed))

@@ -1,10 +1,11 @@
 """Setting aside: a record that cannot be applied goes to quarantine, and the batch goes on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.accounts import Account
+from shared.domain.credits import Grant
 from shared.domain.errors import MeterlineError
 from shared.domain.events import UsageEvent
 from shared.domain.folding import Terms
@@ -37,6 +38,38 @@ class StreamRecord:
     barrier: str | None = None
     raw: str = ""
     error: MeterlineError | None = None
+
+
+class NothingToReverseError(MeterlineError):
+    """A reversal of what is itself in quarantine: that has to be redriven first."""
+
+    code = "reverses-quarantined"
+
+
+def groundless(
+    store: BillingStore, customer: str, events: Sequence[UsageEvent]
+) -> Mapping[str, MeterlineError]:
+    """Those of the events, by key, that reverse what is in quarantine, with why."""
+    reversals = {e.reversed_key: e.key for e in events if e.reversed_key is not None}
+    if not reversals:
+        return {}
+    ever = store.quarantined(customer, reversals)
+    records = (store.quarantined_record(customer, key) for key in ever)
+    detail = "what it takes back is in quarantine: redrive that first"
+    return {
+        reversals[kept.event_key]: NothingToReverseError(detail)
+        for kept in records
+        if kept is not None and kept.redriven_at is None
+    }
+
+
+def grants_for(
+    store: BillingStore, account: Account, events: Iterable[UsageEvent]
+) -> Mapping[str, Grant]:
+    """The grants that the events may draw; where they reverse, also those that may take back."""
+    if any(event.reversed_key is not None for event in events):
+        return {grant.id: grant for grant in store.all_grants(account.customer)}
+    return store.grants(account.customer, account.open_grants)
 
 
 @dataclass(slots=True)

@@ -228,11 +228,11 @@ def test_a_bug_that_one_record_meets_does_not_hold_up_its_shard(
 
         real = folding.charge_usage
 
-        def buggy(rate: Any, totals: Any, measurement: Any, *rest: Any) -> Any:
+        def buggy(rate: Any, totals: Any, measurement: Any, *rest: Any, **more: Any) -> Any:
             if rate.meter == "messages" and totals.count == 1:
                 patch.undo()
                 raise ZeroDivisionError
-            return real(rate, totals, measurement, *rest)
+            return real(rate, totals, measurement, *rest, **more)
 
         patch.setattr(folding, "charge_usage", buggy)
         records = [usage_record(event, n) for n, event in enumerate(events, 1)]

@@ -6,14 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from time import sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from botocore.exceptions import ClientError, HTTPClientError
 
+from shared.adapters.dynamodb.attributes import from_attribute, to_attribute
 from shared.adapters.dynamodb.errors import delay_seconds, is_transient
 from shared.adapters.dynamodb.reads import batch_get, chunks
 from shared.domain.errors import UnreadableError
-from shared.domain.events import UsageEvent, canonical_json, utc_text, utc_time
+from shared.domain.events import (
+    Correction,
+    CorrectionRole,
+    UsageEvent,
+    canonical_json,
+    utc_text,
+    utc_time,
+)
 from shared.services.ingest import EventKey, Insertion
 
 if TYPE_CHECKING:
@@ -49,7 +57,33 @@ def to_item(event: UsageEvent) -> dict[str, dict[str, Any]]:
     }
     if event.extensions:
         item["extensions"] = {"S": canonical_json(event.extensions)}
+    if event.correction:
+        item["correction"] = to_attribute(_correction_members(event.correction))
     return item
+
+
+def _correction_members(correction: Correction) -> dict[str, object]:
+    members = {
+        "n": correction.number,
+        "role": correction.role,
+        "actor": correction.actor,
+        "corrected_at": correction.corrected_at,
+        "reason": correction.reason,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _read_correction(attribute: Mapping[str, Any]) -> Correction:
+    stored = from_attribute(attribute)
+    if stored["role"] not in get_args(CorrectionRole):
+        raise ValueError("no such role")
+    return Correction(
+        number=int(stored["n"]),
+        role=stored["role"],
+        actor=stored["actor"],
+        corrected_at=utc_time(stored["corrected_at"]),
+        reason=stored.get("reason"),
+    )
 
 
 def from_item(item: Mapping[str, Mapping[str, Any]]) -> UsageEvent:
@@ -70,6 +104,7 @@ def from_item(item: Mapping[str, Mapping[str, Any]]) -> UsageEvent:
         catalogue_version=int(item["catalogue"]["N"]),
         data=data,
         extensions=json.loads(item["extensions"]["S"]) if "extensions" in item else {},
+        correction=_read_correction(item["correction"]) if "correction" in item else None,
     )
 
 

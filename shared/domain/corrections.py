@@ -1,0 +1,108 @@
+"""Corrections of raw events: entries that take back and replace, while the event itself stays.
+
+A correction's entries are raw events like any other, at the event's own time and under the
+catalogue version that it was stamped with: whatever counts events counts them, by their sign.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.domain.catalogue import Meter
+from shared.domain.events import Correction, UsageEvent, Value, measure, reversible
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """An event as it was sent, and the entries that corrected it since, in their order."""
+
+    event: UsageEvent
+    entries: tuple[UsageEvent, ...] = ()
+
+    @property
+    def number(self) -> int:
+        """How many corrections there are."""
+        return max((e.correction.number for e in self.entries if e.correction), default=0)
+
+    @property
+    def effective(self) -> UsageEvent | None:
+        """What counts now, an event without a correction; None if it is cancelled."""
+        if not self.entries:
+            return self.event
+        newest = self.entries[-1]
+        cancelled = newest.correction is None or newest.correction.role == "reversal"
+        return None if cancelled else replace(newest, correction=None)
+
+    @property
+    def in_force(self) -> UsageEvent:
+        """The entry that holds what counts now, or what counted last."""
+        replacements = [e for e in self.entries if e.reversed_key is None]
+        return replacements[-1] if replacements else self.event
+
+
+def correct(
+    history: History,
+    data: Mapping[str, Value] | None,
+    made: Correction,
+    received_at: datetime,
+) -> tuple[UsageEvent, ...]:
+    """The entries of the next correction; without data it cancels.
+
+    `made` says by whom, when and why; its number and role are set here.
+    """
+    number = history.number + 1
+    reversal = replace(
+        history.in_force,
+        received_at=received_at,
+        correction=replace(made, number=number, role="reversal"),
+    )
+    if data is None:
+        return (reversal,)
+    made = replace(made, number=number, role="replacement")
+    return reversal, replace(reversal, data=data, correction=made)
+
+
+def irreversible_meters(
+    meters: Iterable[Meter], before: UsageEvent, after: UsageEvent | None
+) -> list[str]:
+    """Those of the meters that keep what no difference takes back, where it would change."""
+
+    def differs(meter: Meter) -> bool:
+        counted = measure(replace(before, correction=None), meter)
+        counts = measure(after, meter) if after else None
+        return counted != counts
+
+    return sorted(m.key for m in meters if not reversible(m) and differs(m))
+
+
+def effective_events(events: Iterable[UsageEvent]) -> list[UsageEvent]:
+    """What counts of the events: each as it was corrected last, without those cancelled.
+
+    The entries of an event's corrections must be among them.
+    """
+    return [e for history in histories(events) if (e := history.effective) is not None]
+
+
+def histories(events: Iterable[UsageEvent]) -> Sequence[History]:
+    """The events with the entries that corrected them, in the order of the events' first ones.
+
+    Entries of an event that is not among them are left out.
+    """
+    by_key: dict[str, list[UsageEvent]] = {}
+    for event in events:
+        by_key.setdefault(event.corrected_key, []).append(event)
+    found = []
+    for mine in by_key.values():
+        sent = [e for e in mine if e.correction is None]
+        if sent:
+            found.append(History(sent[0], tuple(sorted(_entries(mine), key=_order))))
+    return found
+
+
+def _entries(events: Iterable[UsageEvent]) -> Iterable[UsageEvent]:
+    return (e for e in events if e.correction is not None)
+
+
+def _order(entry: UsageEvent) -> tuple[int, bool]:
+    number = entry.correction.number if entry.correction else 0
+    return number, entry.reversed_key is None
