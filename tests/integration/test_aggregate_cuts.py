@@ -17,7 +17,18 @@ from shared.domain.events import UsageEvent, measure
 from shared.services.billing_run import due_token
 from tests.integration.conftest import Tables
 from tests.support.books import Books, a_record
-from tests.support.builders import APRIL, DAY, HOUR, MARCH, MAY, usage
+from tests.support.builders import (
+    APRIL,
+    DAY,
+    HOUR,
+    MARCH,
+    MAY,
+    PEAK,
+    VISITORS,
+    a_plan_with_visits,
+    usage,
+    visit,
+)
 from tests.support.faults import WRITES, counted, killed_at_write, replies_lost
 from tests.support.stack import Stack, stack
 from tests.support.streams import usage_record
@@ -30,7 +41,8 @@ runs = itertools.count()
 @pytest.fixture(scope="module")
 def meterline(aws: Aws, tables: Tables) -> Iterator[Stack]:
     with stack(aws, tables.events_table, tables.billing_table) as running:
-        running.publish_defaults()
+        running.publish(VISITORS, PEAK)
+        running.publish_defaults(a_plan_with_visits())
         yield running
 
 
@@ -45,7 +57,8 @@ class Scenario:
 
     `new` is first seen in it; `old` has a closed period, gets a late event, crosses into a period
     that is not open yet, and sends one record that cannot be read; `busy` uses two meters in
-    several hours under several dimension values.
+    several hours under several dimension values. All of them have visits: some of the visitors
+    come again, within the batch or since before it, and one comes late.
     """
 
     meterline: Stack
@@ -56,10 +69,22 @@ class Scenario:
         self.new, self.old, self.busy = (f"{name}{run}" for name in ("new", "old", "busy"))
         self._settle(usage(self.old, "first", MARCH))
         self._settle(usage(self.busy, "first", MARCH))
+        self._settle(self.regular())
         self._close(self.old)
         self.records = [usage_record(e, n) for n, e in enumerate(self.events(), start=10)]
         self.corrupt = self.records[4]
         self.corrupt["dynamodb"]["NewImage"]["data"]["S"] = "{not JSON"
+
+    def regular(self) -> UsageEvent:
+        """Who has been there before the batch."""
+        return visit(self.old, "regular", MARCH, "ann", 5)
+
+    def before(self, customer: str) -> list[UsageEvent]:
+        """What was settled before the batch."""
+        if customer == self.new:
+            return []
+        regular = [self.regular()] if customer == self.old else []
+        return [usage(customer, "first", MARCH), *regular]
 
     def events(self) -> list[UsageEvent]:
         large = {"tokens": Decimal("12.5"), "model": "large"}
@@ -75,6 +100,14 @@ class Scenario:
             usage(self.new, 9, MARCH + HOUR, large),
             usage(self.old, 10, MAY + HOUR, large),
             usage(self.old, 11, LATE, large),
+            visit(self.busy, 12, MARCH + HOUR, "ann", 3),
+            visit(self.busy, 13, MARCH + 2 * HOUR, "bob", 9),
+            visit(self.old, 14, LATE, "ann", 4),
+            visit(self.new, 15, MARCH + HOUR, "ann", 2),
+            visit(self.busy, 16, MARCH + HOUR, "bob", 4),
+            visit(self.old, 17, APRIL + DAY, "ann", 1),
+            visit(self.busy, 18, MARCH + HOUR, "ann", 8),
+            visit(self.old, 19, LATE, "bob", 7),
         ]
 
     def readable(self) -> list[UsageEvent]:
@@ -91,6 +124,7 @@ class Scenario:
             assert account is not None
             assert comparable(account) == comparable(self.expected(customer).account), customer
             assert self.hours(customer) == self.expected_hours(customer), customer
+            assert self.visitors(customer) == self.expected_visitors(customer), customer
         [kept] = [
             record
             for record in self.meterline.runtime.store.quarantine(1000, None).items
@@ -121,14 +155,13 @@ class Scenario:
         mine = [event for event in self.readable() if event.customer == customer]
         began = mine[0].received_at if customer == self.new else MARCH + timedelta(seconds=2)
         books = Books.open(self.catalogue, began)
-        if customer != self.new:
-            first = usage(customer, "first", MARCH)
-            books.apply([a_record(first, 1, self.catalogue)])
+        for number, event in enumerate(self.before(customer), start=1):
+            books.apply([a_record(event, number, self.catalogue)])
         if customer == self.old:
             books.open_next()
             books.close(CLOSED_AT)
             books.break_expired(CLOSED_AT)
-        for number, event in enumerate(mine, start=2):
+        for number, event in enumerate(mine, start=10):
             books.apply([a_record(event, number, self.catalogue)])
         return books
 
@@ -143,9 +176,9 @@ class Scenario:
         }
 
     def expected_hours(self, customer: str) -> dict[tuple[str, datetime, int, str], Any]:
-        first = [] if customer == self.new else [usage(customer, "first", MARCH)]
         tally: dict[tuple[str, datetime, int, str], Any] = {}
-        for event in [*first, *(e for e in self.readable() if e.customer == customer)]:
+        mine = (event for event in self.readable() if event.customer == customer)
+        for event in [*self.before(customer), *mine]:
             for meter in self.catalogue.meters_of(event.type, 5):
                 found = measure(event, meter)
                 assert found is not None
@@ -159,8 +192,29 @@ class Scenario:
                 )
         return tally
 
+    def visitors(self, customer: str) -> dict[datetime, list[frozenset[int]]]:
+        """The quarters of the day that each of a day's visitors was seen in."""
+        seen: dict[datetime, list[frozenset[int]]] = {}
+        store = self.meterline.runtime.store
+        for value in store.values_between("visitors", customer, MARCH - DAY, MAY + DAY):
+            seen.setdefault(value.key.day, []).append(value.quarters)
+        return {day: sorted(quarters, key=sorted) for day, quarters in seen.items()}
+
+    def expected_visitors(self, customer: str) -> dict[datetime, list[frozenset[int]]]:
+        seen: dict[datetime, dict[object, set[int]]] = {}
+        for event in [*self.before(customer), *self.readable()]:
+            if event.type == "visit" and event.customer == customer:
+                day = event.occurred_at.replace(hour=0)
+                quarters = seen.setdefault(day, {}).setdefault(event.data["who"], set())
+                quarters.add(event.occurred_at.hour * 4)
+        return {
+            day: sorted((frozenset(quarters) for quarters in values.values()), key=sorted)
+            for day, values in seen.items()
+        }
+
     def _settle(self, event: UsageEvent) -> None:
-        assert self.meterline.apply([usage_record(event, 1)])["batchItemFailures"] == []
+        number = 2 if event.id == "regular" else 1
+        assert self.meterline.apply([usage_record(event, number)])["batchItemFailures"] == []
 
     def _close(self, customer: str) -> None:
         self.meterline.runtime.barriers.mark_passed(customer, due_token(CLOSED_AT))

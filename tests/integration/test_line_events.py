@@ -14,7 +14,18 @@ from local.emulator import Aws
 from shared.domain.events import UsageEvent
 from shared.services import line_events
 from tests.integration.conftest import Tables
-from tests.support.builders import APRIL, DAY, HOUR, MARCH, MAY, usage
+from tests.support.builders import (
+    APRIL,
+    DAY,
+    HOUR,
+    MARCH,
+    MAY,
+    PEAK,
+    VISITORS,
+    a_plan_with_visits,
+    usage,
+    visit,
+)
 from tests.support.stack import Stack, stack
 from tests.support.streams import Pump
 from tests.unit.http.events import api_event
@@ -26,7 +37,8 @@ LARGE = {"tokens": Decimal("12.5"), "model": "large"}
 @pytest.fixture(scope="module")
 def meterline(aws: Aws, tables: Tables) -> Iterator[Stack]:
     with stack(aws, tables.events_table, tables.billing_table) as running:
-        running.publish_defaults()
+        running.publish(VISITORS, PEAK)
+        running.publish_defaults(a_plan_with_visits())
         running.runtime.__dict__["secret_keys"] = type(
             "Keys", (), {"key": staticmethod(lambda purpose: purpose.encode().ljust(32))}
         )
@@ -154,6 +166,41 @@ def test_late_and_redriven_events_are_behind_the_line_that_bills_them(
     for line in of_late:
         ids = {event["id"] for event in behind(second, line)["data"]}
         assert ids == {"4", "more"}
+
+
+def test_late_visitors_and_peaks_are_billed_by_what_they_add(meterline: Stack, pump: Pump) -> None:
+    def came(*visits: tuple[str, datetime, str, int]) -> None:
+        meterline.store(*(visit("visited", *each) for each in visits))
+
+    came(("1", MARCH, "ann", 3), ("2", MARCH + DAY, "bob", 9), ("3", MARCH + DAY, "ann", 4))
+    bill(meterline, pump, "visited", APRIL + HOUR)
+    came(("4", MARCH, "bob", 12), ("5", MARCH, "cid", 5), ("6", APRIL + DAY, "ann", 2))
+    bill(meterline, pump, "visited", MAY + HOUR)
+    came(("7", MARCH, "cid", 1), ("8", MARCH, "dan", 11), ("9", APRIL, "ann", 2))
+    bill(meterline, pump, "visited", MAY + 31 * DAY + HOUR)
+    billed = []
+    for which in range(3):
+        path, lines = lines_of(meterline, "visited", which)
+        for line in (each for each in lines if each["meter"] != "tokens"):
+            page = behind(path, line)
+            assert (page["state"], page["recounted"]) == ("proven", line["events"])
+            assert page == behind(path, line, "limit=3")
+            first = behind(path, line, "limit=1")
+            assert (first["state"], first["recounted"]) == ("proven", line["events"])
+            ids = "".join(sorted(event["id"] for event in page["data"]))
+            billed.append((which + 1, line["meter"], ids, line["quantity"], line["amount"]))
+    assert sorted(billed) == [
+        (1, "peak", "123", "9", "0.90"),
+        (1, "visitors", "123", "2", "4.00"),
+        (2, "peak", "45", "3", "0.30"),
+        (2, "peak", "6", "2", "0.20"),
+        (2, "visitors", "45", "1", "2.00"),
+        (2, "visitors", "6", "1", "2.00"),
+        (3, "peak", "78", "0", "0.00"),
+        (3, "peak", "9", "0", "0.00"),
+        (3, "visitors", "78", "1", "2.00"),
+        (3, "visitors", "9", "0", "0.00"),
+    ]
 
 
 def test_the_event_list_says_what_became_of_each(meterline: Stack, pump: Pump) -> None:

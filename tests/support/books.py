@@ -13,6 +13,7 @@ from shared.domain.errors import MeterlineError
 from shared.domain.events import UsageEvent, measure
 from shared.domain.folding import Fold, LateUsage, Terms
 from shared.domain.opening import Opening, open_next_period, start_subscription
+from shared.domain.placing import Claim
 from shared.domain.records import Record
 
 GRACE = timedelta(hours=1)
@@ -36,6 +37,7 @@ class Books:
     closed: dict[int, ClosedPhase] = field(default_factory=dict)
     late: list[LateUsage] = field(default_factory=list)
     rejected: list[tuple[Record, MeterlineError]] = field(default_factory=list)
+    claimed: set[Claim] = field(default_factory=set)
 
     @staticmethod
     def open(catalogue: Catalogue, started_at: datetime, timezone: str = "UTC") -> "Books":
@@ -53,7 +55,7 @@ class Books:
     def apply(self, records: Iterable[Record], shard: str = "shard-1", now_seconds: int = 0) -> int:
         """Folds one batch; the number of writes that the account took."""
         closed = tuple(self.closed.values())
-        terms = Terms(self.catalogue, self.subscription, self.held(), closed)
+        terms = Terms(self.catalogue, self.subscription, self.held(), closed, self.claimed)
         fold = Fold(shard, now_seconds, self.account, terms)
         fold.run(list(records))
         for step in fold.steps:
@@ -63,6 +65,7 @@ class Books:
                 self._opened(step.opening)
             self.account = step.account
             self.late += step.late
+            self.claimed.update(step.claims)
         self.rejected += fold.rejected
         return len(fold.steps)
 

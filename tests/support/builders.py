@@ -27,6 +27,8 @@ DAY = timedelta(days=1)
 MESSAGES = Meter("messages", "chat", "count")
 TOKENS = Meter("tokens", "chat", "sum", "tokens", ("model",))
 STORAGE = Meter("storage", "disk", "sum", "gb")
+VISITORS = Meter("visitors", "visit", "unique_count", "who")
+PEAK = Meter("peak", "visit", "max", "load")
 SPARKS = CreditUnit(
     "sparks", "Sparks", 2, (UnitValue(datetime(2020, 1, 1, tzinfo=UTC), "USD", Decimal("0.05")),)
 )
@@ -60,6 +62,23 @@ def a_plan(**changes: object) -> Plan:
         "default": True,
     }
     return Plan(**{**terms, **changes})  # type: ignore[arg-type]
+
+
+VISIT_RATES = (
+    Rate("visitors", PerUnit(Decimal(2)), "USD"),
+    Rate("peak", PerUnit(Decimal("0.1")), "USD"),
+)
+
+
+def a_plan_with_visits() -> Plan:
+    """The default plan, which also rates distinct visitors and the peak of their load."""
+    return a_plan(rates=(*a_plan().rates, *VISIT_RATES))
+
+
+def visit(customer: str, number: int | str, at: datetime, who: str, load: int) -> UsageEvent:
+    """A visit: who came, and how great the load was."""
+    data: Mapping[str, Value] = {"who": who, "load": Decimal(load)}
+    return usage(customer, number, at, data, type="visit")
 
 
 def a_catalogue(*plans: Plan, version: int = 5) -> Catalogue:
