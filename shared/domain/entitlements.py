@@ -15,7 +15,7 @@ from shared.domain.accounts import Account, Totals, allowance_unit
 from shared.domain.catalogue import Catalogue, Plan, Rate
 from shared.domain.money import EXACT, from_nanos
 
-Reason = Literal["not-in-plan", "allowance-used-up", "credits-used-up"]
+Reason = Literal["not-in-plan", "allowance-used-up", "credits-used-up", "paused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Entitlement:
 def entitlement(account: Account, catalogue: Catalogue, name: str, now: datetime) -> Entitlement:
     """What the customer may do with the feature or meter; a name not in its plan is not allowed."""
     phase = account.current
+    if phase.state == "paused":
+        return Entitlement(name, allowed=False, reason="paused")
     plan = phase.plan_in(catalogue)
     value = plan.features.get(name)
     if value is not None:
@@ -89,7 +91,8 @@ def _metered(
         used = sum(totals.amount for rate, totals in cards if rate.unit == unit)
         remaining = from_nanos(credits_left[unit])
         found = replace(found, unit=unit, used=from_nanos(used), remaining=remaining)
-    if plan.on_exhausted == "bill" or left > 0 or any(n > 0 for n in credits_left.values()):
+    free = account.current.state == "trial" and not included and not prices
+    if free or plan.on_exhausted == "bill" or left > 0 or any(n > 0 for n in credits_left.values()):
         return found
     reason: Reason = "credits-used-up" if credit_units else "allowance-used-up"
     return replace(found, allowed=False, reason=reason)

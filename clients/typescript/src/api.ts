@@ -468,6 +468,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/events/correction": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cancel an event, or have it count with other data; a repeat changes nothing */
+        post: operations["correct_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/invoices/{invoice}": {
         parameters: {
             query?: never;
@@ -1120,6 +1137,87 @@ export interface components {
             complete: boolean;
         };
         /**
+         * CorrectedEventView
+         * @description An event with its corrections, oldest first; the last one is in force.
+         *
+         *     `data` is what counts now, null for a cancelled event.
+         */
+        CorrectedEventView: {
+            /** Customer */
+            customer: string;
+            /** Source */
+            source: string;
+            /** Id */
+            id: string;
+            /** Type */
+            type: string;
+            /**
+             * Time
+             * Format: date-time
+             */
+            time: string;
+            /** Data */
+            data: {
+                [key: string]: string | number | boolean | null;
+            } | null;
+            /** Corrections */
+            corrections: components["schemas"]["CorrectionEntryView"][];
+        };
+        /**
+         * CorrectionBody
+         * @description Which event counts no more (`cancel`), or counts with other `data` instead of its own.
+         *
+         *     The event itself stays as it was sent. `data` is all of the data, not a part of it.
+         */
+        CorrectionBody: {
+            /** Customer */
+            customer: string;
+            /** Source */
+            source: string;
+            /** Id */
+            id: string;
+            /**
+             * Cancel
+             * @default null
+             */
+            cancel?: true | null;
+            /**
+             * Data
+             * @default null
+             */
+            data?: {
+                [key: string]: string | number | boolean | null;
+            } | null;
+            /**
+             * Reason
+             * @default null
+             */
+            reason?: string | null;
+        };
+        /**
+         * CorrectionEntryView
+         * @description One correction of an event: it cancelled it, or put this data in force.
+         */
+        CorrectionEntryView: {
+            /** Number */
+            number: number;
+            /** Cancel */
+            cancel: boolean;
+            /** Data */
+            data: {
+                [key: string]: string | number | boolean | null;
+            } | null;
+            /** Actor */
+            actor: string;
+            /**
+             * Corrected At
+             * Format: date-time
+             */
+            corrected_at: string;
+            /** Reason */
+            reason: string | null;
+        };
+        /**
          * CountsView
          * @description Which events of the service period a line counts: what its meter reads of them.
          *
@@ -1315,7 +1413,7 @@ export interface components {
             /** Resets At */
             resets_at: string | null;
             /** Reason */
-            reason: ("not-in-plan" | "allowance-used-up" | "credits-used-up") | null;
+            reason: ("not-in-plan" | "allowance-used-up" | "credits-used-up" | "paused") | null;
         };
         /**
          * EntitlementsView
@@ -4827,6 +4925,39 @@ export interface operations {
                         /** @description What became of each event, in the request's order. */
                         outcomes: ("accepted" | "duplicate" | "conflict" | "unknown")[];
                     };
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    correct_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CorrectionBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrectedEventView"];
                 };
             };
             /** @description Refused. */

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.domain.closing import draft_invoice
+from shared.domain.entitlements import entitlement
 from shared.domain.subscriptions import Target, change_now
 from tests.support.books import Books, a_record
 from tests.support.builders import DAY, HOUR, MARCH, a_catalogue, a_plan, units, usage
@@ -116,6 +117,19 @@ def test_a_pause_gives_and_bills_nothing_and_periods_go_on() -> None:
     resumed = books.account.current
     assert (resumed.state, resumed.end) == ("active", datetime(2026, 5, 1, tzinfo=UTC))
     assert books.grants["p4-a0"].amount == units(5)
+
+
+def test_a_trial_entitles_to_what_has_no_price_and_a_pause_to_nothing() -> None:
+    strict = replace(TRIED, on_exhausted="block", features={"sso": True})
+    books = Books.open(a_catalogue(strict), MARCH)
+
+    def allowed(name: str) -> tuple[bool, str | None]:
+        found = entitlement(books.account, books.catalogue, name, MARCH + 2 * DAY)
+        return found.allowed, found.reason
+
+    assert [allowed(name) for name in ("tokens", "messages", "sso")] == [(True, None)] * 3
+    opened(books, Target(strict, paused=True), MARCH + DAY)
+    assert [allowed(name) for name in ("tokens", "messages", "sso")] == [(False, "paused")] * 3
 
 
 def test_each_seat_has_its_fee_and_what_the_plan_gives() -> None:
