@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Literal
 
@@ -28,13 +29,15 @@ class Correction:
     """What makes an event an entry that corrects another one, which itself never changes.
 
     Correction `number` (from 1) takes back what was in force with its reversal, and may put a
-    replacement in its place. `corrected_at` is by the customer's clock.
+    replacement in its place. `corrected_at` is by the customer's clock, `sent_at` is when the
+    event itself was received.
     """
 
     number: int
     role: CorrectionRole
     actor: str
     corrected_at: datetime
+    sent_at: datetime
     reason: str | None = None
 
 
@@ -124,6 +127,8 @@ def correction_key(source: str, event_id: str, number: int, role: CorrectionRole
     return hashlib.sha256(identity.encode()).hexdigest()
 
 
+# An event is asked for its key, and for its share of checksums, many times over.
+@lru_cache(maxsize=4096)
 def event_key(source: str, event_id: str) -> str:
     """SHA-256 (hex) of the JSON array [source, id]."""
     return hashlib.sha256(canonical_json([source, event_id]).encode()).hexdigest()
@@ -230,7 +235,12 @@ def dimension_text(value: Value) -> str:
 
 def event_checksum(event: UsageEvent, value: str) -> int:
     """The event's share of a checksum: 8 bytes of SHA-256 of [source, id, canonical value]."""
-    text = canonical_json([event.source, event.id, value])
+    return _share(event.source, event.id, value)
+
+
+@lru_cache(maxsize=4096)
+def _share(source: str, event_id: str, value: str) -> int:
+    text = canonical_json([source, event_id, value])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
 

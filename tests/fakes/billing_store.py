@@ -44,6 +44,7 @@ class MemoryBillingStore:
         self.hours: dict[HourKey, UsageHour] = {}
         self._hours_of: dict[tuple[str, str], dict[HourKey, UsageHour]] = {}
         self.groups: dict[RegisterKey, frozenset[bytes]] = {}
+        self._registers_of: dict[tuple[str, str], dict[RegisterKey, None]] = {}
         self._values_of: dict[tuple[str, str], dict[ValueKey, frozenset[int]]] = {}
         self.claims_of: dict[str, set[Claim]] = {}
         self.reservations_of: dict[str, dict[str, Reservation]] = {}
@@ -120,11 +121,8 @@ class MemoryBillingStore:
     def registers_between(
         self, meter: str, customer: str, start: datetime, end: datetime
     ) -> Registers:
-        return {
-            key: groups
-            for key, groups in self.groups.items()
-            if (key.meter, key.customer) == (meter, customer) and start <= key.hour < end
-        }
+        mine = self._registers_of.get((meter, customer), {})
+        return {key: self.groups[key] for key in mine if start <= key.hour < end}
 
     def seen(self, keys: Iterable[ValueKey]) -> Seen:
         return {
@@ -279,6 +277,8 @@ class MemoryBillingStore:
                 self.audits.append(change)
             case changes.ExtendRegister(register, _, added):
                 self.groups[register] = self.groups.get(register, frozenset()) | added
+                owner = register.meter, register.customer
+                self._registers_of.setdefault(owner, {})[register] = None
             case changes.SaveReservation(reservation):
                 own = self.reservations_of.setdefault(reservation.customer, {})
                 own[reservation.id] = reservation
