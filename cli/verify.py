@@ -16,8 +16,9 @@ from typing import Any
 
 from cli.client import ClientError
 from cli.text import printable, table
+from shared.domain.corrections import History, correct
 from shared.domain.errors import MeterlineError
-from shared.domain.events import UsageEvent
+from shared.domain.events import Correction, UsageEvent
 from shared.domain.proof import Fate
 from shared.domain.verification import verify
 from shared.wire.strict_json import loads
@@ -75,7 +76,7 @@ def read_events(file: Path) -> Iterator[tuple[UsageEvent, Fate]]:
         if not line.strip():
             continue
         try:
-            yield read_event(loads(line))
+            yield from read_entries(loads(line))
         except (ArithmeticError, LookupError, MeterlineError, TypeError, ValueError) as error:
             problem = f"{file}: line {number} is no event as exported: {error!r}"
             raise ClientError(problem) from error
@@ -90,14 +91,22 @@ def _lines(file: Path) -> Iterator[bytes]:
         raise ClientError(f"{file} is damaged: {error}") from error
 
 
+def read_entries(exported: Any) -> list[tuple[UsageEvent, Fate]]:
+    """One exported event and the entries that correct it, each with what became of it."""
+    event, fate = read_event(exported)
+    found, history = [(event, fate)], History(event)
+    for each in exported.get("corrections", ()):
+        data = None if each["cancel"] else _data(each["data"])
+        at = _instant(each["corrected_at"])
+        made = Correction(0, "reversal", each["actor"], at, event.received_at)
+        entries = correct(history, data, made, event.received_at)
+        found += zip(entries, map(_fate, each["entries"]), strict=True)
+        history = History(event, (*history.entries, *entries))
+    return found
+
+
 def read_event(exported: Any) -> tuple[UsageEvent, Fate]:
-    """One exported event, and what became of it."""
-    late = exported["late"]
-    fate = Fate(
-        quarantined={"accepted": False, "quarantined": True}[exported["status"]],
-        late_phase=int(late["phase"]) if late else None,
-        late_period=int(late["period"]) if late else None,
-    )
+    """One exported event as it was sent, and what became of it."""
     event = UsageEvent(
         customer=exported["subject"],
         source=exported["source"],
@@ -106,10 +115,23 @@ def read_event(exported: Any) -> tuple[UsageEvent, Fate]:
         occurred_at=_instant(exported["time"]),
         received_at=_instant(exported["received_at"]),
         catalogue_version=int(exported["catalogue_version"]),
-        data={name: _value(value) for name, value in exported["data"].items()},
+        data=_data(exported["data"]),
         extensions=exported["extensions"],
     )
-    return event, fate
+    return event, _fate(exported)
+
+
+def _fate(exported: Any) -> Fate:
+    late = exported["late"]
+    return Fate(
+        quarantined={"accepted": False, "quarantined": True}[exported["status"]],
+        late_phase=int(late["phase"]) if late else None,
+        late_period=int(late["period"]) if late else None,
+    )
+
+
+def _data(exported: Any) -> dict[str, Any]:
+    return {name: _value(value) for name, value in exported.items()}
 
 
 def _value(value: Any) -> Any:

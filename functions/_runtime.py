@@ -312,7 +312,14 @@ class Runtime:
         from shared.services.event_list import EventList
 
         context = DynamoIngestContext(self.dynamodb, self.settings.billing_table)
-        return EventList(self.event_index, context, self.store, self.catalogue, self.clock)
+        return EventList(
+            index=self.event_index,
+            context=context,
+            store=self.store,
+            catalogue=self.catalogue,
+            clock=self.clock,
+            corrections=self.correction_store,
+        )
 
     @cached_property
     def event_types(self) -> "EventTypes":

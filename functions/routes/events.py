@@ -43,7 +43,7 @@ def list_events(request: Request, runtime: Runtime, query: EventsQuery) -> Answe
         page = runtime.event_list.page(wanted, limit, position)
         following = _place(page)
         cursor = runtime.cursors.sign(purpose, following) if following else None
-        views = tuple(EventView.of(event, page.fates[event.key]) for event in page.events)
+        views = tuple(EventView.of(page.histories[e.key], page.fates) for e in page.events)
         answer = Page[EventView](data=views, next_cursor=cursor)
         # Written as canonical JSON, which keeps the numbers in events' data exact.
         return canonical_json(answer.model_dump()), len(views)

@@ -73,9 +73,9 @@ def _differing_events(
     """Recounts every line in one pass over the events, which may be very many."""
     whole = {line.number: CardTally(line.price) for line in lines}
     before = {line.number: CardTally(line.price) for line in lines}
-    seen: set[tuple[str, str, str]] = set()
+    seen: set[tuple[str, str]] = set()
     for event, fate in events:
-        identity = (event.customer, event.source, event.id)
+        identity = (event.customer, event.key)
         if identity in seen:
             yield Difference(f"event {event.source} {event.id}", "once", "twice in the file")
         seen.add(identity)

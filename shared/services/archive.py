@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
@@ -46,12 +47,13 @@ def event_line(event: UsageEvent) -> ArchiveLine:
     That day is a part of the event that never changes: a redelivery lands where the first copy
     is, and a day that is over gets no more events, however late they are by their own time.
     `data` is the JSON text as stored, `properties` the same as text, where no reader of JSON can
-    take a digit from a number; null, like a missing one, has no property. `corrections` is how
-    often the event was corrected before.
+    take a digit from a number; null, like a missing one, has no property. `corrections` is 0 for
+    the event as it was sent; correction n of it is line 2n - 1, which takes back what counted, and
+    line 2n, which counts instead. They are archived under the day of the event itself.
 
     Raises: ValueError for text that UTF-8 cannot hold.
     """
-    received_at = utc_text(event.received_at)
+    received_at = utc_text(received(event))
     line = {
         "customer": event.customer,
         "source": event.source,
@@ -60,7 +62,7 @@ def event_line(event: UsageEvent) -> ArchiveLine:
         "occurred_at": utc_text(event.occurred_at),
         "received_at": received_at,
         "catalogue_version": event.catalogue_version,
-        "corrections": 0,
+        "corrections": corrections_before(event),
         "data": canonical_json(event.data),
         "properties": {
             name: dimension_text(value) for name, value in event.data.items() if value is not None
@@ -70,8 +72,20 @@ def event_line(event: UsageEvent) -> ArchiveLine:
     return ArchiveLine(partition(EVENTS, received_at), _encode(line))
 
 
+def received(event: UsageEvent) -> datetime:
+    """When the event was received; of an entry that corrects one, when that one was."""
+    return event.correction.sent_at if event.correction else event.received_at
+
+
+def corrections_before(event: UsageEvent) -> int:
+    """The `corrections` of the line of an event, or of an entry that corrects one."""
+    if event.correction is None:
+        return 0
+    return 2 * event.correction.number - (event.correction.role == "reversal")
+
+
 def read_line(text: bytes) -> tuple[UsageEvent, int]:
-    """The event of an archived line, and how often it was corrected before.
+    """The event of an archived line, and its `corrections`.
 
     Raises: LookupError, TypeError, ValueError for a line that is none.
     """

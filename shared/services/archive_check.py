@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from shared.domain.events import CHECKSUM_MODULUS, UsageEvent, canonical_json, utc_text
+from shared.services.archive import received
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +15,9 @@ class Tally:
     count: int = 0
     checksum: int = 0
 
-    def plus(self, event: UsageEvent) -> "Tally":
-        """With one more event."""
-        identity = [event.customer, event.source, event.id, event.fingerprint.hex()]
+    def plus(self, event: UsageEvent, corrections: int) -> "Tally":
+        """With one more event, or an entry that corrects one."""
+        identity = [event.customer, event.source, event.id, corrections, event.fingerprint.hex()]
         digest = hashlib.sha256(canonical_json(identity).encode()).digest()
         checksum = (self.checksum + int.from_bytes(digest[:8])) % CHECKSUM_MODULUS
         return Tally(self.count + 1, checksum)
@@ -36,24 +37,23 @@ class DayCheck:
         return self.table == self.archive
 
 
-def tally_by_day(events: Iterable[UsageEvent]) -> dict[str, Tally]:
-    """The events of each UTC day of receipt."""
+def tally_by_day(lines: Iterable[tuple[UsageEvent, int]]) -> dict[str, Tally]:
+    """The events of each UTC day of receipt, and the entries that correct them."""
     days: dict[str, Tally] = {}
-    for event in events:
-        day = utc_text(event.received_at)[:10]
-        days[day] = days.get(day, Tally()).plus(event)
+    for event, corrections in lines:
+        day = utc_text(received(event))[:10]
+        days[day] = days.get(day, Tally()).plus(event, corrections)
     return days
 
 
-def once(lines: Iterable[tuple[UsageEvent, int]]) -> Iterator[UsageEvent]:
-    """Each event once, as corrected last, however many lines it has among those of its day."""
-    latest: dict[tuple[str, bytes], tuple[UsageEvent, int]] = {}
+def once(lines: Iterable[tuple[UsageEvent, int]]) -> Iterator[tuple[UsageEvent, int]]:
+    """Each event, and each entry that corrects it, once, however many lines it has."""
+    seen: set[tuple[str, bytes, int]] = set()
     for event, corrections in lines:
-        identity = (event.customer, bytes.fromhex(event.key))
-        known = latest.get(identity)
-        if known is None or known[1] < corrections:
-            latest[identity] = (event, corrections)
-    return (event for event, _ in latest.values())
+        identity = (event.customer, bytes.fromhex(event.corrected_key), corrections)
+        if identity not in seen:
+            seen.add(identity)
+            yield event, corrections
 
 
 def compare(table: Mapping[str, Tally], archive: Mapping[str, Tally]) -> Iterator[DayCheck]:

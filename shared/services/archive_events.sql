@@ -6,4 +6,4 @@ FROM (
   ) AS copy
   FROM archived_events
 )
-WHERE copy = 1
+WHERE copy = 1 AND corrections % 2 = 0

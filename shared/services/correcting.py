@@ -141,7 +141,7 @@ class Correcting:
         if effective.occurred_at < now - MAX_LATENESS:
             problem = Problem("/id", "too-old")
             raise InvalidError("Events are corrected for 35 days from their time.", [problem])
-        made = Correction(0, "reversal", order.actor, now, order.reason)
+        made = Correction(0, "reversal", order.actor, now, history.event.received_at, order.reason)
         entries = correct(history, order.data, made, self.clock.now())
         meters = self._meters(effective, self.catalogue.newest())
         if order.data is not None:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from shared.domain.corrections import History
 from shared.domain.errors import InvalidError, Problem
 from shared.domain.events import UsageEvent, dimension_text, event_key
+from shared.services.correcting import CorrectionStore
 from shared.services.event_fates import EventFate, event_fates
 from shared.services.ingest import MAX_AHEAD, MAX_LATENESS, IngestContext
 from shared.services.store import BillingStore, CatalogueSource, Clock
@@ -73,13 +75,16 @@ class EventIndex(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """A page of events, what became of each by event key, and where the next page starts.
+    """A page of events as they were sent, their corrections, and where the next page starts.
+
+    What became of each event and of each entry that corrects it is told by its key.
 
     [start, end) is the range listed; the following pages are asked for with the same.
     """
 
     events: Sequence[UsageEvent]
     fates: Mapping[str, EventFate]
+    histories: Mapping[str, History]
     start: datetime
     end: datetime
     position: Position | None
@@ -94,6 +99,7 @@ class EventList:
     store: BillingStore
     catalogue: CatalogueSource
     clock: Clock
+    corrections: CorrectionStore
 
     def page(self, wanted: EventFilter, limit: int, position: Position | None = None) -> EventPage:
         """The page after the position, or the first one.
@@ -105,8 +111,11 @@ class EventList:
             events, following = self._identified(wanted, start, end), None
         else:
             events, following = self._listed(wanted, start, end, limit, position)
-        fates = event_fates(self.store, self.catalogue.newest(), wanted.customer, events)
-        return EventPage(events, fates, start, end, following)
+        histories = self.corrections.histories(wanted.customer, [e.key for e in events])
+        entries = [entry for history in histories.values() for entry in history.entries]
+        catalogue = self.catalogue.newest()
+        fates = event_fates(self.store, catalogue, wanted.customer, [*events, *entries])
+        return EventPage(events, fates, histories, start, end, following)
 
     def _range(self, wanted: EventFilter) -> tuple[datetime, datetime]:
         end = wanted.end or self._now(wanted.customer) + MAX_AHEAD
@@ -127,7 +136,9 @@ class EventList:
         event = self.index.get(wanted.customer, event_key(wanted.source or "", wanted.id or ""))
         if event is None or wanted.type not in (None, event.type):
             return []
-        if not wanted.has_property(event):
+        history = self.corrections.history(wanted.customer, event.key)
+        effective = history.effective if history else None
+        if wanted.property is not None and not (effective and wanted.has_property(effective)):
             return []
         if wanted.start is not None and event.occurred_at < start:
             return []
@@ -141,7 +152,7 @@ class EventList:
         limit: int,
         position: Position | None,
     ) -> tuple[list[UsageEvent], Position | None]:
-        events: list[UsageEvent] = []
+        events: list[tuple[UsageEvent, UsageEvent]] = []
         reads = 0
         newest = position.occurred_at + timedelta(microseconds=1) if position else end
         for month_start, month_end in months_descending(start, newest):
@@ -149,16 +160,36 @@ class EventList:
                 found, position = self.index.newest(
                     wanted, month_start, month_end, position, limit - len(events)
                 )
-                events += found
+                events += self._as_sent(wanted, found)
                 reads += 1
                 if len(events) >= limit:
-                    last = events[limit - 1]
-                    return events[:limit], Position(last.occurred_at, last.key)
+                    last, _ = events[limit - 1]
+                    sent = [event for _, event in events[:limit]]
+                    return sent, Position(last.occurred_at, last.key)
                 if position is None:
                     break
                 if reads >= MAX_READS_PER_PAGE:
-                    return events, position
-        return events, None
+                    return [event for _, event in events], position
+        return [event for _, event in events], None
+
+    def _as_sent(
+        self, wanted: EventFilter, found: Sequence[UsageEvent]
+    ) -> list[tuple[UsageEvent, UsageEvent]]:
+        """Each event once, as it was sent, with the one of the found entries that stands for it.
+
+        Where a property is asked for, that is the entry that is in force.
+        """
+        if wanted.property is None:
+            return [(event, event) for event in found if event.correction is None]
+        keys = list(dict.fromkeys(event.corrected_key for event in found))
+        histories = self.corrections.histories(wanted.customer, keys)
+        return [
+            (entry, history.event)
+            for entry in found
+            if (history := histories.get(entry.corrected_key)) is not None
+            and history.effective is not None
+            and history.in_force.key == entry.key
+        ]
 
 
 def months_descending(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:

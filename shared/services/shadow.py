@@ -139,7 +139,9 @@ class Shadow:
         position, count = None, 0
         while count < MAX_EVENTS_READ:
             page = self.events.page(wanted, min(EVENTS_PER_PAGE, MAX_EVENTS_READ - count), position)
-            yield from ((event, page.fates[event.key]) for event in page.events)
+            for history in page.histories.values():
+                if (effective := history.effective) is not None:
+                    yield effective, page.fates[history.in_force.key]
             count += len(page.events)
             position = page.position
             if position is None:

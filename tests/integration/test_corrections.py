@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cli.verify import read_entries
 from functions import api
 from local.emulator import Aws
 from shared.domain.accounts import Totals
@@ -195,3 +196,51 @@ def test_what_reverses_a_quarantined_event_waits_for_it(case: Case) -> None:
     redrive.redrive(case.customer, reversal.key, "tests")
     assert case.hours() == (0, Decimal(0))
     assert case.totals()[SMALL].count == 0
+
+
+def listed(case: Case, query: str = "") -> list[Any]:
+    event = api_event("GET", "/v1/events", query=f"customer={case.customer}{query}")
+    answer = api.handler(event, None)
+    assert answer["statusCode"] == 200, answer
+    return list(json.loads(answer["body"])["data"])
+
+
+def test_an_event_is_listed_once_with_its_corrections(case: Case) -> None:
+    case.send(1, "7")
+    case.send(2, "5")
+    case.correct(1, data={"tokens": 9, "model": "large"}, reason="wrong model")
+    case.correct(1, data={"tokens": 10, "model": "large"})
+    case.correct(2, cancel=True)
+    case.count()
+    found = {event["id"]: event for event in listed(case)}
+    assert found.keys() == {"1", "2"}
+    assert found["1"]["data"] == {"model": "small", "tokens": 7}
+    first, second = found["1"]["corrections"]
+    assert (first["number"], first["data"]["tokens"], first["reason"]) == (1, 9, "wrong model")
+    assert [entry["role"] for entry in second["entries"]] == ["reversal", "replacement"]
+    assert [entry["status"] for entry in second["entries"]] == ["accepted", "accepted"]
+    assert [c["cancel"] for c in found["2"]["corrections"]] == [True]
+
+
+def test_properties_are_searched_as_they_count_now(case: Case) -> None:
+    case.send(1, "7")
+    case.send(2, "7")
+    case.correct(1, data={"tokens": 10, "model": "large"})
+    case.correct(2, cancel=True)
+    searches = {v: [e["id"] for e in listed(case, f"&property=tokens&value={v}")] for v in (7, 10)}
+    assert searches == {7: [], 10: ["1"]}
+    identified = "&source=tests&id=1&property=tokens&value=10"
+    assert [event["id"] for event in listed(case, identified)] == ["1"]
+
+
+def test_an_export_tells_every_entry(case: Case) -> None:
+    event = case.send(1, "7")
+    case.correct(1, data={"tokens": 10, "model": "large"})
+    case.correct(1, cancel=True)
+    case.count()
+    [exported] = listed(case)
+    history = case.meterline.runtime.correction_store.history(case.customer, event.key)
+    assert history is not None
+    entries = [entry for entry, _ in read_entries(exported)]
+    assert [entry.key for entry in entries] == [event.key, *(e.key for e in history.entries)]
+    assert [entry.data for entry in entries] == [event.data, *(e.data for e in history.entries)]

@@ -20,11 +20,15 @@ class DynamoAllEvents:
     def received(self, start: str, end: str) -> Iterator[Item]:
         """The items received in [start, end), RFC 3339 in UTC or the beginning of it.
 
-        An item that is no event is among them if it has a time of receipt at all.
+        An item that is no event is among them if it has a time of receipt at all. What corrects
+        an event is where that event is.
         """
         request: dict[str, Any] = {
             "TableName": self._table,
-            "FilterExpression": "received_at >= :start AND received_at < :end",
+            "FilterExpression": (
+                "attribute_not_exists(correction) AND received_at >= :start AND received_at < :end"
+                " OR correction.sent_at >= :start AND correction.sent_at < :end"
+            ),
             "ExpressionAttributeValues": to_item({":start": start, ":end": end}),
         }
         while True:

@@ -68,6 +68,7 @@ def _correction_members(correction: Correction) -> dict[str, object]:
         "role": correction.role,
         "actor": correction.actor,
         "corrected_at": correction.corrected_at,
+        "sent_at": correction.sent_at,
         "reason": correction.reason,
     }
     return {name: value for name, value in members.items() if value is not None}
@@ -82,6 +83,7 @@ def _read_correction(attribute: Mapping[str, Any]) -> Correction:
         role=stored["role"],
         actor=stored["actor"],
         corrected_at=utc_time(stored["corrected_at"]),
+        sent_at=utc_time(stored["sent_at"]),
         reason=stored.get("reason"),
     )
 

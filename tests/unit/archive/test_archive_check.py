@@ -1,17 +1,23 @@
 """Two tallies of a day are equal only if the events are."""
 
 from dataclasses import replace
+from decimal import Decimal
 
-from shared.domain.events import UsageEvent
-from shared.services.archive import event_line, read_line
+from shared.domain.corrections import History, correct
+from shared.domain.events import Correction, UsageEvent
+from shared.services.archive import corrections_before, event_line, read_line
 from shared.services.archive_check import DayCheck, Tally, compare, once, tally_by_day
 from tests.support.builders import DAY, MARCH, usage
 
 EVENTS = [usage("acme", n, MARCH + n % 2 * DAY) for n in range(4)]
 
 
+def sent(events: list[UsageEvent]) -> list[tuple[UsageEvent, int]]:
+    return [(event, 0) for event in events]
+
+
 def judged(archive: list[UsageEvent]) -> list[bool]:
-    days = compare(tally_by_day(EVENTS), tally_by_day(archive))
+    days = compare(tally_by_day(sent(EVENTS)), tally_by_day(sent(archive)))
     return [day.is_equal for day in days]
 
 
@@ -32,11 +38,21 @@ def test_what_is_missing_changed_or_added_makes_its_own_day_differ() -> None:
 
 
 def test_a_day_that_only_one_side_knows_is_compared_with_nothing() -> None:
-    tally = tally_by_day(EVENTS[:1])
+    tally = tally_by_day(sent(EVENTS[:1]))
     assert list(compare(tally, {})) == [DayCheck("2026-03-01", tally["2026-03-01"], Tally())]
 
 
-def test_an_event_of_several_lines_counts_once_as_corrected_last() -> None:
+def test_an_event_of_several_lines_and_each_entry_that_corrects_it_count_once() -> None:
     corrected = replace(EVENTS[0], data={})
-    lines = [(EVENTS[0], 0), (corrected, 1), (EVENTS[0], 0), (EVENTS[1], 0)]
-    assert list(once(lines)) == [corrected, EVENTS[1]]
+    lines = [(EVENTS[0], 0), (corrected, 2), (EVENTS[0], 0), (EVENTS[1], 0), (corrected, 2)]
+    assert list(once(lines)) == [(EVENTS[0], 0), (corrected, 2), (EVENTS[1], 0)]
+
+
+def test_what_corrects_an_event_is_archived_on_the_day_of_the_event() -> None:
+    made = Correction(1, "reversal", "key", MARCH + 9 * DAY, EVENTS[0].received_at)
+    entries = correct(History(EVENTS[0]), {"tokens": Decimal(9)}, made, MARCH + 9 * DAY)
+    lines = [event_line(entry) for entry in (EVENTS[0], *entries)]
+    assert {line.partition for line in lines} == {"events/dt=2026-03-01"}
+    assert [read_line(line.text)[1] for line in lines] == [0, 1, 2]
+    table = tally_by_day((e, corrections_before(e)) for e in (EVENTS[0], *entries))
+    assert table == tally_by_day(once(read_line(line.text) for line in lines))
