@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cli import (
+    add_ons,
     archive,
     balance,
     catalog,
@@ -49,6 +50,7 @@ MODULES = (
     balance,
     entitlements,
     reservations,
+    add_ons,
     ledger,
     invoice,
     exporting,

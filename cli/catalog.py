@@ -17,9 +17,15 @@ import yaml
 from cli.catalogue_file import KINDS, CatalogueFile, FileEntry, Kind
 from cli.client import ApiError, Client, ClientError, path
 from cli.text import printable
-from shared.domain.catalogue import Catalogue, CreditUnit, Meter, Plan
+from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, Meter, Plan
 from shared.domain.errors import MeterlineError, Problem
-from shared.domain.publishing import Entry, publish_meter, publish_plan, publish_unit
+from shared.domain.publishing import (
+    Entry,
+    publish_add_on,
+    publish_meter,
+    publish_plan,
+    publish_unit,
+)
 
 STDOUT = Path("-")
 
@@ -30,7 +36,9 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     for name, run in (("diff", diff), ("apply", apply), ("pull", pull)):
         action = actions.add_parser(name, help=run.__doc__, description=run.__doc__)
-        action.add_argument("file", type=Path, help="YAML or JSON: meters, credit_units, plans")
+        action.add_argument(
+            "file", type=Path, help="YAML or JSON: meters, credit_units, add_ons, plans"
+        )
         if name == "apply":
             action.add_argument("--dry-run", action="store_true", help="publish nothing")
         if name == "pull":
@@ -151,6 +159,9 @@ def _published_on(catalogue: Catalogue, entry: Entry) -> Catalogue:
         case CreditUnit():
             publish_unit(catalogue, entry, datetime.now(UTC))
             return replace(catalogue, units={**catalogue.units, entry.key: entry})
+        case AddOn():
+            publish_add_on(catalogue, entry)
+            return replace(catalogue, add_ons={**catalogue.add_ons, entry.key: (entry,)})
         case Plan():
             publish_plan(catalogue, entry)
             return replace(catalogue, plans={**catalogue.plans, entry.key: (entry,)})
@@ -168,7 +179,7 @@ def _publish(client: Client, entry: FileEntry, file: CatalogueFile) -> None:
 
 def published(client: Client) -> Catalogue:
     """The newest version of everything, as the API lists it."""
-    meters, units, plans = (
+    meters, units, add_ons, plans = (
         [k.answer.model_validate(a) for a in client.pages(k.path)] for k in KINDS
     )
     return Catalogue(
@@ -177,6 +188,7 @@ def published(client: Client) -> Catalogue:
             for m in meters
         },
         units={u.key: u.to_unit(u.key) for u in units},
+        add_ons={a.key: (replace(a.to_add_on(a.key), version=a.version),) for a in add_ons},
         plans={p.key: (replace(p.to_plan(p.key), version=p.version),) for p in plans},
     )
 
@@ -187,6 +199,8 @@ def entries_of(catalogue: Catalogue, kind: Kind) -> Mapping[str, Entry]:
         return catalogue.meters
     if kind.section == "credit_units":
         return catalogue.units
+    if kind.section == "add_ons":
+        return {key: versions[-1] for key, versions in catalogue.add_ons.items()}
     return {key: versions[-1] for key, versions in catalogue.plans.items()}
 
 
@@ -195,7 +209,7 @@ def _as_filed(entry: Entry) -> Entry:
     match entry:
         case Meter():
             return replace(entry, since=0, archived_since=None)
-        case Plan():
+        case Plan() | AddOn():
             return replace(entry, version=0)
         case CreditUnit():
             return entry

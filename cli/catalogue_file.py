@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from cli.client import ClientError
 from shared.domain.errors import Problem
 from shared.domain.publishing import Entry
+from shared.wire.add_ons import AddOnAnswer, AddOnBody
 from shared.wire.catalogue import CreditUnitAnswer, CreditUnitBody, MeterAnswer, MeterBody
 from shared.wire.common import invalid
 from shared.wire.plans import PlanAnswer, PlanBody
@@ -48,6 +49,7 @@ KINDS = (
         CreditUnitBody.to_unit,
         CreditUnitAnswer,
     ),
+    Kind("add_ons", "add-on", "/v1/add-ons", AddOnBody, AddOnBody.to_add_on, AddOnAnswer),
     Kind("plans", "plan", "/v1/plans", PlanBody, PlanBody.to_plan, PlanAnswer),
 )
 

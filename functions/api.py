@@ -5,6 +5,7 @@ from typing import Any
 from functions._http import Router
 from functions._runtime import runtime
 from functions.routes import (
+    add_ons,
     catalogue,
     customers,
     entitlements,
@@ -33,6 +34,7 @@ router = Router(
         segments.router,
         subscriptions.router,
         credit_routes.router,
+        add_ons.router,
         entitlements.router,
         reservations.router,
         usage.router,

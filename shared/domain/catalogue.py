@@ -82,6 +82,14 @@ class IncludedCredits:
 
 
 @dataclass(frozen=True, slots=True)
+class PackCredits:
+    """Credits that one pack holds, in nanos of their unit."""
+
+    unit: str
+    amount_nanos: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One published version of a priced offer. `fee_nanos` is charged at each period's start.
 
@@ -145,6 +153,23 @@ class Plan:
         return self.fee_nanos > 0 or in_money
 
 
+@dataclass(frozen=True, slots=True)
+class AddOn:
+    """One published version of a pack: what a customer gets for its price, once, from then on.
+
+    `expires`: "period_end", "never" or ISO days "P90D" after the purchase.
+    """
+
+    key: str
+    version: int
+    name: str
+    currency: str
+    price_nanos: int
+    allowances: tuple[Allowance, ...] = ()
+    credits: tuple[PackCredits, ...] = ()
+    expires: str = "never"
+
+
 # Where no default plan is published, usage is metered on this one and nothing is billed.
 METERING_ONLY = Plan(
     key="metering-only", version=0, name="Metering only", currency="USD", period="calendar"
@@ -177,12 +202,16 @@ class CreditUnit:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The whole catalogue at one version. `plans` holds every version, oldest first per key."""
+    """The whole catalogue at one version.
+
+    `plans` and `add_ons` hold every version, oldest first per key.
+    """
 
     version: int = 0
     meters: Mapping[str, Meter] = field(default_factory=dict)
     plans: Mapping[str, tuple[Plan, ...]] = field(default_factory=dict)
     units: Mapping[str, CreditUnit] = field(default_factory=dict)
+    add_ons: Mapping[str, tuple[AddOn, ...]] = field(default_factory=dict)
 
     def plan(self, key: str, version: int) -> Plan:
         """The plan's published version.

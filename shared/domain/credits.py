@@ -8,7 +8,7 @@ from typing import Literal
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 
-GrantSource = Literal["purchase", "promotion", "reward", "plan"]
+GrantSource = Literal["purchase", "promotion", "reward", "plan", "add_on"]
 
 
 @dataclass(frozen=True, slots=True)

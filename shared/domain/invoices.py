@@ -31,10 +31,11 @@ LineKind = Literal[
     "usage",
     "credits_applied",
     "overage",
+    "add_on",
     "carried_forward",
     "brought_forward",
 ]
-InvoiceKind = Literal["start", "change", "period"]
+InvoiceKind = Literal["start", "change", "period", "add_on"]
 InvoiceStatus = Literal["draft", "finalized"]
 
 

@@ -16,6 +16,7 @@ EntryKind = Literal[
     "usage",
     "opening",
     "grant",
+    "add_on",
     "void",
     "close",
     "breakage",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.domain.catalogue import Catalogue, CreditUnit, IncludedCredits, Meter, Plan, Rate
+from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, IncludedCredits, Meter, Plan, Rate
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
 from shared.domain.money import is_currency
 from shared.domain.periods import parse_days
@@ -27,7 +27,7 @@ DAYS_OF = {"day": 1, "week": 7, "month": 28, "year": 365}
 # usage can take something away: they have a value only when a period is over.
 RATED_AGGREGATIONS = ("count", "sum", "max", "unique_count")
 
-Entry = Meter | Plan | CreditUnit
+Entry = Meter | Plan | CreditUnit | AddOn
 
 
 class MeterImmutableError(ConflictError):
@@ -134,6 +134,25 @@ def publish_unit(catalogue: Catalogue, unit: CreditUnit, now: datetime) -> Publi
     if any(value.currency in valued and value.effective_at < now for value in added):
         raise UnitImmutableError("an added value would take effect in the past")
     return Publication("credit-unit.update", existing, unit)
+
+
+def publish_add_on(catalogue: Catalogue, add_on: AddOn) -> Publication | None:
+    """Adds the add-on's next version; None: its newest version says the same.
+
+    Raises: InvalidError with pointers into the add-on.
+    """
+    versions = catalogue.add_ons.get(add_on.key)
+    newest = versions[-1] if versions else None
+    if newest is not None and replace(add_on, version=newest.version) == newest:
+        return None
+    problems = list(_meter_problems(catalogue, "allowances", [a.meter for a in add_on.allowances]))
+    for index, pack in enumerate(add_on.credits):
+        if not is_currency(pack.unit) and pack.unit not in catalogue.units:
+            problems.append(Problem(f"/credits/{index}/unit", "unknown-unit"))
+    if problems:
+        raise InvalidError("The add-on does not fit the catalogue.", problems)
+    version = newest.version + 1 if newest else 1
+    return Publication("add-on.publish", newest, replace(add_on, version=version))
 
 
 def plan_problems(catalogue: Catalogue, plan: Plan) -> Iterator[Problem]:

@@ -6,11 +6,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Protocol
 
-from shared.domain.catalogue import Catalogue, CreditUnit, Meter, Plan
+from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, Meter, Plan
 from shared.domain.errors import UnavailableError, VersionConflictError
 from shared.domain.publishing import (
     Publication,
     archive_meter,
+    publish_add_on,
     publish_meter,
     publish_plan,
     publish_unit,
@@ -83,6 +84,14 @@ class CatalogueService:
         """
         catalogue = self._publish(lambda read: publish_unit(read, unit, now), actor, now)
         return catalogue.units[unit.key]
+
+    def put_add_on(self, add_on: AddOn, actor: str, now: datetime) -> AddOn:
+        """The add-on's newest version; that of the argument does not matter.
+
+        Raises: InvalidError.
+        """
+        catalogue = self._publish(lambda read: publish_add_on(read, add_on), actor, now)
+        return catalogue.add_ons[add_on.key][-1]
 
     def _publish(
         self, decide: Callable[[Catalogue], Publication | None], actor: str, now: datetime

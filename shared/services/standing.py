@@ -148,17 +148,19 @@ class Books:
         grants: Mapping[str, Grant],
         kind: EntryKind,
         cause: Mapping[str, str],
+        *,
+        terms: Subscription | None = None,
     ) -> list[Change]:
         """The changes that post a new version of the account with its ledger entry.
 
-        `grants` are those it holds now. The terms are saved only where their due time moves, so
-        that two writers meet on one item.
+        `grants` are those it holds now. The terms (`terms`, if they change) are saved only where
+        they or their due time move, so that two writers meet on one item.
         """
         changes: list[Change] = [
             SaveAccount(account, before.account.version),
             PutLedgerEntry(entry_between(before.account, account, before.now, kind, cause)),
         ]
-        subscription = with_due(before.subscription, account, grants.values(), self.grace)
+        subscription = with_due(terms or before.subscription, account, grants.values(), self.grace)
         if subscription != before.subscription:
             changes.append(SaveSubscription(subscription))
         return changes

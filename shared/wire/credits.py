@@ -35,7 +35,7 @@ class GrantBody(WireModel):
 
     unit: Identifier
     amount: Amount
-    source: GrantSource
+    source: Literal["purchase", "promotion", "reward", "plan"]
     priority: Annotated[int, Field(ge=0, le=255)] = 100
     effective_at: Time | None = None
     expires_at: Time | None = None

@@ -55,6 +55,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/add-ons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List add-ons by key, the newest version of each */
+        get: operations["list_add_ons"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/add-ons/{add_on}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Publish an add-on's next version */
+        put: operations["put_add_on"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/backfills": {
         parameters: {
             query?: never;
@@ -135,6 +169,23 @@ export interface paths {
         /** Make a customer, or replace its profile */
         put: operations["save_customer"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{customer}/add-ons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Buy packs of an add-on: live and invoiced at once */
+        post: operations["buy_packs"];
         delete?: never;
         options?: never;
         head?: never;
@@ -936,6 +987,70 @@ export interface components {
             }[];
         };
         /**
+         * AddOnAnswer
+         * @description One published version of an add-on.
+         */
+        AddOnAnswer: {
+            /** Name */
+            name: string;
+            /**
+             * Currency
+             * @default USD
+             */
+            currency?: string;
+            /** Price */
+            price: string;
+            /**
+             * Allowances
+             * @default []
+             */
+            allowances?: components["schemas"]["PackAllowanceBody-Output"][];
+            /**
+             * Credits
+             * @default []
+             */
+            credits?: components["schemas"]["PackCreditsBody-Output"][];
+            /**
+             * Expires
+             * @default never
+             */
+            expires?: string;
+            /** Key */
+            key: string;
+            /** Version */
+            version: number;
+        };
+        /**
+         * AddOnBody
+         * @description A pack: what it holds, for how long from its purchase on, and its price.
+         */
+        AddOnBody: {
+            /** Name */
+            name: string;
+            /**
+             * Currency
+             * @default USD
+             */
+            currency?: string;
+            /** Price */
+            price: string | number;
+            /**
+             * Allowances
+             * @default []
+             */
+            allowances?: components["schemas"]["PackAllowanceBody-Input"][];
+            /**
+             * Credits
+             * @default []
+             */
+            credits?: components["schemas"]["PackCreditsBody-Input"][];
+            /**
+             * Expires
+             * @default never
+             */
+            expires?: string;
+        };
+        /**
          * AllowanceBody
          * @description Units of a meter included in each period.
          */
@@ -1424,6 +1539,28 @@ export interface components {
             data: components["schemas"]["EntitlementView"][];
         };
         /**
+         * EntryView
+         * @description One entry of a correction, and what became of it, as with events.
+         */
+        EntryView: {
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "reversal" | "replacement";
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "accepted" | "quarantined";
+            late: components["schemas"]["LateView"] | null;
+            /** Invoice */
+            invoice: string | null;
+            /** Invoice Lines */
+            invoice_lines: number[];
+            quarantine: components["schemas"]["AsideView"] | null;
+        };
+        /**
          * Event
          * @description One usage event: a CloudEvents 1.0 event whose `subject` is the customer's key.
          *
@@ -1461,6 +1598,31 @@ export interface components {
             [key: string]: unknown;
         };
         /**
+         * EventCorrectionView
+         * @description A correction of an event with its entries: a reversal, and a replacement if there is data.
+         */
+        EventCorrectionView: {
+            /** Number */
+            number: number;
+            /** Cancel */
+            cancel: boolean;
+            /** Data */
+            data: {
+                [key: string]: string | number | boolean | null;
+            } | null;
+            /** Actor */
+            actor: string;
+            /**
+             * Corrected At
+             * Format: date-time
+             */
+            corrected_at: string;
+            /** Reason */
+            reason: string | null;
+            /** Entries */
+            entries: components["schemas"]["EntryView"][];
+        };
+        /**
          * EventTypeView
          * @description What is known of an event type from the events that came. No values are kept.
          *
@@ -1489,7 +1651,7 @@ export interface components {
         };
         /**
          * EventView
-         * @description A stored event, and what became of it.
+         * @description A stored event as it was sent, and what became of it and of its corrections.
          *
          *     `meters` count it; `invoice` bills it, once its period is closed, or the one that it came too
          *     `late` for, on `invoice_lines`. `catalogue_version` says which meters there were when it was
@@ -1543,6 +1705,8 @@ export interface components {
             /** Invoice Lines */
             invoice_lines: number[];
             quarantine: components["schemas"]["AsideView"] | null;
+            /** Corrections */
+            corrections: components["schemas"]["EventCorrectionView"][];
         };
         /**
          * EventsQuery
@@ -1863,7 +2027,7 @@ export interface components {
              * Source
              * @enum {string}
              */
-            source: "purchase" | "promotion" | "reward" | "plan";
+            source: "purchase" | "promotion" | "reward" | "plan" | "add_on";
             /** Priority */
             priority: number;
             /** Meters */
@@ -1975,7 +2139,7 @@ export interface components {
              * Type
              * @enum {string}
              */
-            type: "fee" | "proration" | "usage" | "credits_applied" | "overage" | "carried_forward" | "brought_forward";
+            type: "fee" | "proration" | "usage" | "credits_applied" | "overage" | "add_on" | "carried_forward" | "brought_forward";
             /** Description */
             description: string;
             /** Amount */
@@ -2055,7 +2219,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "start" | "change" | "period";
+            kind: "start" | "change" | "period" | "add_on";
             /**
              * Status
              * @enum {string}
@@ -2122,7 +2286,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "usage" | "opening" | "grant" | "void" | "close" | "breakage" | "subscription" | "repair" | "hold" | "reserve" | "settle" | "release" | "expire";
+            kind: "usage" | "opening" | "grant" | "add_on" | "void" | "close" | "breakage" | "subscription" | "repair" | "hold" | "reserve" | "settle" | "release" | "expire";
             /** Cause */
             cause: {
                 [key: string]: string;
@@ -2339,6 +2503,46 @@ export interface components {
             at: string;
         };
         /**
+         * PackAllowanceBody
+         * @description Units of a meter that one pack includes.
+         */
+        "PackAllowanceBody-Input": {
+            /** Meter */
+            meter: string;
+            /** Quantity */
+            quantity: string | number;
+        };
+        /**
+         * PackAllowanceBody
+         * @description Units of a meter that one pack includes.
+         */
+        "PackAllowanceBody-Output": {
+            /** Meter */
+            meter: string;
+            /** Quantity */
+            quantity: string;
+        };
+        /**
+         * PackCreditsBody
+         * @description Credits that one pack holds.
+         */
+        "PackCreditsBody-Input": {
+            /** Unit */
+            unit: string;
+            /** Amount */
+            amount: string | number;
+        };
+        /**
+         * PackCreditsBody
+         * @description Credits that one pack holds.
+         */
+        "PackCreditsBody-Output": {
+            /** Unit */
+            unit: string;
+            /** Amount */
+            amount: string;
+        };
+        /**
          * PackagePrice
          * @description Whole packages of units; the last one counts however little of it is used.
          */
@@ -2423,6 +2627,16 @@ export interface components {
              * @default null
              */
             cursor?: string | null;
+        };
+        /** Page[AddOnAnswer] */
+        Page_AddOnAnswer_: {
+            /** Data */
+            data: components["schemas"]["AddOnAnswer"][];
+            /**
+             * Next Cursor
+             * @default null
+             */
+            next_cursor?: string | null;
         };
         /** Page[BackfillView] */
         Page_BackfillView_: {
@@ -3061,6 +3275,39 @@ export interface components {
             meters: string[];
         };
         /**
+         * PurchaseBody
+         * @description So many packs of an add-on's newest version.
+         */
+        PurchaseBody: {
+            /** Add On */
+            add_on: string;
+            /**
+             * Quantity
+             * @default 1
+             */
+            quantity?: number;
+        };
+        /**
+         * PurchaseView
+         * @description What was bought: its grants, and the id of its invoice, null if it costs nothing.
+         */
+        PurchaseView: {
+            /** Add On */
+            add_on: string;
+            /** Version */
+            version: number;
+            /** Quantity */
+            quantity: number;
+            /** Price */
+            price: string;
+            /** Currency */
+            currency: string;
+            /** Grants */
+            grants: components["schemas"]["GrantView"][];
+            /** Invoice */
+            invoice: string | null;
+        };
+        /**
          * QuarantinedRecordView
          * @description A record that could not be applied: `not_applied` names the writes that lack it.
          *
@@ -3540,7 +3787,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "start" | "change" | "period";
+            kind: "start" | "change" | "period" | "add_on";
             /**
              * Status
              * @enum {string}
@@ -3930,6 +4177,73 @@ export interface operations {
             };
         };
     };
+    list_add_ons: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AddOnAnswer_"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_add_on: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                add_on: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddOnBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddOnAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_backfills: {
         parameters: {
             query?: never;
@@ -4112,6 +4426,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CustomerView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    buy_packs: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A repeat under the same key is answered as before, and changes nothing. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                customer: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PurchaseBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurchaseView"];
                 };
             };
             /** @description Refused. */

@@ -5,11 +5,13 @@ from dataclasses import asdict
 from typing import Any
 
 from shared.domain.catalogue import (
+    AddOn,
     Allowance,
     Catalogue,
     CreditUnit,
     IncludedCredits,
     Meter,
+    PackCredits,
     Plan,
     Rate,
     UnitValue,
@@ -30,6 +32,8 @@ def sort_key(entry: Entry) -> str:
             return f"PLAN#{entry.key}#{entry.version:06d}"
         case CreditUnit():
             return f"UNIT#{entry.key}"
+        case AddOn():
+            return f"ADDON#{entry.key}#{entry.version:06d}"
 
 
 def entry_body(entry: Entry) -> dict[str, object]:
@@ -47,15 +51,18 @@ def catalogue_of(version: int, bodies: Mapping[str, Body]) -> Catalogue:
     meters: dict[str, Meter] = {}
     plans: dict[str, tuple[Plan, ...]] = {}
     units: dict[str, CreditUnit] = {}
+    add_ons: dict[str, tuple[AddOn, ...]] = {}
     for stored_key, body in sorted(bodies.items()):
         key = body["key"]
         if stored_key.startswith("METER#"):
             meters[key] = _meter(body)
         elif stored_key.startswith("PLAN#"):
             plans[key] = (*plans.get(key, ()), _plan(body))
+        elif stored_key.startswith("ADDON#"):
+            add_ons[key] = (*add_ons.get(key, ()), _add_on(body))
         else:
             units[key] = _unit(body)
-    return Catalogue(version, meters, plans, units)
+    return Catalogue(version, meters, plans, units, add_ons)
 
 
 def _meter(body: Body) -> Meter:
@@ -89,6 +96,19 @@ def _plan(body: Body) -> Plan:
         on_exhausted=body["on_exhausted"],
         trial_days=int(body.get("trial_days", 0)),
         bill_trial_usage=body.get("bill_trial_usage", False),
+    )
+
+
+def _add_on(body: Body) -> AddOn:
+    return AddOn(
+        key=body["key"],
+        version=int(body["version"]),
+        name=body["name"],
+        currency=body["currency"],
+        price_nanos=int(body["price_nanos"]),
+        allowances=tuple(Allowance(a["meter"], a["quantity"]) for a in body["allowances"]),
+        credits=tuple(PackCredits(c["unit"], int(c["amount_nanos"])) for c in body["credits"]),
+        expires=body["expires"],
     )
 
 

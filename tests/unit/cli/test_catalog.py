@@ -10,7 +10,8 @@ from cli import catalog
 from cli.__main__ import main
 from cli.catalogue_file import CatalogueFile
 from cli.client import ApiError
-from functions.routes.catalogue import router
+from functions._http import Router
+from functions.routes import add_ons, catalogue
 from tests.unit.catalogue.fakes import MemoryCatalogueStore, fake_runtime
 from tests.unit.http.events import api_event
 
@@ -40,6 +41,9 @@ meters:
 """
 
 
+ROUTER = Router((catalogue.router, add_ons.router))
+
+
 class RouterClient:
     """A client whose requests go straight to the routes, over a store in memory."""
 
@@ -50,7 +54,7 @@ class RouterClient:
     def call(self, method: str, path: str, *, body: object = None, query: str = "") -> Any:
         runtime = fake_runtime(self.store)
         event = api_event(method, path, body, query=query)
-        answer = router.serve(event, lambda: runtime)
+        answer = ROUTER.serve(event, lambda: runtime)
         document = json.loads(answer["body"])
         if answer["statusCode"] >= 400:
             raise ApiError(answer["statusCode"], document)

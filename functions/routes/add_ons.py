@@ -1,0 +1,67 @@
+"""Add-ons: packs in the catalogue, and buying them."""
+
+from itertools import dropwhile, islice
+
+from functions._http import Answer, Request, Router
+from functions._runtime import Runtime
+from functions._validation import validate
+from functions.routes._common import money_write, open_cursor, seal_cursor
+from shared.services.buying import BoughtPack, buy_add_on
+from shared.wire.add_ons import AddOnAnswer, AddOnBody, PurchaseBody, PurchaseView
+from shared.wire.common import Page, PageQuery, Slug
+
+router = Router()
+
+
+@router.route(
+    "PUT",
+    "/v1/add-ons/{add_on}",
+    scope="admin",
+    summary="Publish an add-on's next version",
+    body=AddOnBody,
+    answer=AddOnAnswer,
+)
+def put_add_on(request: Request, runtime: Runtime, body: AddOnBody) -> AddOnAnswer:
+    add_on = body.to_add_on(validate(Slug, request.parameters["add_on"]))
+    service = runtime.catalogue_service
+    return AddOnAnswer.of(service.put_add_on(add_on, request.principal, runtime.clock.now()))
+
+
+@router.route(
+    "GET",
+    "/v1/add-ons",
+    scope="read",
+    summary="List add-ons by key, the newest version of each",
+    query=PageQuery,
+    answer=Page[AddOnAnswer],
+)
+def list_add_ons(request: Request, runtime: Runtime, query: PageQuery) -> Page[AddOnAnswer]:
+    after = open_cursor(runtime, request, query.cursor)
+    add_ons = runtime.catalogue_service.catalogue().add_ons
+    keys = dropwhile(lambda key: after is not None and key <= after, sorted(add_ons))
+    page = list(islice(keys, query.limit))
+    last = page[-1] if next(keys, None) is not None else None
+    return Page[AddOnAnswer](
+        data=[AddOnAnswer.of(add_ons[key][-1]) for key in page],
+        next_cursor=seal_cursor(runtime, request, last),
+    )
+
+
+@router.route(
+    "POST",
+    "/v1/customers/{customer}/add-ons",
+    scope="admin",
+    summary="Buy packs of an add-on: live and invoiced at once",
+    body=PurchaseBody,
+    answer=PurchaseView,
+    status=201,
+    money=True,
+)
+def buy_packs(request: Request, runtime: Runtime, body: PurchaseBody) -> Answer:
+    write = money_write(request, body)
+    stored = buy_add_on(runtime.books, write, body.add_on, body.quantity, _json)
+    return Answer(stored.answer, stored.status)
+
+
+def _json(bought: BoughtPack) -> str:
+    return PurchaseView.of(bought).model_dump_json()
