@@ -3,10 +3,10 @@
 import argparse
 from typing import Any
 
-from cli import export, listing, tailing
+from cli import correcting, export, listing, tailing
 
 # Each module adds its own actions.
-MODULES = (listing, tailing, export)
+MODULES = (listing, tailing, export, correcting)
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:

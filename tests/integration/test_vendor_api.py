@@ -9,6 +9,7 @@ import pytest
 from functions import ingest
 from functions.api import router
 from local.emulator import Aws
+from shared.domain.events import UsageEvent
 from tests.integration.api import NOON, Api, Reply, publish_catalogue
 from tests.integration.conftest import Tables
 from tests.unit.http.events import api_event
@@ -332,17 +333,26 @@ def test_a_session_of_streams_is_a_token_for_a_while(api: Api) -> None:
     assert router.serve(by_session, lambda: api.runtime)["statusCode"] == 403
 
 
-def test_adjustments_are_refused_in_words(api: Api) -> None:
+def test_adjustments_cancel_the_event_of_the_identifier(api: Api) -> None:
     form = {"content-type": "application/x-www-form-urlencoded"}
+    api.put("/v1/customers/cus_9", {})
+    event = UsageEvent("cus_9", "stripe", "i1", "ai", NOON, NOON, 1, {"value": "4"}, {})
+    api.runtime.event_store.insert([event])
     sent = "type=cancel&event_name=ai&cancel[identifier]=i1"
     asked = {"type": "cancel", "event_name": "ai", "cancel": {"identifier": "i1"}}
     for path, body, headers in (
         ("/v1/billing/meter_event_adjustments", sent, form),
         ("/v2/billing/meter_event_adjustments", asked, {}),
     ):
-        error = api.call("POST", path, body, headers=headers).json["error"]
-        assert (error["param"], error["code"]) == ("type", "unsupported")
         assert api.call("POST", path, body, headers=headers, scopes="ingest").status == 403
+        answer = api.call("POST", path, body, headers=headers)
+        assert (answer.status, answer.json["status"]) == (200, "complete")
+        assert answer.json["cancel"] == {"identifier": "i1"}
+    history = api.runtime.correction_store.history("cus_9", event.key)
+    assert history is not None
+    assert (history.number, history.effective) == (1, None)
+    other = {**asked, "event_name": "other"}
+    assert api.call("POST", "/v2/billing/meter_event_adjustments", other).status == 404
 
 
 # --- who may ------------------------------------------------------------------------------------

@@ -133,6 +133,11 @@ def v2_answer(event: MeterEventV2, identifier: str, now: datetime, live: bool) -
     }
 
 
+def adjustment_answer(body: AdjustmentBody, live: bool) -> dict[str, Any]:
+    """What both APIs answer an adjustment with."""
+    return {**body.model_dump(), "livemode": live, "status": "complete"}
+
+
 def session_answer(token: str, now: datetime, expires_at: datetime, live: bool) -> dict[str, Any]:
     """A session of meter event streams as the v2 API answers it."""
     return {
