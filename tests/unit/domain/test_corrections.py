@@ -1,0 +1,107 @@
+"""Events and their corrections, in any order and cut, come to what is in force."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.accounts import Totals
+from shared.domain.corrections import History, correct, effective_events
+from shared.domain.events import Correction, UsageEvent, Value
+from tests.support.books import Books, a_record
+from tests.support.builders import DAY, HOUR, MARCH, a_catalogue, usage
+
+CATALOGUE = a_catalogue()
+NOW = MARCH + 20 * DAY
+
+data = st.builds(
+    lambda tokens, model: {"tokens": tokens, "model": model},
+    st.decimals("0", "40", places=9, allow_nan=False),
+    st.sampled_from(["large", "small", ""]),
+)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> History:
+    """An event with up to three corrections, of which the last may cancel it."""
+    at = MARCH + draw(st.integers(0, 24 * 19)) * HOUR
+    history = History(usage("acme", draw(st.integers(0, 10**9)), at, draw(data)))
+    changes: list[dict[str, Value] | None] = list(draw(st.lists(data, max_size=2)))
+    if draw(st.booleans()):
+        changes.append(None)
+    for change in changes:
+        made = Correction(0, "reversal", "key", NOW, history.event.received_at)
+        entries = correct(history, change, made, NOW)
+        history = History(history.event, (*history.entries, *entries))
+    return history
+
+
+def counted(totals: Totals) -> tuple[object, ...]:
+    return totals.count, totals.value, totals.checksum
+
+
+def books_of(events: Sequence[UsageEvent], places: set[int]) -> Books:
+    books = Books.open(CATALOGUE, MARCH)
+    batch = []
+    for number, event in enumerate(events):
+        batch.append(a_record(event, number + 1, CATALOGUE))
+        if number in places:
+            books.apply(batch)
+            books.apply(batch)
+            batch = []
+    books.apply(batch)
+    assert not books.rejected
+    return books
+
+
+@given(
+    st.lists(histories(), min_size=1, max_size=6, unique_by=lambda h: h.event.key),
+    st.randoms(use_true_random=False),
+    st.sets(st.integers(0, 30)),
+)
+def test_in_any_order_and_cut_they_come_to_what_is_in_force(
+    histories: list[History], random: Random, places: set[int]
+) -> None:
+    entries = [entry for h in histories for entry in (h.event, *h.entries)]
+    random.shuffle(entries)
+    books = books_of(entries, places)
+    recounted = books_of(effective_events(entries), set())
+    phases = zip(books.account.phases, recounted.account.phases, strict=True)
+    for mine, expected in ((a.totals, b.totals) for a, b in phases):
+        assert list(map(counted, mine)) == list(map(counted, expected))
+    for phase in books.account.phases:
+        assert all(total.drawn + total.overage == total.amount for total in phase.totals)
+    assert_conserved(books)
+
+
+def assert_conserved(books: Books) -> None:
+    """What was granted is drawn or left, and no grant holds more than it was given."""
+    drawn: dict[str, int] = {}
+    for plan, version, totals in books.all_totals():
+        cards = CATALOGUE.plan(plan, version).rate_cards
+        for card, total in zip(cards, totals, strict=True):
+            drawn[card.unit] = drawn.get(card.unit, 0) + total.drawn
+    for unit, left in books.account.grants.items():
+        granted = {g.id: g.amount for g in books.grants.values() if g.unit == unit}
+        assert all(0 < left[grant] <= granted[grant] for grant in left)
+        if not unit.startswith("meter:"):
+            assert sum(left.values()) + drawn.get(unit, 0) == sum(granted.values())
+
+
+def test_credits_that_expired_meanwhile_take_nothing_back() -> None:
+    event = usage("acme", 1, MARCH + HOUR, {"tokens": Decimal(100), "model": "large"})
+    books = books_of([event], set())
+    for grant in books.grants.values():
+        if grant.unit == "sparks":
+            books.grants[grant.id] = replace(grant, expires_at=MARCH + DAY)
+    made = Correction(0, "reversal", "key", NOW, event.received_at)
+    [reversal] = correct(History(event), None, made, NOW)
+    before = books.account.grants
+    books.apply([a_record(reversal, 9, CATALOGUE)])
+    large = books.account.phases[0].totals[0]
+    assert (large.count, large.amount) == (0, 0)
+    assert (large.drawn, large.overage) == (3 * 10**9, -3 * 10**9)
+    assert books.account.grants.get("sparks") == before.get("sparks")
