@@ -55,9 +55,13 @@ class Books:
     def apply(self, records: Iterable[Record], shard: str = "shard-1", now_seconds: int = 0) -> int:
         """Folds one batch; the number of writes that the account took."""
         closed = tuple(self.closed.values())
-        terms = Terms(self.catalogue, self.subscription, self.held(), closed, self.claimed)
+        batch = list(records)
+        # As the services read them: spent grants may take back what a reversal had drawn.
+        reverses = any(record.event.reversed_key for record in batch)
+        grants = self.grants if reverses else self.held()
+        terms = Terms(self.catalogue, self.subscription, grants, closed, self.claimed)
         fold = Fold(shard, now_seconds, self.account, terms)
-        fold.run(list(records))
+        fold.run(batch)
         for step in fold.steps:
             assert step.before.version == self.account.version
             assert step.account.version == self.account.version + 1

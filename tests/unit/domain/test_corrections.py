@@ -12,7 +12,7 @@ from shared.domain.accounts import Totals
 from shared.domain.corrections import History, correct, effective_events
 from shared.domain.events import Correction, UsageEvent, Value
 from tests.support.books import Books, a_record
-from tests.support.builders import DAY, HOUR, MARCH, a_catalogue, usage
+from tests.support.builders import APRIL, DAY, HOUR, MARCH, MAY, a_catalogue, usage
 
 CATALOGUE = a_catalogue()
 NOW = MARCH + 20 * DAY
@@ -105,3 +105,33 @@ def test_credits_that_expired_meanwhile_take_nothing_back() -> None:
     assert (large.count, large.amount) == (0, 0)
     assert (large.drawn, large.overage) == (3 * 10**9, -3 * 10**9)
     assert books.account.grants.get("sparks") == before.get("sparks")
+
+
+def test_spent_credits_go_back_to_their_grant() -> None:
+    event = usage("acme", 1, MARCH + HOUR, {"tokens": Decimal(2000), "model": "large"})
+    books = books_of([event], set())
+    assert "sparks" not in books.account.grants
+    made = Correction(0, "reversal", "key", NOW, event.received_at)
+    [reversal] = correct(History(event), None, made, NOW)
+    books.apply([a_record(reversal, 9, CATALOGUE)])
+    assert books.account.remaining("sparks") == 50 * 10**9
+    assert books.account.phases[0].totals[0] == Totals()
+    assert books.account.validity.keys() >= set(books.account.open_grants)
+
+
+def test_what_was_billed_is_credited_on_a_late_line_of_the_next_invoice() -> None:
+    event = usage("acme", 1, MARCH + HOUR, {"tokens": Decimal(200), "model": "small"})
+    books = books_of([event], set())
+    books.open_next()
+    books.close(APRIL + HOUR)
+    made = Correction(0, "reversal", "key", APRIL + DAY, event.received_at)
+    entries = correct(History(event), {"tokens": Decimal(50), "model": "small"}, made, APRIL + DAY)
+    books.apply([a_record(entry, n, CATALOGUE) for n, entry in enumerate(entries, 9)])
+    assert [late.event.key for late in books.late] == [entry.key for entry in entries]
+    books.open_next()
+    invoice = books.close(MAY + HOUR).invoice
+    assert invoice is not None
+    [line] = [line for line in invoice.lines if line.late and line.meter == "tokens"]
+    # 100 at 0.01 and 1.00, 100 at 0.002 and 0.50 were billed; 50 at 0.01 and 1.00 are due.
+    assert (line.amount, line.count, line.quantity) == (-1_200_000_000, 0, Decimal(-150))
+    assert (line.start, line.end) == (MARCH, APRIL)
