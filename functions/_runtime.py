@@ -6,32 +6,25 @@ Imports stand inside the properties: a function pays at its cold start only for 
 import time
 from datetime import timedelta
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from functions._credentials import Credentials
 from functions._settings import Settings
 
 if TYPE_CHECKING:
-    from botocore.config import Config
-    from botocore.session import Session
-    from mypy_boto3_dynamodb import DynamoDBClient
-
     from shared.adapters.billing_queue import BillingQueue
     from shared.adapters.dynamodb.usage_events import DynamoEventStore
     from shared.adapters.s3_archive import S3ArchiveFiles
-    from shared.adapters.secrets import SecretKeys
     from shared.services.aggregate import Aggregator
-    from shared.services.api_keys import ApiKeys
     from shared.services.backfill import Backfills
     from shared.services.backfilled_usage import BackfilledUsage
     from shared.services.billing_run import BillingRun
     from shared.services.catalogue import CatalogueService
     from shared.services.correcting import Correcting, CorrectionStore
-    from shared.services.cursors import Cursors
     from shared.services.event_list import EventIndex, EventList
     from shared.services.event_types import EventTypes
     from shared.services.ingest import Ingest
     from shared.services.line_events import LineProofs
-    from shared.services.portal_tokens import PortalTokens, SessionTokens
     from shared.services.reconcile import Reconciler
     from shared.services.reconciliation import ReconciliationStore
     from shared.services.redrive import Redrive
@@ -39,53 +32,17 @@ if TYPE_CHECKING:
     from shared.services.shadow import Shadow
     from shared.services.spread import Spread
     from shared.services.standing import Books
-    from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
+    from shared.services.store import BarrierStore, BillingStore, CatalogueSource
     from shared.services.test_clocks import TestClocks
     from shared.services.usage_query import UsageQueries
 
-# A call that hangs must not outlast the function: two tries of 3 s, then the service decides.
-CONNECT_TIMEOUT_SECONDS = 2
-READ_TIMEOUT_SECONDS = 3
 
-
-class Runtime:
+class Runtime(Credentials):
     """What a container keeps between invocations."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    @cached_property
-    def _session(self) -> "Session":
-        # botocore by itself: boto3 adds half to its import time, and nothing that is used here.
-        from botocore.session import get_session
-
-        return get_session()
-
-    def _client(self, service: str, config: "Config | None" = None) -> Any:
-        return self._session.create_client(service, config=config)
-
-    @cached_property
-    def dynamodb(self) -> "DynamoDBClient":
-        from botocore.config import Config
-
-        config = Config(
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            read_timeout=READ_TIMEOUT_SECONDS,
-            max_pool_connections=16,
-            retries={"mode": "standard", "total_max_attempts": 2},
-        )
-        client: DynamoDBClient = self._client("dynamodb", config)
-        return client
 
     @property
     def grace(self) -> timedelta:
         return timedelta(seconds=self.settings.grace_seconds)
-
-    @cached_property
-    def clock(self) -> "Clock":
-        from shared.adapters.machine_clock import MachineClock
-
-        return MachineClock()
 
     @cached_property
     def catalogue(self) -> "CatalogueSource":
@@ -100,12 +57,6 @@ class Runtime:
         from shared.services.catalogue import CatalogueService
 
         return CatalogueService(DynamoCatalogueStore(self.dynamodb, self.settings.billing_table))
-
-    @cached_property
-    def cursors(self) -> "Cursors":
-        from shared.services.cursors import Cursors
-
-        return Cursors(self.secret_keys.key("cursors"))
 
     @cached_property
     def store(self) -> "BillingStore":
@@ -239,33 +190,6 @@ class Runtime:
         from shared.adapters.s3_archive import S3ArchiveFiles
 
         return S3ArchiveFiles(self._client("s3"), self.settings.archive_bucket)
-
-    @cached_property
-    def secret_keys(self) -> "SecretKeys":
-        from shared.adapters.secrets import SecretKeys
-
-        return SecretKeys(self._client("secretsmanager"), self.settings.secret_arn)
-
-    @cached_property
-    def api_keys(self) -> "ApiKeys":
-        from shared.adapters.dynamodb.api_keys import DynamoApiKeyStore
-        from shared.services.api_keys import ApiKeys
-
-        store = DynamoApiKeyStore(self.dynamodb, self.settings.billing_table)
-        hash_key = self.secret_keys.key("api-keys")
-        return ApiKeys(store, hash_key, self.settings.stage, self.clock)
-
-    @cached_property
-    def portal_tokens(self) -> "PortalTokens":
-        from shared.services.portal_tokens import PortalTokens
-
-        return PortalTokens(self.secret_keys.key("portal-tokens"), self.clock)
-
-    @cached_property
-    def session_tokens(self) -> "SessionTokens":
-        from shared.services.portal_tokens import SessionTokens
-
-        return SessionTokens(self.secret_keys.key("session-tokens"), self.clock)
 
     @cached_property
     def event_index(self) -> "EventIndex":

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.adapters.dynamodb.account_items import (
     ACCOUNT_SORT_KEY,
@@ -54,6 +54,7 @@ from shared.adapters.dynamodb.reservation_items import (
     read_reservation,
     reservation_keys,
 )
+from shared.adapters.dynamodb.table_reads import TableReads
 from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
@@ -67,16 +68,9 @@ from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services.changes import Change
 from shared.services.store import Footing, Page, QuarantinedRecord, StoredAnswer
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
-
-class DynamoBillingStore:
+class DynamoBillingStore(TableReads):
     """See BillingStore. `table` is the billing table's name."""
-
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client: Any = client
-        self._table = table
 
     def customer(self, key: str) -> Customer | None:
         item = self._get(customer_partition(key), PROFILE_SORT_KEY)
@@ -265,74 +259,6 @@ class DynamoBillingStore:
             retrying(lambda: single_write(self._client, writes[0]))
         else:
             retrying(lambda: self._client.transact_write_items(TransactItems=writes))
-
-    def _get(self, pk: str, sk: str) -> Item | None:
-        key = to_item({"pk": pk, "sk": sk})
-        answer: dict[str, Any] = retrying(
-            lambda: self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        )
-        return answer.get("Item")
-
-    def _batch_get(self, keys: Sequence[Mapping[str, str]]) -> list[Item]:
-        pairs = [(key["pk"], key["sk"]) for key in keys]
-        return [dict(item) for item in batch_get(self._client, self._table, pairs).values()]
-
-    def _prefixed(
-        self, customer: str, prefix: str, *, newest_first: bool = False
-    ) -> Iterator[Item]:
-        values = {":pk": customer_partition(customer), ":prefix": prefix}
-        condition = "pk = :pk AND begins_with(sk, :prefix)"
-        return self._query(condition, values, ScanIndexForward=not newest_first)
-
-    def _between(self, partition: str, start: datetime, end: datetime, unit: str) -> Iterator[Item]:
-        """The items whose sort keys begin with a time from start to end, whole units of it."""
-        values = {
-            ":pk": partition,
-            ":start": start.strftime(unit),
-            # "~" sorts after the "#" that follows the time: the last one is there as well.
-            ":end": f"{end.strftime(unit)}~",
-        }
-        return self._query("pk = :pk AND sk BETWEEN :start AND :end", values)
-
-    def _query(
-        self, condition: str, values: Mapping[str, str], **options: object
-    ) -> Iterator[Item]:
-        """Every item of a query, page after page, consistently unless an option says otherwise."""
-        request = {
-            "TableName": self._table,
-            "KeyConditionExpression": condition,
-            "ExpressionAttributeValues": to_item(values),
-            "ConsistentRead": True,
-            **options,
-        }
-        while True:
-            answer = retrying(lambda: self._client.query(**request))
-            yield from answer["Items"]
-            if "LastEvaluatedKey" not in answer:
-                return
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-
-    def _list_kind(
-        self, kind: str, limit: int, cursor: str | None, *, newest_first: bool = False
-    ) -> tuple[list[Item], str | None]:
-        return self._page(
-            IndexName="by_kind",
-            KeyConditionExpression="kind = :kind",
-            ExpressionAttributeValues=to_item({":kind": kind}),
-            ScanIndexForward=not newest_first,
-            limit=limit,
-            cursor=cursor,
-        )
-
-    def _page(
-        self, *, limit: int, cursor: str | None, **request: object
-    ) -> tuple[list[Item], str | None]:
-        """Up to `limit` items after the cursor, which is the last item's key as JSON text."""
-        if cursor is not None:
-            request["ExclusiveStartKey"] = json.loads(cursor)
-        answer = retrying(lambda: self._client.query(TableName=self._table, Limit=limit, **request))
-        last = answer.get("LastEvaluatedKey")
-        return answer["Items"], json.dumps(last, separators=(",", ":")) if last else None
 
 
 def _document(item: Item) -> dict[str, Any]:
