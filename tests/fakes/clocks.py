@@ -12,6 +12,8 @@ class MovingClocks:
         self._clocks = billing.clocks
 
     def create(self, clock: TestClock) -> None:
+        if clock.id in self._clocks:
+            raise VersionConflictError
         self._clocks[clock.id] = clock.now
 
     def move(self, clock: TestClock) -> None:
