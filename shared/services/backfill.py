@@ -8,6 +8,7 @@ order may be carried out twice, or by two at once.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Protocol
 
 from shared.domain.backfilling import Backfill
@@ -139,10 +140,10 @@ class Backfills:
         at, counted = order.at, order.counted
         if customer is not None and at is not None:
             end = floor_hour(customer_now(self.store, self.clock, customer) + MAX_AHEAD) + HOUR
-            while (first := self.usage.raw.first(key, at, end)) is not None:
-                at = floor_hour(first)
-                counted += self.usage.put(meter, key, at, at + HOUR)
-                at += HOUR
+            events = self.usage.events(key, at, end)
+            for hour, theirs in groupby(events, lambda event: floor_hour(event.occurred_at)):
+                counted += self.usage.put(meter, theirs)
+                at = hour + HOUR
                 if out_of_time():
                     self.orders.send([replace(order, at=at, counted=counted)])
                     return

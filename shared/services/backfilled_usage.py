@@ -1,6 +1,6 @@
 """Backfilled usage: computed hour by hour from all its raw events, and put as a whole."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -9,6 +9,7 @@ from shared.domain.backfilling import Backfill, BackfilledHour, backfilled_hours
 from shared.domain.catalogue import Meter
 from shared.domain.customers import Customer
 from shared.domain.distinct import Seen
+from shared.domain.events import UsageEvent
 from shared.domain.hour_writes import MAX_NEW_VALUES
 from shared.domain.usage_hours import UsageHour
 from shared.services.changes import PutAudit, PutBackfilledHour
@@ -52,11 +53,18 @@ class BackfilledUsage:
     catalogue: CatalogueSource
     spread: Spread = one_by_one
 
-    def put(self, meter: Meter, customer: str, start: datetime, end: datetime) -> int:
-        """Puts what the full hours of [start, end) come to; how many events of the meter."""
-        raw = self.raw.between(customer, start, end)
-        hours = backfilled_hours(meter, (r.event for r in raw if r.event is not None))
-        puts = [PutBackfilledHour(each.hour, values) for each in hours for values in _parts(each)]
+    def put(
+        self, meter: Meter, events: Iterable[UsageEvent], kept: Sequence[UsageHour] = ()
+    ) -> int:
+        """Puts what full hours of a customer's events come to; how many are the meter's.
+
+        Hours that are kept like that already are not written again, but for those with distinct
+        values: a crash may have left out some of them.
+        """
+        hours = backfilled_hours(meter, events)
+        known = {hour.key: hour.quarters for hour in kept}
+        new = [h for h in hours if h.values or known.get(h.hour.key) != h.hour.quarters]
+        puts = [PutBackfilledHour(each.hour, values) for each in new for values in _parts(each)]
         self.spread(lambda put: self.store.commit([put]), puts)
         return events_in(each.hour for each in hours)
 
@@ -66,17 +74,23 @@ class BackfilledUsage:
         Returns how many events were found that they lacked: those of a customer that nobody knew
         when the customers were listed, because the stream was behind.
         """
+        due = [(b, *_span(b, customer, start, end)) for b in self.progress.all() if b.finished]
+        due = [(backfill, begin, until) for backfill, begin, until in due if begin < until]
+        if not due:
+            return 0
         lacking, meters = 0, self.catalogue.newest().meters
-        for backfill in self.progress.all():
-            begin = max(start, backfill.start) if backfill.start else start
-            until = end
-            if customer.test_clock is None:
-                until = min(end, floor_hour(backfill.requested_at + MAX_AHEAD) + HOUR)
-            if backfill.finished and begin < until:
-                meter = meters[backfill.meter]
-                before = events_in(self._stored(meter, customer.key, begin, until))
-                lacking += self.put(meter, customer.key, begin, until) - before
+        events = list(self.events(customer.key, start, end))
+        for backfill, begin, until in due:
+            meter = meters[backfill.meter]
+            kept = self._stored(meter, customer.key, begin, until)
+            theirs = (event for event in events if begin <= event.occurred_at < until)
+            lacking += self.put(meter, theirs, kept) - events_in(kept)
         return lacking
+
+    def events(self, customer: str, start: datetime, end: datetime) -> Iterator[UsageEvent]:
+        """The customer's raw events of [start, end), in order of time."""
+        found = (raw.event for raw in self.raw.between(customer, start, end))
+        return (event for event in found if event is not None)
 
     def is_backfilled(self, meter: str) -> bool:
         """Whether a backfill of the meter was ordered."""
@@ -93,6 +107,16 @@ class BackfilledUsage:
     ) -> list[UsageHour]:
         kept = self.store.usage_between(meter.key, customer, start, end)
         return [hour for hour in kept if hour.key.backfilled]
+
+
+def _span(
+    backfill: Backfill, customer: Customer, start: datetime, end: datetime
+) -> tuple[datetime, datetime]:
+    """The part of [start, end) that the backfill is of."""
+    begin = max(start, backfill.start) if backfill.start else start
+    if customer.test_clock is not None:
+        return begin, end
+    return begin, min(end, floor_hour(backfill.requested_at + MAX_AHEAD) + HOUR)
 
 
 def _parts(kept: BackfilledHour) -> list[Seen]:
