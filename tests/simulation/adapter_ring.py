@@ -197,6 +197,7 @@ class Ring:
             contradictions=[],
             pending=0,
             lost=set(),
+            lost_versions=set(),
             troubles={},
             grace_seconds=int(runtime.grace.total_seconds()),
         )

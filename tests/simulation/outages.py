@@ -19,7 +19,8 @@ class Outages:
     """At most one at a time, of a whole stream or of one shard.
 
     `lost` are the events (customer, key) that the stream forgot before their delivery was
-    acknowledged; `lost_at` is when anything was last lost, of either stream.
+    acknowledged, `lost_versions` such account versions, by their places in the world's list;
+    `lost_at` is when anything was last lost, of either stream.
     """
 
     rng: random.Random
@@ -27,6 +28,7 @@ class Outages:
     seen: Counter[str]
     streams: Mapping[str, MemoryStream]
     lost: set[tuple[str, str]] = field(default_factory=set)
+    lost_versions: set[int] = field(default_factory=set)
     lost_at: datetime | None = None
     ends_at: datetime | None = None
     _stalled: list[MemoryShard] = field(default_factory=list)
@@ -65,6 +67,7 @@ class Outages:
     def _lose(self, record: StreamRecord) -> str:
         image = record.body["dynamodb"].get("NewImage")
         if image is None:
+            self.lost_versions.add(record.body["dynamodb"]["Version"])
             return "account version"
         customer, key = image["pk"]["S"], image["sk"]["S"]
         if key.startswith(SORT_KEY_PREFIX):

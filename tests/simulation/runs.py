@@ -65,6 +65,7 @@ def evidence_of(world: World, *, settled: bool) -> Evidence:
         if order.kind in ("grant", "void"):
             into = granted if order.kind == "grant" else voided
             into.setdefault(order.write.customer, set()).add(answer["id"])
+    lost = [world.versions[place][1] for place in world.outages.lost_versions]
     return Evidence(
         settled=settled,
         raw=[plain_raw(item) for item in world.events.items.values()] if settled else [],
@@ -82,6 +83,7 @@ def evidence_of(world: World, *, settled: bool) -> Evidence:
         contradictions=world.people.contradictions,
         pending=world.pending,
         lost=world.outages.lost,
+        lost_versions={(a.customer, a.version) for a in lost},
         troubles=world.troubles,
         grace_seconds=int(GRACE.total_seconds()),
     )

@@ -27,8 +27,9 @@ class Evidence:
 
     `versions` are all versions of each customer's account in order; `granted` and `voided` the
     ids of grants that people were told of; `pending` how many records are still on their way;
-    `lost` the events (customer, key) that the stream forgot unacknowledged; `troubles` what the
-    last reconciliation of each customer still found.
+    `lost` the events (customer, key) that the stream forgot unacknowledged, `lost_versions` the
+    account versions (customer, version); `troubles` what the last reconciliation of each customer
+    still found.
     """
 
     settled: bool
@@ -43,6 +44,7 @@ class Evidence:
     contradictions: list[str]
     pending: int
     lost: set[tuple[str, str]]
+    lost_versions: set[tuple[str, int]]
     troubles: dict[str, list[str]]
     grace_seconds: int
 

@@ -26,6 +26,8 @@ def ledger_explains_balances(picture: Picture) -> Iterator[Finding]:
             yield Finding("V4", f"{who}: entry {entry['to']} follows {reached}: a gap")
         reached = entry["to"]
         held = _moved(held, entry["changes"])
+        if entry["cause"].get("reason") == "journal":
+            yield from _only_losses_are_spanned(picture, entry)
         if held != entry["remaining"]:
             yield Finding("V4", f"{who}: entry {reached} does not continue the one before")
         if versions.get(reached, entry["remaining"]) != entry["remaining"]:
@@ -34,6 +36,13 @@ def ledger_explains_balances(picture: Picture) -> Iterator[Finding]:
         yield Finding("V4", f"{who}: version {picture.account['version']}, ledger at {reached}")
     if held != picture.account["grants"]:
         yield Finding("V4", f"{who}: the ledger's sum is not the balance")
+
+
+def _only_losses_are_spanned(picture: Picture, entry: Plain) -> Iterator[Finding]:
+    """V4: an entry in place of those that the journal lacks spans only what the stream lost."""
+    for version in range(entry["from"] + 1, entry["to"] + 1):
+        if (picture.customer, version) not in picture.evidence.lost_versions:
+            yield Finding("V4", f"{picture.customer}: version {version} was spanned and not lost")
 
 
 def _moved(
