@@ -12,9 +12,9 @@ from datetime import datetime
 from shared.domain.catalogue import Meter
 from shared.domain.corrections import effective_events
 from shared.domain.dimension_cap import RegisterKey, newcomers, placed, register_key
-from shared.domain.distinct import QUARTER, Seen, sighting
+from shared.domain.distinct import Seen, sighting
 from shared.domain.events import Measurement, UsageEvent, measure, reversible
-from shared.domain.usage_hours import HourKey, UsageHour, hour_key
+from shared.domain.usage_hours import QUARTER, HourKey, UsageHour, hour_key
 
 
 @dataclass(frozen=True, slots=True)

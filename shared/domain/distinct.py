@@ -6,11 +6,9 @@ or set of customers is a union.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from shared.domain.usage_hours import QUARTER_MINUTES, HourKey
-
-QUARTER = timedelta(minutes=QUARTER_MINUTES)
+from shared.domain.usage_hours import QUARTER, HourKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ and never repaired.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
@@ -20,12 +20,11 @@ from shared.domain.prices import can_fall
 from shared.domain.pricing import price_nanos
 from shared.domain.rating import add_totals, priced_usage, rate_card_index
 from shared.domain.records import Record
-from shared.domain.usage_hours import QUARTER_MINUTES, REDRIVE, HourKey, Quarter, UsageHour
+from shared.domain.usage_hours import QUARTER, REDRIVE, HourKey, Quarter, UsageHour
 
 Each = TypeVar("Each")
 
 RECONCILE = "reconcile"  # under this name repairs step an item's checkpoints
-QUARTER = timedelta(minutes=QUARTER_MINUTES)
 ZERO = Quarter()
 # Up to so many candidates any choice is tried: 2^14 sums for each half.
 MAX_FEW = 28

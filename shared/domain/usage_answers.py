@@ -17,8 +17,7 @@ from shared.domain.catalogue import Meter
 from shared.domain.distinct import DistinctValue
 from shared.domain.money import divide, from_nanos, to_nanos
 from shared.domain.periods import Period
-from shared.domain.usage_hours import OTHER, Quarter, UsageHour
-from shared.domain.usage_windows import QUARTER
+from shared.domain.usage_hours import OTHER, QUARTER, Quarter, UsageHour
 
 CUSTOMER = "customer"  # what to group by for a row per customer
 # What a window without usage comes to; of the other aggregations nothing can be said.

@@ -5,7 +5,7 @@ depend on meters alone, never on plans: metering works with billing off.
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from shared.domain.checkpoints import Checkpoints
@@ -13,6 +13,7 @@ from shared.domain.events import CHECKSUM_MODULUS, Mark, Measurement
 from shared.domain.money import EXACT
 
 QUARTER_MINUTES = 15
+QUARTER = timedelta(minutes=QUARTER_MINUTES)
 OTHER = "other"  # what the group over the cap is called
 REDRIVE = "redrive"  # under this name quarantine and redrive step an item's checkpoints
 

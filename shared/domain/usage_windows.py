@@ -14,7 +14,6 @@ from shared.domain.usage_hours import QUARTER_MINUTES
 
 Window = Literal["hour", "day", "week", "month", "total"]
 
-QUARTER = timedelta(minutes=QUARTER_MINUTES)
 HOUR_MINUTES = 60
 
 

@@ -10,7 +10,6 @@ from shared.domain.dimension_cap import register_key
 from shared.domain.events import Measurement
 from shared.domain.hour_writes import Metering
 from shared.domain.reconciliation import (
-    QUARTER,
     ZERO,
     PhaseTotals,
     adds_up,
@@ -29,7 +28,7 @@ from shared.domain.reconciliation import (
     total_of,
 )
 from shared.domain.records import Record, measured
-from shared.domain.usage_hours import HourKey, Quarter, UsageHour
+from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour
 from shared.services.card_values import CardValues
 from shared.services.event_list import EventIndex
 from shared.services.ingest import MAX_LATENESS

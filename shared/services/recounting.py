@@ -15,7 +15,6 @@ from shared.domain.errors import UnavailableError
 from shared.domain.events import Measurement, time_text
 from shared.domain.folding import Terms
 from shared.domain.reconciliation import (
-    QUARTER,
     ZERO,
     Slot,
     gaps,
@@ -24,7 +23,7 @@ from shared.domain.reconciliation import (
     slots_of,
 )
 from shared.domain.records import Record
-from shared.domain.usage_hours import HourKey, Quarter, UsageHour, hour_key, quarter_of
+from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, hour_key, quarter_of
 from shared.services.looks import Look, Missing, Span, difference, name_missing, records_of
 from shared.services.phase_check import PhaseCheck
 from shared.services.reconciliation import RawEvents

@@ -9,7 +9,8 @@ from shared.domain.customers import Customer
 from shared.domain.errors import InvalidError, Problem
 from shared.domain.periods import Period
 from shared.domain.usage_answers import CUSTOMER, Kept, Rows, Shape, usage_answer
-from shared.domain.usage_windows import QUARTER, Window, on_quarter, usage_windows
+from shared.domain.usage_hours import QUARTER
+from shared.domain.usage_windows import Window, on_quarter, usage_windows
 from shared.services.segments import SegmentStore, all_customers, named_segment
 from shared.services.spread import Spread
 from shared.services.standing import Books, Standing

@@ -17,7 +17,8 @@ from shared.domain.events import UsageEvent, Value
 from shared.domain.periods import Period
 from shared.domain.prices import PerUnit
 from shared.domain.usage_answers import AnswerRow, Kept, Shape, usage_answer
-from shared.domain.usage_windows import QUARTER, usage_windows
+from shared.domain.usage_hours import QUARTER
+from shared.domain.usage_windows import usage_windows
 from shared.services.aggregate import Aggregator, Outcome
 from shared.services.setting_aside import StreamRecord
 from tests.fakes.billing_store import MemoryBillingStore
