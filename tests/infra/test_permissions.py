@@ -28,6 +28,7 @@ NEEDS: dict[str, dict[str, set[str]]] = {
             "dynamodb:GetItem",
             "dynamodb:PutItem",
             "dynamodb:BatchGetItem",
+            "dynamodb:ConditionCheckItem",
             "dynamodb:PartiQLInsert",
         },
         f"{EVENTS}/index/by_time": {"dynamodb:Query"},

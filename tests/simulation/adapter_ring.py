@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
@@ -24,6 +24,7 @@ from urllib3 import HTTPResponse
 from functions import bill_customer
 from local.streams.model import Faults
 from shared.adapters.dynamodb.attributes import from_item
+from shared.domain.dimension_cap import MAX_GROUPS
 from shared.domain.events import utc_text
 from tests.simulation.auditor import Evidence, Finding, audit
 from tests.simulation.offers import METERS, MODELS, a_plan, credit_units
@@ -33,7 +34,10 @@ from tests.simulation.plain import (
     plain_closed,
     plain_entry,
     plain_grant,
+    plain_hour,
     plain_quarantine,
+    plain_terms,
+    plain_value,
 )
 from tests.support.faults import WRITES, Killed, hooked, operation_of
 from tests.support.stack import Stack
@@ -188,7 +192,11 @@ class Ring:
                 if item["pk"] in customers
             ],
             acknowledged=self.acknowledged,
-            catalogue={**plain_catalogue(catalogue), "version": catalogue.version},
+            catalogue={
+                **plain_catalogue(catalogue),
+                "version": catalogue.version,
+                "max_groups": MAX_GROUPS,
+            },
             customers={key: kept for key, kept in customers.items() if kept["account"]},
             versions={},
             numbers={"INV": runtime.store.last_invoice_number("INV")},
@@ -213,10 +221,15 @@ class Ring:
             for meter in METERS
             for hour in store.usage_between(meter.key, key, now - MONTH, now + MONTH)
         ]
+        values = [
+            value
+            for meter in METERS
+            for value in store.values_between(meter.key, key, now - MONTH, now + MONTH)
+        ]
         return {
             "test_clock": None,
             "repaired": [],
-            "subscription": asdict(terms) if terms else None,
+            "subscription": plain_terms(terms) if terms else None,
             "account": plain_account(account) if account else None,
             "closed": [plain_closed(each) for each in reversed(closed)],
             "grants": {grant.id: plain_grant(grant) for grant in store.all_grants(key)},
@@ -228,15 +241,8 @@ class Ring:
             ],
             "quarantine": [plain_quarantine(kept) for kept in aside.values()],
             "invoices": list(reversed(store.invoices(key, LONG, None).items)),
-            "hours": [
-                {
-                    "meter": hour.key.meter,
-                    "hour": hour.key.hour,
-                    "dimensions": hour.key.dimensions,
-                    "quarters": [(q.count, q.value, q.checksum) for q in hour.quarters],
-                }
-                for hour in hours
-            ],
+            "hours": [plain_hour(hour) for hour in hours],
+            "values": [plain_value(value) for value in values],
         }
 
 

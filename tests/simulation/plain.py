@@ -7,8 +7,10 @@ from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.catalogue import Catalogue, Plan
 from shared.domain.credits import Grant
 from shared.domain.customers import Subscription
+from shared.domain.distinct import DistinctValue
 from shared.domain.ledger import LedgerEntry
 from shared.domain.prices import Price, price_values
+from shared.domain.usage_hours import UsageHour
 from shared.services.store import QuarantinedRecord
 from tests.fakes.billing_store import MemoryBillingStore
 
@@ -121,6 +123,28 @@ def plain_catalogue(catalogue: Catalogue) -> Plain:
     }
 
 
+def plain_hour(hour: UsageHour) -> Plain:
+    return {
+        "meter": hour.key.meter,
+        "hour": hour.key.hour,
+        "dimensions": hour.key.dimensions,
+        "other": hour.key.other,
+        "quarters": [
+            (q.count, q.value, q.checksum, q.mark and q.mark.quantity) for q in hour.quarters
+        ],
+    }
+
+
+def plain_value(value: DistinctValue) -> Plain:
+    return {
+        "meter": value.key.meter,
+        "dimensions": value.key.dimensions,
+        "other": value.key.other,
+        "value": value.key.value,
+        "quarters": list(value.instants()),
+    }
+
+
 def plain_customer(store: MemoryBillingStore, customer: str) -> Plain:
     """Everything in one customer's partition, and its usage hours."""
     account = store.accounts.get(customer)
@@ -140,28 +164,6 @@ def plain_customer(store: MemoryBillingStore, customer: str) -> Plain:
         "invoices": [store.documents[i] for _, i in sorted(store.pointers[customer].items())]
         if customer in store.pointers
         else [],
-        "hours": [
-            {
-                "meter": key.meter,
-                "hour": key.hour,
-                "dimensions": key.dimensions,
-                "other": key.other,
-                "quarters": [
-                    (q.count, q.value, q.checksum, q.mark and q.mark.quantity)
-                    for q in hour.quarters
-                ],
-            }
-            for key, hour in store.hours.items()
-            if key.customer == customer
-        ],
-        "values": [
-            {
-                "meter": value.key.meter,
-                "dimensions": value.key.dimensions,
-                "other": value.key.other,
-                "value": value.key.value,
-                "quarters": list(value.instants()),
-            }
-            for value in store.all_values(customer)
-        ],
+        "hours": [plain_hour(h) for key, h in store.hours.items() if key.customer == customer],
+        "values": [plain_value(value) for value in store.all_values(customer)],
     }
