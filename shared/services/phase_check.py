@@ -1,6 +1,7 @@
 """Whether the phases of an account hold what its usage hours say, event for event."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -72,11 +73,7 @@ class PhaseCheck:
             c: expected.get(c, ZERO).merged(lacking.get(c, ZERO)) for c in {*expected, *lacking}
         }
         gap = gaps(total, counted_by_card(phase, look.terms.catalogue))
-        whole = [m.record for m in mine]
-        if gap == by_card(phase.phase, whole, look.terms.catalogue):
-            names: Sequence[Record] | None = whole
-        else:
-            names = self._name_unbilled(look, phase, gap, settled)
+        names = self._name(look, phase, gap, [m.record for m in mine], settled)
         for m in mine:
             look.missing[m.record.event.key] = Missing(m.record, m.from_hours, from_account=False)
         for record in names or ():
@@ -223,10 +220,38 @@ class PhaseCheck:
             return True
         return any(p == phase for p in phases_of(account, look.terms.closed))
 
-    def _name_unbilled(
-        self, look: Look, phase: PhaseTotals, gap: Mapping[int, Quarter], settled: datetime
+    def _name(
+        self,
+        look: Look,
+        phase: PhaseTotals,
+        gap: Mapping[int, Quarter],
+        mine: Sequence[Record],
+        settled: datetime,
     ) -> Sequence[Record] | None:
-        """The events that make the gap, of which the account holds only totals; None if unknown."""
+        """The events that the account lacks; None if they cannot be told.
+
+        Usage hours are written before the account, so it lacks what they lack; what is left of the
+        gap was lost in between. Only where raw events stood in for hours may it be otherwise.
+        """
+        rest = gaps(gap, by_card(phase.phase, mine, look.terms.catalogue))
+        known = {record.event.key for record in mine}
+        others = self._name_unbilled(look, phase, rest, settled, known)
+        if others is not None:
+            return [*mine, *others]
+        return self._name_unbilled(look, phase, gap, settled, frozenset())
+
+    def _name_unbilled(
+        self,
+        look: Look,
+        phase: PhaseTotals,
+        gap: Mapping[int, Quarter],
+        settled: datetime,
+        known: AbstractSet[str],
+    ) -> Sequence[Record] | None:
+        """The events that make the gap, of which the account holds only totals; None if unknown.
+
+        Those whose keys are known already are not among them.
+        """
         if not gap:
             return ()
         catalogue, number = look.terms.catalogue, phase.phase.number
@@ -235,7 +260,8 @@ class PhaseCheck:
         candidates = []
         for record in records_of(self.raw, look, start, phase.phase.end):
             event = record.event
-            if event.received_at >= settled or event.key in named or not look.billed(record):
+            told = event.key in named or event.key in known
+            if event.received_at >= settled or told or not look.billed(record):
                 continue
             own = by_card(phase.phase, [record], catalogue)
             if own and holds_record(phase.phase, record):
