@@ -2,31 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared.adapters.dynamodb.attributes import from_item, to_item
+from shared.adapters.dynamodb.attributes import Item, from_item, to_item
 from shared.adapters.dynamodb.errors import ConditionFailedError, retrying
+from shared.adapters.dynamodb.table_reads import TableReads
 from shared.domain.errors import NotFoundError
 from shared.domain.events import utc_text, utc_time
 from shared.services.api_keys import ApiKey
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 SORT_KEY = "KEY"
 KIND = "API_KEY"
 
 
-class DynamoApiKeyStore:
+class DynamoApiKeyStore(TableReads):
     """See ApiKeyStore."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client: Any = client
-        self._table = table
-
     def get(self, key_id: str) -> ApiKey | None:
-        read = {"TableName": self._table, "Key": _key(key_id), "ConsistentRead": True}
-        item = retrying(lambda: self._client.get_item(**read)).get("Item")
+        item = self._get(_partition(key_id), SORT_KEY)
         return _read(item) if item else None
 
     def put_new(self, key: ApiKey) -> None:
@@ -58,23 +51,15 @@ class DynamoApiKeyStore:
             raise NotFoundError(f"There is no key {key_id}.") from error
 
     def all(self) -> Sequence[ApiKey]:
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "IndexName": "by_kind",
-            "KeyConditionExpression": "kind = :kind",
-            "ExpressionAttributeValues": {":kind": {"S": KIND}},
-        }
-        keys: list[ApiKey] = []
-        while True:
-            page = retrying(lambda: self._client.query(**query))
-            keys += map(_read, page["Items"])
-            if "LastEvaluatedKey" not in page:
-                return keys
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return [_read(item) for item in self._all_of_kind(KIND)]
 
 
-def _key(key_id: str) -> dict[str, dict[str, str]]:
-    return {"pk": {"S": f"KEY#{key_id}"}, "sk": {"S": SORT_KEY}}
+def _partition(key_id: str) -> str:
+    return f"KEY#{key_id}"
+
+
+def _key(key_id: str) -> Item:
+    return to_item({"pk": _partition(key_id), "sk": SORT_KEY})
 
 
 def _read(item: Mapping[str, Any]) -> ApiKey:

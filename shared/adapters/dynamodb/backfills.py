@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.adapters.dynamodb.attributes import from_item, to_item
+from shared.adapters.dynamodb.attributes import Item, from_item, to_item
 from shared.adapters.dynamodb.audit import audit_item
 from shared.adapters.dynamodb.errors import ConditionFailedError, retrying
+from shared.adapters.dynamodb.table_reads import TableReads
 from shared.domain.backfilling import Backfill
 from shared.domain.events import utc_time
 from shared.services.changes import PutAudit
@@ -21,33 +22,19 @@ KIND = "BACKFILL"
 REMEMBERED = timedelta(days=30)
 
 
-class DynamoBackfillStore:
+class DynamoBackfillStore(TableReads):
     """See BackfillStore."""
 
     def __init__(self, client: "DynamoDBClient", table: str, clock: Clock) -> None:
-        self._client: Any = client
-        self._table = table
+        super().__init__(client, table)
         self._clock = clock
 
     def get(self, meter: str) -> Backfill | None:
-        read = {"TableName": self._table, "Key": _key(meter), "ConsistentRead": True}
-        item = retrying(lambda: self._client.get_item(**read)).get("Item")
+        item = self._get(_partition(meter), SORT_KEY)
         return _read(item) if item else None
 
     def all(self) -> Sequence[Backfill]:
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "IndexName": "by_kind",
-            "KeyConditionExpression": "kind = :kind",
-            "ExpressionAttributeValues": to_item({":kind": KIND}),
-        }
-        found: list[Backfill] = []
-        while True:
-            page = retrying(lambda: self._client.query(**query))
-            found += map(_read, page["Items"])
-            if "LastEvaluatedKey" not in page:
-                return found
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return [_read(item) for item in self._all_of_kind(KIND)]
 
     def start(self, backfill: Backfill, audit: PutAudit) -> None:
         item = to_item(
@@ -107,8 +94,12 @@ class DynamoBackfillStore:
             return  # It was said before, or a newer run has started.
 
 
-def _key(meter: str) -> dict[str, dict[str, str]]:
-    return {"pk": {"S": f"BACKFILL#{meter}"}, "sk": {"S": SORT_KEY}}
+def _partition(meter: str) -> str:
+    return f"BACKFILL#{meter}"
+
+
+def _key(meter: str) -> Item:
+    return to_item({"pk": _partition(meter), "sk": SORT_KEY})
 
 
 def _read(item: Mapping[str, Any]) -> Backfill:

@@ -94,10 +94,10 @@ class DynamoBillingStore(TableReads):
         return {grant.id: grant for grant in map(read_grant, self._batch_get(keys))}
 
     def all_grants(self, customer: str) -> Sequence[Grant]:
-        return [read_grant(item) for item in self._prefixed(customer, "GRANT#")]
+        return [read_grant(item) for item in self._prefixed(customer_partition(customer), "GRANT#")]
 
     def closed_phases(self, customer: str, limit: int) -> Sequence[ClosedPhase]:
-        items = self._prefixed(customer, "CLOSED#", newest_first=True)
+        items = self._prefixed(customer_partition(customer), "CLOSED#", newest_first=True)
         return [read_closed_phase(item) for item in islice(items, limit)]
 
     def quarantined(self, customer: str, event_keys: Iterable[str]) -> set[str]:
@@ -105,7 +105,9 @@ class DynamoBillingStore(TableReads):
         return {read_quarantine(item).event_key for item in self._batch_get(keys)}
 
     def set_aside(self, customer: str) -> Mapping[str, QuarantinedRecord]:
-        records = map(read_quarantine, self._prefixed(customer, QUARANTINE_PREFIX))
+        records = map(
+            read_quarantine, self._prefixed(customer_partition(customer), QUARANTINE_PREFIX)
+        )
         return {record.event_key: record for record in records}
 
     def quarantined_record(self, customer: str, event_key: str) -> QuarantinedRecord | None:
@@ -119,7 +121,7 @@ class DynamoBillingStore(TableReads):
 
     def late_usage(self, customer: str, phase: int) -> Mapping[str, int]:
         prefix = late_prefix(phase)
-        items = self._prefixed(customer, prefix)
+        items = self._prefixed(customer_partition(customer), prefix)
         return {i["sk"]["S"].removeprefix(prefix): int(i["period"]["N"]) for i in items}
 
     def footing(self, customer: str, hours: Iterable[HourKey]) -> Footing:

@@ -7,37 +7,30 @@ which version wrote it (`written`).
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.adapters.dynamodb.attributes import from_item, to_item
 from shared.adapters.dynamodb.audit import audit_item
 from shared.adapters.dynamodb.catalogue_items import catalogue_of, entry_body, sort_key
 from shared.adapters.dynamodb.errors import delay_seconds, retrying
+from shared.adapters.dynamodb.table_reads import TableReads
 from shared.domain.catalogue import Catalogue
 from shared.domain.errors import UnavailableError
 from shared.domain.publishing import Publication
 from shared.services.changes import PutAudit
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 PARTITION = "CATALOGUE"
 HEAD = {"pk": {"S": PARTITION}, "sk": {"S": "HEAD"}}
 MAX_LOADS = 5
 
 
-class DynamoCatalogueStore:
+class DynamoCatalogueStore(TableReads):
     """The catalogue store on DynamoDB."""
-
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client = client
-        self._table = table
 
     def head_version(self) -> int:
         """The newest catalogue version, 0 while nothing is published."""
-        get: dict[str, Any] = {"TableName": self._table, "Key": HEAD, "ConsistentRead": True}
-        answer = retrying(lambda: self._client.get_item(**get))
-        return int(from_item(answer.get("Item", {})).get("version", 0))
+        head = self._get(PARTITION, "HEAD")
+        return int(from_item(head)["version"]) if head else 0
 
     def load(self) -> Catalogue:
         """The whole catalogue; what it holds is never older than its version says.
@@ -78,21 +71,8 @@ class DynamoCatalogueStore:
         retrying(lambda: self._client.transact_write_items(TransactItems=writes))
 
     def _read_partition(self) -> dict[str, dict[str, Any]]:
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk",
-            "ExpressionAttributeValues": {":pk": {"S": PARTITION}},
-            "ConsistentRead": True,
-        }
-        entries: dict[str, dict[str, Any]] = {}
-        while True:
-            page = retrying(lambda: self._client.query(**query))
-            for item in page["Items"]:
-                entry = from_item(item)
-                entries[entry["sk"]] = entry
-            if "LastEvaluatedKey" not in page:
-                return entries
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        entries = map(from_item, self._query("pk = :pk", {":pk": PARTITION}))
+        return {entry["sk"]: entry for entry in entries}
 
 
 def _is_whole(head: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -3,48 +3,30 @@
 `seen` is a set of "kind:name", so that adding to it is safe to repeat and loses no race.
 """
 
-import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.adapters.dynamodb.attributes import from_item, to_item
 from shared.adapters.dynamodb.errors import ConditionFailedError, retrying
+from shared.adapters.dynamodb.table_reads import TableReads
 from shared.domain.event_types import MAX_PROPERTIES_SEEN, EventType
 from shared.domain.events import utc_time
 from shared.services.store import Page
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 SORT_KEY = "EVENT_TYPE"
 KIND = "EVENT_TYPE"
 
 
-class DynamoEventTypeStore:
+class DynamoEventTypeStore(TableReads):
     """See EventTypeStore."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client: Any = client
-        self._table = table
-
     def get(self, name: str) -> EventType | None:
-        read = {"TableName": self._table, "Key": _key(name), "ConsistentRead": True}
-        item = retrying(lambda: self._client.get_item(**read)).get("Item")
+        item = self._get(_partition(name), SORT_KEY)
         return _read(item) if item else None
 
     def page(self, limit: int, cursor: str | None) -> Page[EventType]:
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "IndexName": "by_kind",
-            "KeyConditionExpression": "kind = :kind",
-            "ExpressionAttributeValues": to_item({":kind": KIND}),
-            "Limit": limit,
-        }
-        if cursor is not None:
-            query["ExclusiveStartKey"] = json.loads(cursor)
-        answer = retrying(lambda: self._client.query(**query))
-        last = answer.get("LastEvaluatedKey")
-        return Page(tuple(map(_read, answer["Items"])), json.dumps(last) if last else None)
+        items, following = self._list_kind(KIND, limit, cursor)
+        return Page(tuple(map(_read, items)), following)
 
     def add(self, before: EventType | None, after: EventType) -> None:
         if before is None or after.last_seen > before.last_seen:
@@ -92,7 +74,7 @@ class DynamoEventTypeStore:
     ) -> None:
         update = {
             "TableName": self._table,
-            "Key": _key(name),
+            "Key": to_item({"pk": _partition(name), "sk": SORT_KEY}),
             "UpdateExpression": expression,
             "ConditionExpression": condition,
             "ExpressionAttributeValues": values,
@@ -100,8 +82,8 @@ class DynamoEventTypeStore:
         retrying(lambda: self._client.update_item(**update))
 
 
-def _key(name: str) -> dict[str, dict[str, str]]:
-    return {"pk": {"S": f"EVENT_TYPE#{name}"}, "sk": {"S": SORT_KEY}}
+def _partition(name: str) -> str:
+    return f"EVENT_TYPE#{name}"
 
 
 def _read(item: Mapping[str, Any]) -> EventType:

@@ -1,23 +1,20 @@
 """Reconciliation's notes as items, and raw events in order of time."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.adapters.dynamodb.account_items import customer_partition
 from shared.adapters.dynamodb.attributes import Item, from_item, to_item
 from shared.adapters.dynamodb.errors import retrying
+from shared.adapters.dynamodb.table_reads import TableReads
 from shared.adapters.dynamodb.usage_events import lane, read_event
 from shared.domain.errors import UnreadableError
 from shared.domain.events import utc_text, utc_time
 from shared.services.event_list import months_descending
 from shared.services.reconciliation import JournalGap, RawEvent, Reconciliation
 from shared.services.store import Page
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 SORT_KEY = "RECONCILIATION"
 RIGHT_KIND = "RECONCILED"
@@ -70,17 +67,11 @@ def _read_gap(stored: Mapping[str, Any]) -> JournalGap:
     return JournalGap(int(stored["account_version"]), utc_time(stored["seen_at"]))
 
 
-class DynamoReconciliationStore:
+class DynamoReconciliationStore(TableReads):
     """See ReconciliationStore. `table` is the billing table's name."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client: Any = client
-        self._table = table
-
     def reconciliation(self, customer: str) -> Reconciliation | None:
-        key = to_item({"pk": customer_partition(customer), "sk": SORT_KEY})
-        request = {"TableName": self._table, "Key": key, "ConsistentRead": True}
-        item = retrying(lambda: self._client.get_item(**request)).get("Item")
+        item = self._get(customer_partition(customer), SORT_KEY)
         return read_reconciliation(item) if item else None
 
     def save(self, reconciliation: Reconciliation) -> None:
@@ -99,27 +90,12 @@ class DynamoReconciliationStore:
         return min(notes, key=lambda n: utc_text(n.clean_at) if n.clean_at else "", default=None)
 
     def _list(self, kind: str, limit: int, cursor: str | None) -> Page[Reconciliation]:
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "IndexName": "by_kind",
-            "KeyConditionExpression": "kind = :kind",
-            "ExpressionAttributeValues": to_item({":kind": kind}),
-            "Limit": limit,
-        }
-        if cursor is not None:
-            request["ExclusiveStartKey"] = json.loads(cursor)
-        answer = retrying(lambda: self._client.query(**request))
-        last = answer.get("LastEvaluatedKey")
-        following = json.dumps(last, separators=(",", ":")) if last else None
-        return Page(tuple(map(read_reconciliation, answer["Items"])), following)
+        items, following = self._list_kind(kind, limit, cursor)
+        return Page(tuple(map(read_reconciliation, items)), following)
 
 
-class DynamoRawEvents:
+class DynamoRawEvents(TableReads):
     """See RawEvents: the index by time, month after month."""
-
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client: Any = client
-        self._table = table
 
     def first(self, customer: str, start: datetime, end: datetime) -> datetime | None:
         for item in self._items(customer, start, end, Limit=1):
@@ -140,21 +116,10 @@ class DynamoRawEvents:
     ) -> Iterator[Item]:
         for first, until in reversed(list(months_descending(start, end))):
             last = until - timedelta(microseconds=1)
-            request: dict[str, Any] = {
-                "TableName": self._table,
-                "IndexName": "by_time",
-                "KeyConditionExpression": "lane = :lane AND occurred_at BETWEEN :start AND :last",
-                "ExpressionAttributeValues": to_item(
-                    {":lane": lane(customer, utc_text(first)[:7]), ":start": first, ":last": last}
-                ),
+            yield from self._query(
+                "lane = :lane AND occurred_at BETWEEN :start AND :last",
+                {":lane": lane(customer, utc_text(first)[:7]), ":start": first, ":last": last},
+                IndexName="by_time",
+                ConsistentRead=False,
                 **options,
-            }
-            yield from self._pages(request)
-
-    def _pages(self, request: dict[str, Any]) -> Iterator[Item]:
-        while True:
-            answer = retrying(lambda: self._client.query(**request))
-            yield from answer["Items"]
-            if "LastEvaluatedKey" not in answer:
-                return
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            )

@@ -1,48 +1,35 @@
 """Segments as items of one partition of the billing table, by key."""
 
-import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.adapters.dynamodb.attributes import from_item, to_item
 from shared.adapters.dynamodb.audit import audit_item
 from shared.adapters.dynamodb.errors import retrying
+from shared.adapters.dynamodb.table_reads import TableReads
 from shared.domain.segments import Segment
 from shared.services.changes import PutAudit
 from shared.services.store import Page
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
 PARTITION = "SEGMENTS"
 
 
-class DynamoSegmentStore:
+class DynamoSegmentStore(TableReads):
     """See SegmentStore. `table` is the billing table's name."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client: Any = client
-        self._table = table
-
     def get(self, key: str) -> Segment | None:
-        read = {"TableName": self._table, "Key": _key(key), "ConsistentRead": True}
-        item = retrying(lambda: self._client.get_item(**read)).get("Item")
+        item = self._get(PARTITION, key)
         return _read(item) if item else None
 
     def list(self, limit: int, cursor: str | None) -> Page[Segment]:
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk",
-            "ExpressionAttributeValues": {":pk": {"S": PARTITION}},
-            "ConsistentRead": True,
-            "Limit": limit,
-        }
-        if cursor is not None:
-            query["ExclusiveStartKey"] = json.loads(cursor)
-        answer = retrying(lambda: self._client.query(**query))
-        last = answer.get("LastEvaluatedKey")
-        after = json.dumps(last, separators=(",", ":")) if last else None
-        return Page(tuple(map(_read, answer["Items"])), after)
+        items, following = self._page(
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": PARTITION}},
+            ConsistentRead=True,
+            limit=limit,
+            cursor=cursor,
+        )
+        return Page(tuple(map(_read, items)), following)
 
     def put(self, segment: Segment, audit: PutAudit) -> None:
         members = to_item({"name": segment.name, "filter": segment.filter})

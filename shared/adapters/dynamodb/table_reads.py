@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from shared.adapters.dynamodb.account_items import customer_partition
 from shared.adapters.dynamodb.attributes import Item, to_item
 from shared.adapters.dynamodb.errors import retrying
 from shared.adapters.dynamodb.reads import batch_get
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TableReads:
-    """Consistent reads of a table, tried again while they are refused."""
+    """Reads of a table, consistent where not said otherwise, tried again while they are refused."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client: Any = client
@@ -33,9 +32,9 @@ class TableReads:
         return [dict(item) for item in batch_get(self._client, self._table, pairs).values()]
 
     def _prefixed(
-        self, customer: str, prefix: str, *, newest_first: bool = False
+        self, partition: str, prefix: str, *, newest_first: bool = False
     ) -> Iterator[Item]:
-        values = {":pk": customer_partition(customer), ":prefix": prefix}
+        values = {":pk": partition, ":prefix": prefix}
         condition = "pk = :pk AND begins_with(sk, :prefix)"
         return self._query(condition, values, ScanIndexForward=not newest_first)
 
@@ -50,7 +49,7 @@ class TableReads:
         return self._query("pk = :pk AND sk BETWEEN :start AND :end", values)
 
     def _query(
-        self, condition: str, values: Mapping[str, str], **options: object
+        self, condition: str, values: Mapping[str, object], **options: object
     ) -> Iterator[Item]:
         """Every item of a query, page after page, consistently unless an option says otherwise."""
         request = {
@@ -66,6 +65,11 @@ class TableReads:
             if "LastEvaluatedKey" not in answer:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _all_of_kind(self, kind: str) -> Iterator[Item]:
+        """Every item of the kind, in order; a new one may be missing a moment."""
+        values = {":kind": kind}
+        return self._query("kind = :kind", values, IndexName="by_kind", ConsistentRead=False)
 
     def _list_kind(
         self, kind: str, limit: int, cursor: str | None, *, newest_first: bool = False
