@@ -14,6 +14,7 @@ from shared.services.balances import balance
 from shared.services.granting import HeldGrant, grant_credits, list_grants
 from shared.services.idempotency import MoneyWrite
 from shared.services.invoicing import list_invoices, upcoming_invoice
+from shared.services.standing import Standing
 from shared.wire.vendors.amberflo_billing import (
     Document,
     InvoiceQuery,
@@ -45,8 +46,8 @@ router = Router()
     dialect=DIALECT,
 )
 def create_prepaid_order(request: Request, runtime: Runtime, body: PrepaidOrder) -> Answer:
-    currency = _currency(runtime, body.customer_id)
-    order = body.to_order(currency, runtime.books.now(runtime.books.customer(body.customer_id)))
+    standing = runtime.books.standing(body.customer_id)
+    order = body.to_order(_currency(standing), runtime.books.now(standing.customer))
     asked = canonical_json(["prepaid", body.model_dump(mode="json")])
     write = MoneyWrite(
         customer=body.customer_id,
@@ -72,7 +73,8 @@ def create_prepaid_order(request: Request, runtime: Runtime, body: PrepaidOrder)
     dialect=DIALECT,
 )
 def list_prepaid_orders(request: Request, runtime: Runtime, query: PrepaidQuery) -> Answer:
-    cards = _cards(runtime, query.customer_id)
+    currency = _currency(runtime.books.standing(query.customer_id))
+    cards = _cards(runtime, query.customer_id, currency)
     return answer_that_fits(canonical_json([prepaid_answer(card) for card in cards]), "")
 
 
@@ -86,8 +88,8 @@ def list_prepaid_orders(request: Request, runtime: Runtime, query: PrepaidQuery)
 )
 def read_prepaid_wallet(request: Request, runtime: Runtime, query: WalletQuery) -> Answer:
     customer = query.customer_id
-    cards = _cards(runtime, customer)
-    answer = wallet_answer(customer, _currency(runtime, customer), cards)
+    currency = _currency(runtime.books.standing(customer))
+    answer = wallet_answer(customer, currency, _cards(runtime, customer, currency))
     return answer_that_fits(canonical_json(answer), "")
 
 
@@ -122,14 +124,12 @@ def list_product_invoices(request: Request, runtime: Runtime, query: InvoicesQue
     return answer_that_fits(canonical_json(found), "")
 
 
-def _currency(runtime: Runtime, customer: str) -> str:
-    standing = runtime.books.standing(customer)
+def _currency(standing: Standing) -> str:
     return standing.customer.currency or standing.plan.currency
 
 
-def _cards(runtime: Runtime, customer: str) -> list[HeldGrant]:
+def _cards(runtime: Runtime, customer: str, currency: str) -> list[HeldGrant]:
     """What was bought and is not used up, in the customer's currency."""
-    currency = _currency(runtime, customer)
     return [
         held
         for held in list_grants(runtime.books, customer)
@@ -158,7 +158,7 @@ def _answers(
     runtime: Runtime, customer: str, invoices: list[tuple[Document, str]]
 ) -> list[dict[str, object]]:
     standing = runtime.books.standing(customer)
-    left = from_nanos(balance(runtime.books, customer, _currency(runtime, customer)).settled)
+    left = from_nanos(balance(runtime.books, customer, _currency(standing)).settled)
     timezone = standing.customer.timezone
     answers = []
     for document, status in invoices:
