@@ -1,12 +1,11 @@
 """Backfill: the history of new meters, one message for one customer."""
 
 from aws_cdk import Duration
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.function import AppFunction, Runtime
 from infra.permissions import queue_statement
-from infra.queues import dead_letter_queue, work_queue
+from infra.queues import consume, dead_letter_queue, work_queue
 
 TIMEOUT_SECONDS = 600
 
@@ -38,14 +37,4 @@ class Backfilling(Construct):
         for function in (self.function, *requesters):
             function.add_environment("BACKFILL_QUEUE_URL", self.queue.queue_url)
             function.add_to_role_policy(queue_statement(self.queue, "SendMessage"))
-        self.function.add_to_role_policy(
-            queue_statement(self.queue, "ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
-        )
-        lambda_.CfnEventSourceMapping(
-            self,
-            "Mapping",
-            event_source_arn=self.queue.queue_arn,
-            function_name=self.function.function_name,
-            batch_size=10,
-            function_response_types=["ReportBatchItemFailures"],
-        ).node.add_dependency(self.function.role)
+        consume(self, self.queue, self.function, batch_size=10)

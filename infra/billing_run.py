@@ -1,12 +1,11 @@
 """The billing run: a schedule finds who is due and queues them, one message bills one customer."""
 
 from aws_cdk import Duration
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.function import AppFunction, Runtime
 from infra.permissions import queue_statement
-from infra.queues import dead_letter_queue, work_queue
+from infra.queues import consume, dead_letter_queue, work_queue
 from infra.schedule import schedule
 
 
@@ -36,21 +35,8 @@ class BillingRun(Construct):
         self.bill = AppFunction(
             self, "BillCustomer", runtime=runtime, module="bill_customer", timeout=bill_timeout
         )
-        self.bill.add_to_role_policy(
-            queue_statement(self.queue, "ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
-        )
-        lambda_.CfnEventSourceMapping(
-            self,
-            "Mapping",
-            event_source_arn=self.queue.queue_arn,
-            function_name=self.bill.function_name,
-            # Closings race for one run of invoice numbers: more of them at once would only collide.
-            batch_size=1,
-            scaling_config=lambda_.CfnEventSourceMapping.ScalingConfigProperty(
-                maximum_concurrency=5
-            ),
-            function_response_types=["ReportBatchItemFailures"],
-        ).node.add_dependency(self.bill.role)
+        # Closings race for one run of invoice numbers: more of them at once would only collide.
+        consume(self, self.queue, self.bill, batch_size=1, maximum_concurrency=5)
         self.schedule_failures = dead_letter_queue(self, "ScheduleFailures", runtime.stage)
         self.schedule = schedule(
             self,

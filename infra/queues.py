@@ -1,10 +1,13 @@
 """Queues: encrypted, on AWS reached by TLS only, each with somewhere to put what failed."""
 
 from aws_cdk import Duration
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.acknowledgements import acknowledge
+from infra.function import AppFunction
+from infra.permissions import queue_statement
 from infra.stage import Stage
 
 
@@ -39,6 +42,34 @@ def work_queue(
     )
     _acknowledge_plain_http(queue, stage)
     return queue
+
+
+def consume(
+    scope: Construct,
+    queue: sqs.Queue,
+    function: AppFunction,
+    *,
+    batch_size: int,
+    maximum_concurrency: int | None = None,
+) -> None:
+    """Hands the queue's messages to the function, which names those that failed."""
+    function.add_to_role_policy(
+        queue_statement(queue, "ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+    )
+    scaling = (
+        lambda_.CfnEventSourceMapping.ScalingConfigProperty(maximum_concurrency=maximum_concurrency)
+        if maximum_concurrency
+        else None
+    )
+    lambda_.CfnEventSourceMapping(
+        scope,
+        "Mapping",
+        event_source_arn=queue.queue_arn,
+        function_name=function.function_name,
+        batch_size=batch_size,
+        scaling_config=scaling,
+        function_response_types=["ReportBatchItemFailures"],
+    ).node.add_dependency(function.role)
 
 
 def _acknowledge_plain_http(queue: sqs.Queue, stage: Stage) -> None:

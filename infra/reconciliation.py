@@ -1,12 +1,11 @@
 """Reconciliation: each customer in its hour of the day, one message for one customer."""
 
 from aws_cdk import Duration
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.function import AppFunction, Runtime
 from infra.permissions import queue_statement
-from infra.queues import dead_letter_queue, work_queue
+from infra.queues import consume, dead_letter_queue, work_queue
 from infra.schedule import schedule
 
 TIMEOUT_SECONDS = 600
@@ -44,17 +43,7 @@ class Reconciliation(Construct):
         )
         for function in (self.start, self.reconcile):
             function.add_to_role_policy(queue_statement(self.queue, "SendMessage"))
-        self.reconcile.add_to_role_policy(
-            queue_statement(self.queue, "ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
-        )
-        lambda_.CfnEventSourceMapping(
-            self,
-            "Mapping",
-            event_source_arn=self.queue.queue_arn,
-            function_name=self.reconcile.function_name,
-            batch_size=10,
-            function_response_types=["ReportBatchItemFailures"],
-        ).node.add_dependency(self.reconcile.role)
+        consume(self, self.queue, self.reconcile, batch_size=10)
         self.schedule_failures = dead_letter_queue(self, "ScheduleFailures", runtime.stage)
         self.schedule = schedule(
             self,
