@@ -7,11 +7,10 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from shared.domain.catalogue import AddOn, Allowance, PackCredits
 from shared.domain.money import from_nanos, to_nanos
-from shared.domain.periods import parse_days
 from shared.services.buying import BoughtPack
 from shared.wire.common import Bounds, DecimalText, Identifier, Items, Slug, WireModel, refuse
 from shared.wire.credits import Amount, GrantView
-from shared.wire.plans import money
+from shared.wire.plans import Expiry, money
 from shared.wire.prices import Currency, once
 
 MAX_CONTENTS = 5
@@ -42,7 +41,7 @@ class AddOnBody(WireModel):
     credits: Annotated[Items[PackCreditsBody], Field(max_length=MAX_CONTENTS)] = Field(
         default=(), validate_default=True
     )
-    expires: str = "never"
+    expires: Expiry = "never"
 
     @field_validator("price")
     @classmethod
@@ -65,16 +64,6 @@ class AddOnBody(WireModel):
         if not found and info.data.get("allowances") == ():
             raise refuse("empty-pack")
         return once(found, lambda pack: pack.unit, "duplicate-unit")
-
-    @field_validator("expires")
-    @classmethod
-    def _a_known_expiry(cls, expires: str) -> str:
-        if expires not in ("period_end", "never"):
-            try:
-                parse_days(expires)
-            except ValueError:
-                raise refuse("not-an-expiry") from None
-        return expires
 
     def to_add_on(self, key: str) -> AddOn:
         """The add-on; its version is not known yet."""

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from shared.domain.catalogue import (
     Allowance,
@@ -41,6 +41,19 @@ def money(amount: Decimal, currency: str) -> Decimal:
     return Bounds(places, highest=Decimal(MAX_MINOR_UNITS).scaleb(-places)).read(amount)
 
 
+def _known_expiry(expires: str) -> str:
+    if expires not in ("period_end", "never"):
+        try:
+            parse_days(expires)
+        except ValueError:
+            raise refuse("not-an-expiry") from None
+    return expires
+
+
+# "period_end", "never" or ISO days such as "P90D".
+Expiry = Annotated[str, AfterValidator(_known_expiry)]
+
+
 class AllowanceBody(WireModel):
     """Units of a meter included in each period."""
 
@@ -53,18 +66,8 @@ class IncludedCreditsBody(WireModel):
 
     unit: Identifier
     amount: Quantity
-    expires: str = "period_end"
+    expires: Expiry = "period_end"
     rollover_max: Quantity | None = None
-
-    @field_validator("expires")
-    @classmethod
-    def _a_known_expiry(cls, expires: str) -> str:
-        if expires not in ("period_end", "never"):
-            try:
-                parse_days(expires)
-            except ValueError:
-                raise refuse("not-an-expiry") from None
-        return expires
 
     @field_validator("rollover_max")
     @classmethod
