@@ -5,6 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from functions._deadline import deadline
 from functions._metrics import count
 from functions._runtime import runtime
 from shared.adapters.backfill_queue import read_order
@@ -18,10 +19,7 @@ logger = Logger()
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Carries out each message's order; failed ones come back, unfinished ones are sent anew."""
-
-    def out_of_time() -> bool:
-        return bool(context.get_remaining_time_in_millis() < RESERVED_MILLISECONDS)
-
+    out_of_time = deadline(context, RESERVED_MILLISECONDS)
     failures: list[dict[str, str]] = []
     for message in event["Records"]:
         try:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from functions._deadline import deadline
 from functions._http import Answer, Request, Router
 from functions._runtime import runtime
 from shared.services.test_clocks import TestClock, TestClocks
@@ -25,10 +26,7 @@ class Invocation:
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Serves one request."""
-
-    def out_of_time() -> bool:
-        return bool(context.get_remaining_time_in_millis() < RESERVED_MILLISECONDS)
-
+    out_of_time = deadline(context, RESERVED_MILLISECONDS)
     return router.serve(event, lambda: Invocation(runtime().test_clocks, out_of_time))
 
 
