@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Literal
 
 from shared.domain.events import UsageEvent, Value
+from shared.domain.usage_hours import floor_hour
 
 Kind = Literal["boolean", "null", "number", "string"]
 
@@ -48,7 +49,7 @@ def event_types(events: Iterable[UsageEvent]) -> Mapping[str, EventType]:
     found: dict[str, EventType] = {}
     for event in events:
         pairs = frozenset((name, kind_of(value)) for name, value in event.data.items())
-        hour = event.received_at.replace(minute=0, second=0, microsecond=0)
+        hour = floor_hour(event.received_at)
         seen = EventType(event.type, event.received_at, hour, pairs)
         known = found.get(event.type)
         found[event.type] = known.with_seen(seen) if known else seen

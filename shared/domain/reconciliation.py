@@ -20,7 +20,7 @@ from shared.domain.prices import can_fall
 from shared.domain.pricing import price_nanos
 from shared.domain.rating import add_totals, priced_usage, rate_card_index
 from shared.domain.records import Record
-from shared.domain.usage_hours import QUARTER, REDRIVE, HourKey, Quarter, UsageHour
+from shared.domain.usage_hours import QUARTER, REDRIVE, HourKey, Quarter, UsageHour, floor_hour
 
 Each = TypeVar("Each")
 
@@ -181,7 +181,7 @@ def holds_record(phase: Phase, record: Record) -> bool:
 
 def floor_quarter(at: datetime) -> datetime:
     """The start of the quarter of an hour that holds the instant."""
-    hour = at.replace(minute=0, second=0, microsecond=0)
+    hour = floor_hour(at)
     return hour + (at - hour) // QUARTER * QUARTER
 
 

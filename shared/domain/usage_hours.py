@@ -82,9 +82,14 @@ class UsageHour:
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
 
 
+def floor_hour(at: datetime) -> datetime:
+    """The full hour (UTC) at or before the instant."""
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
 def hour_key(customer: str, measurement: Measurement, at: datetime) -> HourKey:
     """The item that takes the measurement."""
-    hour = at.replace(minute=0, second=0, microsecond=0)
+    hour = floor_hour(at)
     return HourKey(customer, measurement.meter, hour, tuple(sorted(measurement.dimensions.items())))
 
 

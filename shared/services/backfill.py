@@ -22,7 +22,8 @@ from shared.domain.errors import (
     UnavailableError,
     VersionConflictError,
 )
-from shared.services.backfilled_usage import HOUR, BackfilledUsage, floor_hour
+from shared.domain.usage_hours import floor_hour
+from shared.services.backfilled_usage import HOUR, BackfilledUsage
 from shared.services.changes import PutAudit
 from shared.services.clock import customer_now
 from shared.services.ingest import MAX_AHEAD, MAX_LATENESS

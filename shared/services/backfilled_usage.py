@@ -11,9 +11,10 @@ from shared.domain.customers import Customer
 from shared.domain.distinct import Seen
 from shared.domain.events import UsageEvent
 from shared.domain.hour_writes import MAX_NEW_VALUES
-from shared.domain.usage_hours import UsageHour
+from shared.domain.usage_hours import UsageHour, floor_hour
 from shared.services.changes import PutAudit, PutBackfilledHour
 from shared.services.ingest import MAX_AHEAD
+from shared.services.looks import Span
 from shared.services.reconciliation import RawEvents
 from shared.services.spread import Spread, one_by_one
 from shared.services.store import BillingStore, CatalogueSource
@@ -68,23 +69,24 @@ class BackfilledUsage:
         self.spread(lambda put: self.store.commit([put]), puts)
         return events_in(each.hour for each in hours)
 
-    def check(self, customer: Customer, start: datetime, end: datetime) -> int:
-        """Computes anew what finished backfills have in [start, end), full hours.
+    def check(self, customer: Customer, spans: Sequence[Span]) -> int:
+        """Computes anew what finished backfills have in the spans, of full hours.
 
         Returns how many events were found that they lacked: those of a customer that nobody knew
         when the customers were listed, because the stream was behind.
         """
-        due = [(b, *_span(b, customer, start, end)) for b in self.progress.all() if b.finished]
-        due = [(backfill, begin, until) for backfill, begin, until in due if begin < until]
-        if not due:
-            return 0
-        lacking, meters = 0, self.catalogue.newest().meters
-        events = list(self.events(customer.key, start, end))
-        for backfill, begin, until in due:
-            meter = meters[backfill.meter]
-            kept = self._stored(meter, customer.key, begin, until)
-            theirs = (event for event in events if begin <= event.occurred_at < until)
-            lacking += self.put(meter, theirs, kept) - events_in(kept)
+        finished = [backfill for backfill in self.progress.all() if backfill.finished]
+        meters = self.catalogue.newest().meters if finished else {}
+        lacking = 0
+        for start, end in spans:
+            due = [(backfill, *_span(backfill, customer, start, end)) for backfill in finished]
+            due = [(backfill, begin, until) for backfill, begin, until in due if begin < until]
+            events = list(self.events(customer.key, start, end)) if due else []
+            for backfill, begin, until in due:
+                meter = meters[backfill.meter]
+                kept = self._stored(meter, customer.key, begin, until)
+                theirs = (event for event in events if begin <= event.occurred_at < until)
+                lacking += self.put(meter, theirs, kept) - events_in(kept)
         return lacking
 
     def events(self, customer: str, start: datetime, end: datetime) -> Iterator[UsageEvent]:
@@ -100,7 +102,7 @@ class BackfilledUsage:
         """Computes anew what finished backfills have in the hour of an event."""
         profile = self.store.customer(customer)
         if profile is not None:
-            self.check(profile, floor_hour(at), floor_hour(at) + HOUR)
+            self.check(profile, [(floor_hour(at), floor_hour(at) + HOUR)])
 
     def _stored(
         self, meter: Meter, customer: str, start: datetime, end: datetime
@@ -124,8 +126,3 @@ def _parts(kept: BackfilledHour) -> list[Seen]:
     keys = list(kept.values)
     starts = range(0, max(1, len(keys)), MAX_NEW_VALUES)
     return [{k: kept.values[k] for k in keys[start:][:MAX_NEW_VALUES]} for start in starts]
-
-
-def floor_hour(at: datetime) -> datetime:
-    """The full hour (UTC) at or before the instant."""
-    return at.replace(minute=0, second=0, microsecond=0)

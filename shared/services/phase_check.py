@@ -29,7 +29,7 @@ from shared.domain.reconciliation import (
     total_of,
 )
 from shared.domain.records import Record, measured
-from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour
+from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, floor_hour
 from shared.services.card_values import CardValues
 from shared.services.event_list import EventIndex
 from shared.services.ingest import MAX_LATENESS
@@ -187,7 +187,7 @@ class PhaseCheck:
         self, meter: str, customer: str, start: datetime, end: datetime
     ) -> Iterator[UsageHour]:
         """What was counted live in [start, end), never more at once than a week has."""
-        start = start.replace(minute=0, second=0, microsecond=0)
+        start = floor_hour(start)
         while start < end:
             until = min(start + WEEK, end)
             hours = self.store.usage_between(meter, customer, start, until)
@@ -238,7 +238,7 @@ class PhaseCheck:
         others = self._name_unbilled(look, phase, rest, settled, known)
         if others is not None:
             return [*mine, *others]
-        return self._name_unbilled(look, phase, gap, settled, frozenset())
+        return self._name_unbilled(look, phase, gap, settled, frozenset()) if mine else None
 
     def _name_unbilled(
         self,

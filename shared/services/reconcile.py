@@ -16,6 +16,7 @@ from shared.domain.closing import next_due
 from shared.domain.customers import Customer
 from shared.domain.errors import NotFoundError, UnavailableError, VersionConflictError
 from shared.domain.ledger import entry_between
+from shared.domain.usage_hours import floor_hour
 from shared.services.billing_run import due_token, wait_for_barriers
 from shared.services.bookkeeping import Bookkeeping
 from shared.services.changes import PutAudit, PutLedgerEntry, SaveAccount
@@ -64,7 +65,7 @@ class Reconciler:
     bookkeeping: Bookkeeping
     settle: timedelta
     sleep: Callable[[float], None]
-    check_backfills: Callable[[Customer, datetime, datetime], int] = lambda *_: 0
+    check_backfills: Callable[[Customer, Sequence[Span]], int] = lambda *_: 0
 
     def reconcile(
         self, key: str, out_of_time: Callable[[], bool] = lambda: False, *, again: bool = False
@@ -154,12 +155,12 @@ class Reconciler:
         there = customer_now(self.store, self.clock, customer)
         on_machine_clock = customer.test_clock is None
         # A test clock stands still: the hour that it stands in is judged as the others are.
-        until = _floor(there - self.settle if on_machine_clock else there + HOUR)
+        until = floor_hour(there - self.settle if on_machine_clock else there + HOUR)
         closed_until = until - MAX_LATENESS
-        first = _floor(customer.created_at - MAX_LATENESS - DAY)
+        first = floor_hour(customer.created_at - MAX_LATENESS - DAY)
         judged, settled = note.judged_until or first, note.settled_until or first
         if again:
-            days = [*self._days(customer.key, settled, _floor(there + MAX_AHEAD) + HOUR)]
+            days = [*self._days(customer.key, settled, floor_hour(there + MAX_AHEAD) + HOUR)]
         else:
             days = [*self._days(customer.key, settled, closed_until)]
             # What can get no more late events need not be judged twice.
@@ -172,8 +173,7 @@ class Reconciler:
             if look is None or result.findings:
                 result.finished = False
                 break
-            for span in look.spans:
-                result.repaired += self.check_backfills(customer, *span)
+            result.repaired += self.check_backfills(customer, look.spans)
             young |= look.young
             todo = todo[len(look.spans) :]
         # What was not reached is left for the next pass.
@@ -293,7 +293,3 @@ class Reconciler:
                 continue
             return
         raise UnavailableError("the customer is too busy to be held or released now")
-
-
-def _floor(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)

@@ -23,7 +23,15 @@ from shared.domain.reconciliation import (
     slots_of,
 )
 from shared.domain.records import Record
-from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, hour_key, quarter_of
+from shared.domain.usage_hours import (
+    QUARTER,
+    HourKey,
+    Quarter,
+    UsageHour,
+    floor_hour,
+    hour_key,
+    quarter_of,
+)
 from shared.services.looks import Look, Missing, Span, difference, name_missing, records_of
 from shared.services.phase_check import PhaseCheck
 from shared.services.reconciliation import RawEvents
@@ -103,7 +111,7 @@ class Recounting:
             event = record.event
             events += 1
             if event.received_at >= settled:
-                look.young.add(event.occurred_at.replace(minute=0, second=0, microsecond=0))
+                look.young.add(floor_hour(event.occurred_at))
             for measurement in look.applied(record):
                 slot = _slot(look, record, measurement)
                 counted[slot] = counted.get(slot, ZERO).plus(measurement)
