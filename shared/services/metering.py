@@ -25,7 +25,9 @@ def metering_of(
     """
     own = hours_touched(records, Metering({}))
     known = Metering(hours, _registered(store, [h for h in own if h not in hours]))
-    others = [h for h in hours_touched(records, known) if h.other and h not in hours]
+    # Without a register of new groups, everything is in the hours that were read.
+    touched = hours_touched(records, known) if known.registers else []
+    others = [h for h in touched if h.other and h not in hours]
     if others:
         hours = {**hours, **store.footing(customer, others).hours}
     values = values_touched(records, known)
