@@ -120,6 +120,8 @@ class Plan:
         a trial bills usage, no price and no credits; a pause gives no allowances either. The rate
         cards stay as many, in their order.
         """
+        if state == "active" and quantity == 1:  # Most are, and every record asks.
+            return self
         allowances = tuple(replace(a, quantity=a.quantity * quantity) for a in self.allowances)
         included = tuple(replace(c, amount_nanos=c.amount_nanos * quantity) for c in self.credits)
         seated = replace(

@@ -4,7 +4,7 @@ The order of reading matters: account, usage hours, raw events. What came in bet
 than what is judged, and shows as young, or as a version that has moved on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -119,9 +119,12 @@ class Recounting:
                     distinct.setdefault(slot, set()).add(measurement.distinct)
         found = slots_of(hours)
         differing = gaps(counted, found)
+        short: dict[datetime, dict[Slot, Quarter]] = {}
         for slot, gap in differing.items():
             if slot[0].hour not in look.young:
-                self._name_missing(look, slot, gap)
+                short.setdefault(slot_start(slot), {})[slot] = gap
+        for at, lacking in short.items():
+            self._name_missing(look, at, lacking)
         kept = _distinct_by_slot(values)
         for slot, quarter in found.items():
             judged = slot not in differing and slot[0].hour not in look.young
@@ -131,28 +134,28 @@ class Recounting:
                 look.findings.append(f"{where}: what is kept of the values is not what they were")
         return events
 
-    def _name_missing(self, look: Look, slot: Slot, gap: Quarter) -> None:
-        start = slot_start(slot)
-        candidates = [
-            (
-                record,
-                (record, measurement),
-                quarter_of(replace(measurement, mark=None)),
-            )
-            for record in records_of(self.raw, look, start, start + QUARTER)
-            for measurement in look.applied(record)
-            if _slot(look, record, measurement) == slot
-        ]
-        missing = name_missing(candidates, gap)
-        if missing is None:
-            where = f"usage of {slot[0].meter} at {time_text(start)}"
-            look.findings.append(f"{where}: {difference(gap)}")
-        for record, measurement in missing or ():
-            known = look.missing.get(record.event.key)
-            others = known.from_hours if known else ()
-            # Whether the account lacks it as well is for its phase to say.
-            entry = Missing(record, (*others, measurement), from_account=True)
-            look.missing[record.event.key] = entry
+    def _name_missing(self, look: Look, start: datetime, lacking: Mapping[Slot, Quarter]) -> None:
+        """Names the raw events that the slots of one quarter of an hour lack."""
+        candidates: dict[Slot, list[tuple[Record, tuple[Record, Measurement], Quarter]]] = {
+            slot: [] for slot in lacking
+        }
+        for record in records_of(self.raw, look, start, start + QUARTER):
+            for measurement in look.applied(record):
+                slot = _slot(look, record, measurement)
+                if slot in candidates:
+                    own = quarter_of(replace(measurement, mark=None))
+                    candidates[slot].append((record, (record, measurement), own))
+        for slot, gap in lacking.items():
+            missing = name_missing(candidates[slot], gap)
+            if missing is None:
+                where = f"usage of {slot[0].meter} at {time_text(start)}"
+                look.findings.append(f"{where}: {difference(gap)}")
+            for record, measurement in missing or ():
+                known = look.missing.get(record.event.key)
+                others = known.from_hours if known else ()
+                # Whether the account lacks it as well is for its phase to say.
+                entry = Missing(record, (*others, measurement), from_account=True)
+                look.missing[record.event.key] = entry
 
 
 def _slot(look: Look, record: Record, measurement: Measurement) -> Slot:
