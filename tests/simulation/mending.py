@@ -23,7 +23,10 @@ SETTLE = timedelta(hours=48)
 
 @dataclass
 class Mending:
-    """The reconciler on storage that fails, and who reads its findings."""
+    """The reconciler on storage that fails, and who reads its findings.
+
+    `troubles` is what the last pass over each customer found that it should not have found.
+    """
 
     rng: random.Random
     storm: Storm
@@ -31,6 +34,7 @@ class Mending:
     events: MemoryEventStore
     cures: dict[tuple[str, str], dict[str, Any]]  # raw events as they were before the poison
     notes: MemoryReconciliationNotes = field(default_factory=MemoryReconciliationNotes)
+    troubles: dict[str, list[str]] = field(default_factory=dict)
     reconciler: Reconciler = field(init=False)
 
     def compose(

@@ -10,6 +10,7 @@ from tests.simulation.auditor import Evidence, Finding, Watch, audit
 from tests.simulation.mix import Options
 from tests.simulation.offers import MAX_GROUPS
 from tests.simulation.plain import plain_account, plain_catalogue, plain_customer
+from tests.simulation.playing import run
 from tests.simulation.world import GRACE, World
 
 TEXTS = ("pk", "sk", "source", "id", "type", "occurred_at", "received_at", "data")
@@ -44,20 +45,20 @@ def _play(options: Options) -> Verdict:
             verdict.findings += watch.look(evidence.customers)
             verdict.findings += audit(evidence)
 
-    world.run(look)
+    run(world, look)
     verdict.errors = world.errors
     verdict.seen = world.seen
-    verdict.events = len(world.events.items)
-    verdict.trace = world.trace_hash()
+    verdict.events = len(world.tables.events.items)
+    verdict.trace = world.timeline.trace
     return verdict
 
 
 def evidence_of(world: World, *, settled: bool) -> Evidence:
     """What the auditor may see."""
-    store = world.billing
+    store, tables = world.tables.billing, world.tables
     history: dict[str, list[dict[str, Any]]] = {}
     if settled:
-        for _, after, _ in world.versions:
+        for _, after, _ in tables.versions:
             history.setdefault(after.customer, []).append(plain_account(after))
     granted: dict[str, set[str]] = {}
     voided: dict[str, set[str]] = {}
@@ -65,14 +66,14 @@ def evidence_of(world: World, *, settled: bool) -> Evidence:
         if order.kind in ("grant", "void"):
             into = granted if order.kind == "grant" else voided
             into.setdefault(order.write.customer, set()).add(answer["id"])
-    lost = [world.versions[place][1] for place in world.outages.lost_versions]
+    lost = [tables.versions[place][1] for place in tables.outages.lost_versions]
     return Evidence(
         settled=settled,
-        raw=[plain_raw(item) for item in world.events.items.values()] if settled else [],
+        raw=[plain_raw(item) for item in tables.events.items.values()] if settled else [],
         acknowledged=world.clients.acknowledged,
         catalogue={
-            **plain_catalogue(world.catalogue.catalogue),
-            "version": world.catalogue.catalogue.version,
+            **plain_catalogue(tables.catalogue.catalogue),
+            "version": tables.catalogue.catalogue.version,
             "max_groups": MAX_GROUPS,
         },
         customers={key: plain_customer(store, key) for key in sorted(store.accounts)},
@@ -81,10 +82,10 @@ def evidence_of(world: World, *, settled: bool) -> Evidence:
         granted=granted,
         voided=voided,
         contradictions=world.people.contradictions,
-        pending=world.pending,
-        lost=world.outages.lost,
+        pending=world.delivery.pending,
+        lost=tables.outages.lost,
         lost_versions={(a.customer, a.version) for a in lost},
-        troubles=world.troubles,
+        troubles=world.mending.troubles,
         grace_seconds=int(GRACE.total_seconds()),
     )
 
