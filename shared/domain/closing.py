@@ -9,7 +9,8 @@ from shared.domain.carrying import carry
 from shared.domain.catalogue import Catalogue
 from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
-from shared.domain.invoices import Fee, Invoice, period_fee, period_invoice
+from shared.domain.fees import Fee, period_fee
+from shared.domain.invoices import Invoice, period_invoice
 from shared.domain.opening import begin_next, next_plan, period_span
 from shared.domain.prices import can_fall
 from shared.domain.rating import add_totals, settle, subtract_totals
@@ -117,7 +118,12 @@ def _invoice(
     # Metering alone bills nothing, so the first fee decides the currency.
     currency = subscription.currency or plan.currency
     draft = period_invoice(
-        account, period, closed, catalogue=catalogue, next_fee=fee, currency=currency
+        account,
+        period,
+        closed,
+        catalogue=catalogue,
+        next_fee=fee.line() if fee else None,
+        currency=currency,
     )
     return carry(draft, subscription.credit_nanos)
 

@@ -22,7 +22,6 @@ from shared.domain.money import (
     round_to_minor,
     to_nanos,
 )
-from shared.domain.opening import Span
 from shared.domain.prices import Price, by_event
 
 LineKind = Literal[
@@ -116,48 +115,13 @@ def invoice_id(customer: str, kind: InvoiceKind, reference: str) -> str:
     return "inv_" + hashlib.sha256(identity.encode()).hexdigest()[:24]
 
 
-@dataclass(frozen=True, slots=True)
-class Fee:
-    """A plan's fee for a span, in advance, for a number of seats.
-
-    `nanos` may be negative: the credit of a proration.
-    """
-
-    plan: Plan
-    span: Span
-    nanos: int
-    quantity: int = 1
-    kind: LineKind = "fee"
-    description: str = ""
-
-    def line(self) -> Line:
-        """The invoice line of the fee."""
-        return Line(
-            kind=self.kind,
-            description=self.description or f"{self.plan.name} fee",
-            amount=round_to_minor(self.nanos, self.plan.currency),
-            start=self.span.start,
-            end=self.span.end,
-            plan=self.plan.key,
-            plan_version=self.plan.version,
-            unit=self.plan.currency,
-            unit_amount=self.nanos,
-            quantity=Decimal(self.quantity),
-        )
-
-
-def period_fee(plan: Plan, span: Span, quantity: int) -> Fee | None:
-    """The fee in force for the span, prorated by the second; None for a plan without one."""
-    return Fee(plan, span, span.share(plan.fee_nanos), quantity) if plan.fee_nanos else None
-
-
 def period_invoice(
     account: Account,
     period: int,
     closed: Sequence[ClosedPhase],
     *,
     catalogue: Catalogue,
-    next_fee: Fee | None,
+    next_fee: Line | None,
     currency: str,
 ) -> Invoice:
     """The invoice of a billing period: its usage, late usage of closed ones, the next fee.
@@ -176,7 +140,7 @@ def period_invoice(
             replace(line, late=True, description=f"{line.description} (late)") for line in late
         ]
     if next_fee is not None:
-        lines.append(next_fee.line())
+        lines.append(next_fee)
     return Invoice(
         id=invoice_id(account.customer, "period", str(period)),
         customer=account.customer,

@@ -11,7 +11,8 @@ from shared.domain.catalogue import Plan
 from shared.domain.credits import Grant
 from shared.domain.customers import Subscription
 from shared.domain.errors import ConflictError
-from shared.domain.invoices import Fee, Invoice, invoice_id, period_fee
+from shared.domain.fees import Fee, period_fee
+from shared.domain.invoices import Invoice, invoice_id
 from shared.domain.money import divide
 from shared.domain.opening import (
     Beginning,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.catalogue import Catalogue
 from shared.domain.customers import Customer
-from shared.domain.invoices import period_fee
+from shared.domain.fees import period_fee
 from shared.domain.ledger import entry_between
 from shared.domain.opening import start_subscription
 from shared.domain.subscriptions import fee_invoice

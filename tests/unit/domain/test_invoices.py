@@ -8,13 +8,13 @@ import pytest
 from shared.domain.accounts import Phase, Totals
 from shared.domain.catalogue import METERING_ONLY, Catalogue, Plan, Rate
 from shared.domain.errors import RatingError
+from shared.domain.fees import period_fee
 from shared.domain.invoice_document import document_hash, invoice_document
 from shared.domain.invoices import (
     Invoice,
     Line,
     invoice_id,
     overage_value,
-    period_fee,
     period_invoice,
     phase_lines,
 )
@@ -58,7 +58,7 @@ def test_a_yen_fee_has_no_decimals() -> None:
     assert fee.line().amount == units(525)  # 31 of 59 days: 525.42
     books = Books.open(a_catalogue(plan), MARCH)
     invoice = period_invoice(
-        books.account, 1, (), catalogue=books.catalogue, next_fee=fee, currency="JPY"
+        books.account, 1, (), catalogue=books.catalogue, next_fee=fee.line(), currency="JPY"
     )
     assert invoice_document(invoice)["total"] == "525"
 

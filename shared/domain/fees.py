@@ -1,0 +1,44 @@
+"""Fees: charged in advance for a span of a plan, and credited where it is cut short."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from shared.domain.catalogue import Plan
+from shared.domain.invoices import Line, LineKind
+from shared.domain.money import round_to_minor
+from shared.domain.opening import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Fee:
+    """A plan's fee for a span, in advance, for a number of seats.
+
+    `nanos` may be negative: the credit of a proration.
+    """
+
+    plan: Plan
+    span: Span
+    nanos: int
+    quantity: int = 1
+    kind: LineKind = "fee"
+    description: str = ""
+
+    def line(self) -> Line:
+        """The invoice line of the fee."""
+        return Line(
+            kind=self.kind,
+            description=self.description or f"{self.plan.name} fee",
+            amount=round_to_minor(self.nanos, self.plan.currency),
+            start=self.span.start,
+            end=self.span.end,
+            plan=self.plan.key,
+            plan_version=self.plan.version,
+            unit=self.plan.currency,
+            unit_amount=self.nanos,
+            quantity=Decimal(self.quantity),
+        )
+
+
+def period_fee(plan: Plan, span: Span, quantity: int) -> Fee | None:
+    """The fee in force for the span, prorated by the second; None for a plan without one."""
+    return Fee(plan, span, span.share(plan.fee_nanos), quantity) if plan.fee_nanos else None
