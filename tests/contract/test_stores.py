@@ -113,6 +113,17 @@ def test_terms_step_their_version(engine: Engine) -> None:
         store.commit([SaveSubscription(stored)])
 
 
+def test_terms_forget_what_was_scheduled_and_what_was_spent(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    scheduled = replace(terms(customer), next_plan="pro", next_plan_version=1)
+    scheduled = replace(scheduled, next_quantity=3, next_paused=True, credit_nanos=5)
+    store.commit([SaveSubscription(scheduled, new=True)])
+    assert store.subscription(customer) == replace(scheduled, version=1)
+    after = replace(scheduled.without_schedule(), credit_nanos=0, version=1)
+    store.commit([SaveSubscription(after)])
+    assert store.subscription(customer) == replace(after, version=2)
+
+
 def test_a_commit_is_all_or_nothing(engine: Engine) -> None:
     store, customer = engine.billing, engine.customer()
     store.commit([SaveAccount(account(customer), read_version=0)])

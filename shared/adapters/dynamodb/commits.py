@@ -48,7 +48,13 @@ OPTIONAL = {
         "reserved",
         "reserved_until",
     ),
-    "SUBSCRIPTION": ("next_plan", "next_plan_version"),
+    "SUBSCRIPTION": (
+        "next_plan",
+        "next_plan_version",
+        "next_quantity",
+        "next_paused",
+        "credit",
+    ),
 }
 
 Write = dict[str, Any]
