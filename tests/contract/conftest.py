@@ -15,11 +15,14 @@ from local.emulator import Aws, free_port, stop_child
 from local.home import REPOSITORY
 from shared.adapters.dynamodb.barriers import DynamoBarrierStore
 from shared.adapters.dynamodb.billing_store import DynamoBillingStore
+from shared.adapters.dynamodb.corrections import DynamoCorrectionStore
 from shared.adapters.dynamodb.usage_events import DynamoEventStore
 from shared.adapters.machine_clock import MachineClock
+from shared.services.correcting import CorrectionStore
 from shared.services.ingest import EventStore
 from shared.services.store import BarrierStore, BillingStore
 from tests.fakes.billing_store import MemoryBillingStore
+from tests.fakes.corrections import MemoryCorrectionStore
 from tests.fakes.events import MemoryBarrierStore, MemoryEventStore
 from tests.integration.conftest import Tables, aws, table_definitions, tables
 
@@ -36,6 +39,7 @@ class Engine:
     billing: BillingStore
     events: EventStore
     barriers: BarrierStore
+    corrections: CorrectionStore
 
     @staticmethod
     def customer() -> str:
@@ -47,6 +51,7 @@ def on_dynamodb(client: Any, names: Tables) -> Engine:
         DynamoBillingStore(client, names.billing_table),
         DynamoEventStore(client, names.events_table),
         DynamoBarrierStore(client, names.events_table, names.billing_table, MachineClock()),
+        DynamoCorrectionStore(client, names.events_table, names.billing_table),
     )
 
 
@@ -56,7 +61,9 @@ ENGINES = ["memory", "emulator", pytest.param("second", marks=pytest.mark.confor
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Engine:
     if request.param == "memory":
-        return Engine(MemoryBillingStore(), MemoryEventStore(), MemoryBarrierStore())
+        billing, events = MemoryBillingStore(), MemoryEventStore()
+        corrections = MemoryCorrectionStore(events, billing)
+        return Engine(billing, events, MemoryBarrierStore(), corrections)
     if request.param == "emulator":
         emulator: Aws = request.getfixturevalue("aws")
         return on_dynamodb(emulator.client("dynamodb"), request.getfixturevalue("tables"))
