@@ -6,7 +6,7 @@ from decimal import Decimal
 from shared.domain.catalogue import Plan
 from shared.domain.invoices import Line, LineKind
 from shared.domain.money import round_to_minor
-from shared.domain.opening import Span
+from shared.domain.periods import Span
 
 
 @dataclass(frozen=True, slots=True)

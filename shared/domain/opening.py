@@ -10,7 +10,7 @@ from shared.domain.credits import Grant, Purse, draw_order
 from shared.domain.customers import Customer, Subscription
 from shared.domain.errors import RatingError
 from shared.domain.money import to_nanos
-from shared.domain.periods import add_days, parse_days, period_containing, prorate
+from shared.domain.periods import Span, add_days, parse_days, period_containing
 from shared.domain.rating import charge_opening
 
 
@@ -21,20 +21,6 @@ class Opening:
     account: Account
     grants: tuple[Grant, ...]
     subscription: Subscription
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A phase's [start, end) inside the whole period that fees and allowances are for."""
-
-    start: datetime
-    end: datetime
-    whole_start: datetime
-
-    def share(self, nanos: int) -> int:
-        """The part of an amount for a whole period that falls to this span, by the second."""
-        whole = int((self.end - self.whole_start).total_seconds())
-        return prorate(nanos, int((self.end - self.start).total_seconds()), whole)
 
 
 def period_span(plan: Plan, anchor: datetime, timezone: str, at: datetime) -> Span:

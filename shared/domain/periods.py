@@ -6,6 +6,7 @@ never from the period before, so a short month does not shift the ones after it.
 
 import re
 from calendar import monthrange
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -50,6 +51,20 @@ def period_containing(
     while bound(index + 1) <= instant:
         index += 1
     return Period(bound(index), bound(index + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A phase's [start, end) inside the whole period that fees and allowances are for."""
+
+    start: datetime
+    end: datetime
+    whole_start: datetime
+
+    def share(self, nanos: int) -> int:
+        """The part of an amount for a whole period that falls to this span, by the second."""
+        whole = int((self.end - self.whole_start).total_seconds())
+        return prorate(nanos, int((self.end - self.start).total_seconds()), whole)
 
 
 def add_days(instant: datetime, days: int, timezone: str) -> datetime:

@@ -17,7 +17,6 @@ from shared.domain.money import divide
 from shared.domain.opening import (
     Beginning,
     Opening,
-    Span,
     begin,
     billed_currency,
     open_phase,
@@ -25,6 +24,7 @@ from shared.domain.opening import (
     plan_grants,
     state_of,
 )
+from shared.domain.periods import Span
 
 When = Literal["now", "period_end"]
 

@@ -39,7 +39,7 @@ from shared.domain.events import UsageEvent, canonical_json
 from shared.domain.folding import Fold
 from shared.domain.invoices import Invoice
 from shared.domain.ledger import entry_between
-from shared.domain.opening import Span
+from shared.domain.periods import Span
 from shared.services import (
     aggregate,
     billing_run,

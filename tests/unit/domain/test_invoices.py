@@ -18,7 +18,7 @@ from shared.domain.invoices import (
     period_invoice,
     phase_lines,
 )
-from shared.domain.opening import Span
+from shared.domain.periods import Span
 from shared.domain.prices import PerUnit
 from tests.support.books import Books, a_record
 from tests.support.builders import APRIL, MARCH, MAY, SPARKS, a_catalogue, a_plan, units, usage
