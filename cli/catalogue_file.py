@@ -144,6 +144,10 @@ class CatalogueFile:
         return values
 
 
-def _publishing_order(entry: FileEntry) -> tuple[int, bool]:
-    """By section; a plan that is no longer the default goes before the one that becomes it."""
-    return KINDS.index(entry.kind), bool(entry.body.get("default"))
+def _publishing_order(entry: FileEntry) -> tuple[int, bool, bool]:
+    """By section; a plan that is no longer the default goes before the one that becomes it.
+
+    A plan that converts to another goes after it.
+    """
+    body = entry.body
+    return KINDS.index(entry.kind), bool(body.get("default")), bool(body.get("converts_to"))

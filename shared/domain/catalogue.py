@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
+from shared.domain.conversion_rules import ConvertsTo
 from shared.domain.errors import NotFoundError
 from shared.domain.prices import Price
 
@@ -94,7 +95,7 @@ class Plan:
     """One published version of a priced offer. `fee_nanos` is charged at each period's start.
 
     A customer's first `trial_days` on plans with a trial are free of the fee, and of what usage
-    costs unless `bill_trial_usage`.
+    costs unless `bill_trial_usage`. A plan that `converts_to` another is free: it never bills.
     """
 
     key: str
@@ -112,6 +113,7 @@ class Plan:
     on_exhausted: OnExhausted = "bill"
     trial_days: int = 0
     bill_trial_usage: bool = False
+    converts_to: ConvertsTo | None = None
 
     def in_force(self, state: PhaseState, quantity: int) -> "Plan":
         """What the plan comes to for a number of seats, and what of it applies in a state.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, IncludedCredits, Meter, Plan, Rate
+from shared.domain.conversions import conversion_problems
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
 from shared.domain.money import is_currency
 from shared.domain.periods import parse_days
@@ -171,6 +172,7 @@ def plan_problems(catalogue: Catalogue, plan: Plan) -> Iterator[Problem]:
     for index, rate in enumerate(plan.rates):
         for field, code in _rate_problems(catalogue, plan, index, rate):
             yield Problem(f"/rates/{index}{field}", code)
+    yield from conversion_problems(catalogue, plan)
 
 
 def _rate_problems(

@@ -29,6 +29,7 @@ from shared.wire.common import (
     WireModel,
     refuse,
 )
+from shared.wire.conversion_rules import ConvertsToBody
 from shared.wire.prices import Currency, PriceBody, Unsupported, of_price, once, to_price
 
 MAX_FEATURES = 50
@@ -112,7 +113,7 @@ class PlanBody(WireModel):
     period: PeriodMode = "anniversary"
     on_exhausted: OnExhausted = "bill"
     minimum: Unsupported = None
-    converts_to: Unsupported = None
+    converts_to: ConvertsToBody | None = None
 
     @field_validator("fee")
     @classmethod
@@ -157,6 +158,7 @@ class PlanBody(WireModel):
             on_exhausted=self.on_exhausted,
             trial_days=self.trial_days,
             bill_trial_usage=self.bill_trial_usage,
+            converts_to=self.converts_to.to_offer() if self.converts_to else None,
         )
 
 
@@ -187,6 +189,7 @@ class PlanAnswer(PlanBody):
             on_exhausted=plan.on_exhausted,
             trial_days=plan.trial_days,
             bill_trial_usage=plan.bill_trial_usage,
+            converts_to=ConvertsToBody.of(plan.converts_to) if plan.converts_to else None,
         )
 
 

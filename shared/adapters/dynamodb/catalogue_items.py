@@ -16,6 +16,7 @@ from shared.domain.catalogue import (
     Rate,
     UnitValue,
 )
+from shared.domain.conversion_rules import AllowanceUsedUp, ConvertsTo, CreditsBelow, SpendOver
 from shared.domain.events import utc_time
 from shared.domain.prices import price_of, price_values
 from shared.domain.publishing import Entry
@@ -96,6 +97,7 @@ def _plan(body: Body) -> Plan:
         on_exhausted=body["on_exhausted"],
         trial_days=int(body.get("trial_days", 0)),
         bill_trial_usage=body.get("bill_trial_usage", False),
+        converts_to=_converts_to(body["converts_to"]) if body.get("converts_to") else None,
     )
 
 
@@ -122,6 +124,21 @@ def _included_credits(body: Body) -> IncludedCredits:
         amount_nanos=int(body["amount_nanos"]),
         expires=body["expires"],
         rollover_max_nanos=int(body["rollover_max_nanos"]),
+    )
+
+
+def _converts_to(body: Body) -> ConvertsTo:
+    used, below, spend = (
+        body.get(rule) for rule in ("allowance_used_up", "credits_below", "spend_over")
+    )
+    return ConvertsTo(
+        plan=body["plan"],
+        allowance_used_up=used and AllowanceUsedUp(used["meter"], used["grace"]),
+        credits_below=below
+        and CreditsBelow(below["unit"], int(below["nanos"]), int(below["grace_nanos"])),
+        spend_over=spend and SpendOver(spend["unit"], int(spend["nanos"])),
+        asks=body["asks"],
+        open_days=int(body["open_days"]),
     )
 
 

@@ -171,6 +171,7 @@ WHOLE_PLAN: dict[str, Any] = {
     "on_exhausted": "block",
     "trial_days": 14,
     "bill_trial_usage": True,
+    "converts_to": None,
 }
 
 
@@ -258,7 +259,11 @@ PERCENTAGE = {"model": "percentage", "rate": "1"}
         (rates(PER_UNIT, PER_UNIT), ("/rates/1", "unreachable-rate")),
         ({"trial_days": 731}, ("/trial_days", "less-than-equal")),
         ({"minimum": "5"}, ("/minimum", "unsupported")),
-        ({"converts_to": {"plan": "x"}}, ("/converts_to", "unsupported")),
+        ({"converts_to": {"plan": "x"}}, ("/converts_to/plan", "unknown-plan")),
+        (
+            {"converts_to": {"plan": "x", "when": "never"}},
+            ("/converts_to/when", "literal-error"),
+        ),
         ({"balance": "5"}, ("/balance", "unknown-member")),
         ({"currency": "XXX"}, ("/currency", "unknown-currency")),
         ({"currency": "JPY", "fee": "1.5"}, ("/fee", "too-many-decimals")),
@@ -395,4 +400,4 @@ def test_a_preview_says_how_much_in_one_way(api: Api, how_much: dict[str, Any]) 
 def test_the_document_does_not_show_what_is_not_supported() -> None:
     schemas = document(router.routes)["components"]["schemas"]
     assert "fee" in schemas["PlanBody"]["properties"]
-    assert "converts_to" not in schemas["PlanBody"]["properties"]
+    assert "minimum" not in schemas["PlanBody"]["properties"]
