@@ -14,13 +14,22 @@ from typing import TypeVar
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.catalogue import Aggregation, Catalogue
 from shared.domain.checkpoints import LIFETIME_SECONDS, Checkpoints, shard_hash
+from shared.domain.dimension_cap import Registers, placed
 from shared.domain.events import CHECKSUM_MODULUS, Measurement
 from shared.domain.money import EXACT
 from shared.domain.prices import can_fall
 from shared.domain.pricing import price_nanos
 from shared.domain.rating import add_totals, priced_usage, rate_card_index
 from shared.domain.records import Record
-from shared.domain.usage_hours import QUARTER, REDRIVE, HourKey, Quarter, UsageHour, floor_hour
+from shared.domain.usage_hours import (
+    QUARTER,
+    REDRIVE,
+    HourKey,
+    Quarter,
+    UsageHour,
+    floor_hour,
+    hour_key,
+)
 
 Each = TypeVar("Each")
 
@@ -68,6 +77,13 @@ def slots_of(hours: Iterable[UsageHour]) -> dict[Slot, Quarter]:
         for index, quarter in enumerate(hour.quarters)
         if quarter != ZERO
     }
+
+
+def slot_of(record: Record, measurement: Measurement, registers: Registers) -> Slot:
+    """The quarter that takes the measurement."""
+    at = record.event.occurred_at
+    own = hour_key(record.event.customer, measurement, at)
+    return placed(own, registers), (at - own.hour) // QUARTER
 
 
 def slot_start(slot: Slot) -> datetime:

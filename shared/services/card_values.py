@@ -15,15 +15,11 @@ from shared.domain.usage_hours import Quarter
 
 @dataclass(slots=True)
 class CardValues:
-    """Running maxima and distinct values by rate card; `unknown` cards cannot be told.
-
-    `over` are the (event key, meter) of usage over the cap that raw events stood in for.
-    """
+    """Running maxima and distinct values by rate card; `unknown` cards cannot be told."""
 
     phase: Phase
     catalogue: Catalogue
     unknown: set[int] = field(default_factory=set)
-    over: set[tuple[str, str]] = field(default_factory=set)
     _maxima: dict[int, Decimal] = field(default_factory=dict)
     _distinct: dict[int, set[str]] = field(default_factory=dict)
 

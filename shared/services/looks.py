@@ -1,18 +1,18 @@
 """What a look at one customer's numbers found."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
 from shared.domain.accounts import Account
-from shared.domain.dimension_cap import RegisterKey
+from shared.domain.dimension_cap import RegisterKey, Registers
 from shared.domain.errors import MeterlineError
-from shared.domain.events import Measurement, utc_text
+from shared.domain.events import Measurement, time_text, utc_text
 from shared.domain.folding import Terms
-from shared.domain.reconciliation import find_missing
+from shared.domain.reconciliation import ZERO, Slot, find_missing, slot_of, slot_start
 from shared.domain.records import Record, measured
-from shared.domain.usage_hours import HourKey, Quarter, UsageHour
+from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, quarter_of
 from shared.services.reconciliation import RawEvents
 from shared.services.setting_aside import EVERY_METER, usage_of
 from shared.services.store import QuarantinedRecord
@@ -20,6 +20,8 @@ from shared.services.store import QuarantinedRecord
 Each = TypeVar("Each")
 # From an instant to before another.
 Span = tuple[datetime, datetime]
+# A raw event, and what one meter reads of it.
+Reading = tuple[Record, Measurement]
 
 # As many as a function's memory holds with room to spare.
 MAX_CANDIDATES = 200_000
@@ -91,6 +93,28 @@ def records_of(
         yield record
 
 
+def readings_of(
+    raw_events: RawEvents, look: Look, registers: Registers, slots: Collection[Slot]
+) -> dict[Slot, list[Reading]]:
+    """What raw events add to each of the slots, which are of one hour: it is read at once."""
+    starts = [slot_start(slot) for slot in slots]
+    found: dict[Slot, list[Reading]] = {slot: [] for slot in slots}
+    for record in records_of(raw_events, look, min(starts), max(starts) + QUARTER):
+        for measurement in look.applied(record):
+            slot = slot_of(record, measurement, registers)
+            if slot in found:
+                found[slot].append((record, measurement))
+    return found
+
+
+def missing_readings(readings: Sequence[Reading], gap: Quarter) -> tuple[Reading, ...] | None:
+    """Those of a slot's readings that it lacks, or None if they cannot be told."""
+    if gap == ZERO:
+        return ()
+    own = [(each, quarter_of(replace(each[1], mark=None))) for each in readings]
+    return name_missing([(each[0], each, quarter) for each, quarter in own], gap)
+
+
 def name_missing(
     candidates: Sequence[tuple[Record, Each, Quarter]], gap: Quarter
 ) -> tuple[Each, ...] | None:
@@ -115,6 +139,11 @@ def _receipt(record: Record) -> tuple[str, str]:
 
 def _key(record: Record) -> tuple[str, str]:
     return record.event.key, ""
+
+
+def slot_text(slot: Slot) -> str:
+    """Where usage differs, in words."""
+    return f"usage of {slot[0].meter} at {time_text(slot_start(slot))}"
 
 
 def difference(gap: Quarter) -> str:

@@ -9,10 +9,10 @@ from shared.domain.accounts import Phase
 from shared.domain.catalogue import Catalogue, Meter
 from shared.domain.dimension_cap import register_key
 from shared.domain.events import Measurement
-from shared.domain.hour_writes import Metering
 from shared.domain.reconciliation import (
     ZERO,
     PhaseTotals,
+    Slot,
     adds_up,
     by_card,
     card_of,
@@ -23,13 +23,20 @@ from shared.domain.reconciliation import (
     holds,
     holds_record,
     in_flight,
+    minus,
     phases_of,
     slot_start,
     slots_of,
     total_of,
 )
 from shared.domain.records import Record, measured
-from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, floor_hour
+from shared.domain.usage_hours import (
+    HourKey,
+    Quarter,
+    UsageHour,
+    floor_hour,
+    quarter_of,
+)
 from shared.services.card_values import CardValues
 from shared.services.event_list import EventIndex
 from shared.services.ingest import MAX_LATENESS
@@ -38,8 +45,11 @@ from shared.services.looks import (
     Look,
     Missing,
     difference,
+    missing_readings,
     name_missing,
+    readings_of,
     records_of,
+    slot_text,
 )
 from shared.services.reconciliation import RawEvents
 from shared.services.setting_aside import EVERY_METER
@@ -60,14 +70,12 @@ class PhaseCheck:
     def judge(self, look: Look, phase: PhaseTotals, settled: datetime, now: datetime) -> None:
         """Compares the phase's totals with its usage hours, and names what the account lacks."""
         values = CardValues(phase.phase, look.terms.catalogue)
-        expected = self._expected(look, phase.phase, settled, now, values)
+        expected = self._expected(look, values, settled, now)
         if expected is None or not self._stands_still(look, phase):
             look.unsettled = True
             return
         mine = [m for m in look.missing.values() if holds_record(phase.phase, m.record)]
-        cut = cut_quarters(phase.phase)
-        uncut = [m for m in mine if floor_quarter(m.record.event.occurred_at) not in cut]
-        lacks = (_lacking(m, values.over) for m in uncut)
+        lacks = (replace(m.record, measurements=m.from_hours) for m in mine)
         lacking = by_card(phase.phase, lacks, look.terms.catalogue)
         total = {
             c: expected.get(c, ZERO).merged(lacking.get(c, ZERO)) for c in {*expected, *lacking}
@@ -85,22 +93,22 @@ class PhaseCheck:
         if names is None:
             cards = phase.phase.plan_in(look.terms.catalogue).rate_cards
             for index, each in gap.items():
-                where = f"phase {phase.phase.number}, meter {cards[index].meter}"
-                look.findings.append(f"{where}: {difference(each)}")
+                place = f"phase {phase.phase.number}, meter {cards[index].meter}"
+                look.findings.append(f"{place}: {difference(each)}")
 
     def _expected(
-        self, look: Look, phase: Phase, settled: datetime, now: datetime, values: CardValues
+        self, look: Look, values: CardValues, settled: datetime, now: datetime
     ) -> dict[int, Quarter] | None:
         """What each rate card should have counted by the usage hours; None while some are written.
 
-        Raw events stand in for the quarters that a boundary cuts, and for usage over the cap of
-        dimension values where these decide on the rate card.
+        Where a quarter's totals do not tell that, the raw events that it holds do: a boundary cuts
+        it, or it is over the cap of dimension values and these decide on the rate card.
         """
-        catalogue, customer = look.terms.catalogue, look.account.customer
+        phase, catalogue, customer = values.phase, values.catalogue, look.account.customer
         plan = phase.plan_in(catalogue)
         start, cut = _first_usage(phase), cut_quarters(phase)
         cards: dict[int, Quarter] = {}
-        over: set[HourKey] = set()
+        unclear: dict[Slot, Quarter] = {}
         for meter in dict.fromkeys(rate.meter for rate in plan.rate_cards):
             # Values before hours, so that no value is newer than the hours that are judged.
             self._take_values(values, customer, catalogue.meters[meter], cut)
@@ -108,13 +116,12 @@ class PhaseCheck:
             for hour in self._usage(meter, customer, start, phase.end):
                 if in_flight(hour.checkpoints, look.account.checkpoints, int(now.timestamp())):
                     return None
-                if hour.key.other and narrow:
-                    over.add(hour.key)
-                    continue
                 index = _card(phase, hour.key, catalogue)
                 for slot, quarter in slots_of([hour]).items():
                     at = slot_start(slot)
-                    if index is not None and at not in cut and holds(phase, at):
+                    if at in cut or (hour.key.other and narrow and holds(phase, at)):
+                        unclear[slot] = quarter
+                    elif index is not None and holds(phase, at):
                         own = (
                             quarter
                             if adds_up(catalogue.meters[meter].aggregation)
@@ -122,13 +129,13 @@ class PhaseCheck:
                         )
                         cards[index] = cards.get(index, ZERO).merged(own)
                         values.quarter(index, quarter)
-        stand_in = self._stand_in(look, values, cut, over, settled)
-        if stand_in is None:
+        held = self._held_records(look, phase, unclear, settled)
+        if held is None:
             return None
-        values.records(stand_in)
-        for index, own in by_card(phase, stand_in, catalogue).items():
+        values.records(held)
+        for index, own in by_card(phase, held, catalogue).items():
             cards[index] = cards.get(index, ZERO).merged(own)
-        unbilled = self._unbilled_asides(look, values, cut)
+        unbilled = self._unbilled_asides(look, phase)
         values.unknown |= set(unbilled)
         return gaps(cards, unbilled)
 
@@ -151,36 +158,35 @@ class PhaseCheck:
             if index is not None and any(own) and not (value.key.other and narrow):
                 values.value(index, value.key.value)
 
-    def _stand_in(
-        self,
-        look: Look,
-        values: CardValues,
-        cut: set[datetime],
-        over: set[HourKey],
-        settled: datetime,
+    def _held_records(
+        self, look: Look, phase: Phase, slots: Mapping[Slot, Quarter], settled: datetime
     ) -> list[Record] | None:
-        """The raw events of cut quarters and of usage over the cap; None if some are too young."""
-        phase = values.phase
+        """The phase's raw events that usage hours hold in the slots; None if they cannot be told.
+
+        What the slots lack is left out, however young it is or whichever day is judged: it is on
+        its way, or it is missing and named when its own hour is judged.
+        """
+        capped = {register_key(key) for key, _ in slots if key.dimensions or key.other}
+        registers = self.store.registers(capped)
+        by_hour: dict[datetime, list[Slot]] = {}
+        for slot in slots:
+            by_hour.setdefault(slot[0].hour, []).append(slot)
         found: list[Record] = []
-        for at in cut:
-            records = [r for r in records_of(self.raw, look, at, at + QUARTER) if look.billed(r)]
-            if any(r.event.received_at >= settled for r in records):
-                return None
-            found += (r for r in records if holds_record(phase, r))
-        registers = self.store.registers(register_key(hour) for hour in over) if over else {}
-        metering = Metering({}, registers)
-        for hour in sorted({key.hour for key in over}):
-            for record in records_of(self.raw, look, hour, hour + HOUR):
-                if record.event.received_at >= settled:
+        for _, mine in sorted(by_hour.items()):
+            for slot, readings in readings_of(self.raw, look, registers, mine).items():
+                stored = total_of(quarter_of(measurement) for _, measurement in readings)
+                gap = minus(stored, slots[slot])
+                missing = missing_readings(readings, gap)
+                if missing is None:
+                    if all(record.event.received_at < settled for record, _ in readings):
+                        look.findings.append(f"{slot_text(slot)}: {difference(gap)}")
                     return None
-                measured_over = tuple(
-                    m for m in record.measurements if metering.place(record, m) in over
+                lacks = {record.event.key for record, _ in missing}
+                found += (
+                    replace(record, measurements=(measurement,))
+                    for record, measurement in readings
+                    if record.event.key not in lacks and holds_record(phase, record)
                 )
-                uncut = floor_quarter(record.event.occurred_at) not in cut
-                if uncut and holds_record(phase, record):
-                    values.over |= {(record.event.key, m.meter) for m in measured_over}
-                    if look.billed(record):
-                        found.append(replace(record, measurements=measured_over))
         return found
 
     def _usage(
@@ -194,11 +200,9 @@ class PhaseCheck:
             yield from (hour for hour in hours if not hour.key.backfilled)
             start = until
 
-    def _unbilled_asides(
-        self, look: Look, values: CardValues, cut: set[datetime]
-    ) -> dict[int, Quarter]:
+    def _unbilled_asides(self, look: Look, phase: Phase) -> dict[int, Quarter]:
         """What usage hours have and the account lacks of records that were set aside."""
-        phase, records = values.phase, []
+        records = []
         for key, kept in look.aside.items():
             if "account" not in kept.not_applied or EVERY_METER in kept.not_applied:
                 continue
@@ -206,9 +210,8 @@ class PhaseCheck:
             if event is None:
                 continue
             record = measured(event, 0, look.terms.catalogue)
-            if holds_record(phase, record) and floor_quarter(event.occurred_at) not in cut:
-                kept_apart = (m for m in look.applied(record) if (key, m.meter) not in values.over)
-                records.append(Record(event, tuple(kept_apart), 0))
+            if holds_record(phase, record):
+                records.append(replace(record, measurements=tuple(look.applied(record))))
         return by_card(phase, records, look.terms.catalogue)
 
     def _stands_still(self, look: Look, phase: PhaseTotals) -> bool:
@@ -231,7 +234,7 @@ class PhaseCheck:
         """The events that the account lacks; None if they cannot be told.
 
         Usage hours are written before the account, so it lacks what they lack; what is left of the
-        gap was lost in between. Only where raw events stood in for hours may it be otherwise.
+        gap was lost in between. Where it has what they lack all the same, the gap alone is named.
         """
         rest = gaps(gap, by_card(phase.phase, mine, look.terms.catalogue))
         known = {record.event.key for record in mine}
@@ -268,22 +271,10 @@ class PhaseCheck:
                 candidates.append((record, record, total_of(own.values())))
             if len(candidates) > MAX_CANDIDATES:
                 return None
-        # Of a quarter that a boundary cuts, raw events are compared: what it lost shows here alone.
-        cut = cut_quarters(phase.phase)
-        near = [c for c in candidates if floor_quarter(c[0].event.occurred_at) in cut]
-        for some in (near, candidates):
-            found = name_missing(some, total_of(gap.values()))
-            if found and by_card(phase.phase, found, catalogue) == gap:
-                return found
+        found = name_missing(candidates, total_of(gap.values()))
+        if found and by_card(phase.phase, found, catalogue) == gap:
+            return found
         return None
-
-
-def _lacking(missing: Missing, over: set[tuple[str, str]]) -> Record:
-    """The record with only what usage hours lack, and no raw event stood in for."""
-    event = missing.record.event
-    return Record(
-        event, tuple(m for m in missing.from_hours if (event.key, m.meter) not in over), 0
-    )
 
 
 def _card(phase: Phase, hour: HourKey, catalogue: Catalogue) -> int | None:

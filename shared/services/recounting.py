@@ -5,34 +5,33 @@ than what is judged, and shows as young, or as a version that has moved on.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from shared.domain.accounts import Phase
-from shared.domain.dimension_cap import placed
 from shared.domain.distinct import DistinctValue
 from shared.domain.errors import UnavailableError
-from shared.domain.events import Measurement, time_text
 from shared.domain.folding import Terms
 from shared.domain.reconciliation import (
     ZERO,
     Slot,
     gaps,
     phases_of,
+    slot_of,
     slot_start,
     slots_of,
 )
-from shared.domain.records import Record
-from shared.domain.usage_hours import (
-    QUARTER,
-    HourKey,
-    Quarter,
-    UsageHour,
-    floor_hour,
-    hour_key,
-    quarter_of,
+from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, floor_hour
+from shared.services.looks import (
+    Look,
+    Missing,
+    Span,
+    difference,
+    missing_readings,
+    readings_of,
+    records_of,
+    slot_text,
 )
-from shared.services.looks import Look, Missing, Span, difference, name_missing, records_of
 from shared.services.phase_check import PhaseCheck
 from shared.services.reconciliation import RawEvents
 from shared.services.store import CLOSED_PHASES_READ, BillingStore, CatalogueSource
@@ -113,7 +112,7 @@ class Recounting:
             if event.received_at >= settled:
                 look.young.add(floor_hour(event.occurred_at))
             for measurement in look.applied(record):
-                slot = _slot(look, record, measurement)
+                slot = slot_of(record, measurement, look.registers)
                 counted[slot] = counted.get(slot, ZERO).plus(measurement)
                 if measurement.distinct is not None:
                     distinct.setdefault(slot, set()).add(measurement.distinct)
@@ -123,45 +122,30 @@ class Recounting:
         for slot, gap in differing.items():
             if slot[0].hour not in look.young:
                 short.setdefault(slot_start(slot), {})[slot] = gap
-        for at, lacking in short.items():
-            self._name_missing(look, at, lacking)
+        for lacking in short.values():
+            self._name_missing(look, lacking)
         kept = _distinct_by_slot(values)
         for slot, quarter in found.items():
             judged = slot not in differing and slot[0].hour not in look.young
             wins = quarter.mark == counted.get(slot, ZERO).mark
             if judged and not (wins and kept.get(slot, set()) == distinct.get(slot, set())):
-                where = f"usage of {slot[0].meter} at {time_text(slot_start(slot))}"
-                look.findings.append(f"{where}: what is kept of the values is not what they were")
+                kept_text = "what is kept of the values is not what they were"
+                look.findings.append(f"{slot_text(slot)}: {kept_text}")
         return events
 
-    def _name_missing(self, look: Look, start: datetime, lacking: Mapping[Slot, Quarter]) -> None:
+    def _name_missing(self, look: Look, lacking: Mapping[Slot, Quarter]) -> None:
         """Names the raw events that the slots of one quarter of an hour lack."""
-        candidates: dict[Slot, list[tuple[Record, tuple[Record, Measurement], Quarter]]] = {
-            slot: [] for slot in lacking
-        }
-        for record in records_of(self.raw, look, start, start + QUARTER):
-            for measurement in look.applied(record):
-                slot = _slot(look, record, measurement)
-                if slot in candidates:
-                    own = quarter_of(replace(measurement, mark=None))
-                    candidates[slot].append((record, (record, measurement), own))
+        readings = readings_of(self.raw, look, look.registers, lacking)
         for slot, gap in lacking.items():
-            missing = name_missing(candidates[slot], gap)
+            missing = missing_readings(readings[slot], gap)
             if missing is None:
-                where = f"usage of {slot[0].meter} at {time_text(start)}"
-                look.findings.append(f"{where}: {difference(gap)}")
+                look.findings.append(f"{slot_text(slot)}: {difference(gap)}")
             for record, measurement in missing or ():
                 known = look.missing.get(record.event.key)
                 others = known.from_hours if known else ()
                 # Whether the account lacks it as well is for its phase to say.
                 entry = Missing(record, (*others, measurement), from_account=True)
                 look.missing[record.event.key] = entry
-
-
-def _slot(look: Look, record: Record, measurement: Measurement) -> Slot:
-    at = record.event.occurred_at
-    own = hour_key(record.event.customer, measurement, at)
-    return placed(own, look.registers), (at - own.hour) // QUARTER
 
 
 def _overlaps(phase: Phase, start: datetime, end: datetime) -> bool:

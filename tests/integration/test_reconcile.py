@@ -14,6 +14,7 @@ import pytest
 
 from functions import bill_customer, reconcile_customer, start_reconciliation
 from local.emulator import Aws
+from shared.domain import dimension_cap
 from shared.domain.accounts import Account
 from shared.domain.customers import Customer
 from shared.domain.errors import NotFoundError, UnavailableError, VersionConflictError
@@ -477,6 +478,57 @@ def test_raw_events_stand_in_for_the_quarter_that_a_boundary_cuts(meterline: Sta
     ]
     assert [p.totals[2].count for p in totals[0]] == [6, 6]
     assert reconciler(meterline).reconcile("cut", again=True) == Pass()
+
+
+def over_the_cap(customer: str, at: datetime) -> list[UsageEvent]:
+    """An hour of more models than have rows of their own, two of which one rate card takes."""
+    models = ["first", "second", "large", "small", "large"]
+    data = [{"tokens": Decimal(n), "model": model} for n, model in enumerate(models, 1)]
+    return [usage(customer, f"{at.day}-{n}", at + n * MINUTE, each) for n, each in enumerate(data)]
+
+
+def test_usage_over_the_cap_that_was_lost_on_several_days_is_repaired_day_by_day(
+    meterline: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dimension_cap, "MAX_GROUPS", 2)
+    monkeypatch.setattr(recounting, "MAX_EVENTS", 1)
+    for day in (1, 2, 3):
+        events = over_the_cap("capped", MARCH + day * DAY)
+        deliver(meterline, events[:3], first=10 * day)
+        lose(meterline, events[3:])
+        deliver(meterline, over_the_cap("uncapped", MARCH + day * DAY), first=10 * day)
+    assert reconciler(meterline).reconcile("capped") == Pass(repaired=6)
+    same(meterline, "capped", "uncapped")
+    assert reconciler(meterline).reconcile("capped", again=True) == Pass()
+
+
+def test_young_usage_over_the_cap_holds_up_no_repair(
+    meterline: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dimension_cap, "MAX_GROUPS", 2)
+    deliver(meterline, over_the_cap("recent", MARCH + 4 * DAY))
+    lose(meterline, over_the_cap("recent", MARCH + DAY))
+    young = over_the_cap("recent", MARCH + 5 * DAY)
+    deliver(meterline, young[:4], first=20)
+    lose(meterline, young[4:])
+    assert reconciler(meterline, MARCH + 6 * DAY).reconcile("recent") == Pass(repaired=5)
+    assert reconciler(meterline, MARCH + 7 * DAY + HOUR).reconcile("recent") == Pass(repaired=1)
+    assert account_of(meterline, "recent").current.totals[0].count == 6
+
+
+def test_a_raw_event_over_the_cap_that_is_gone_is_a_contradiction(
+    meterline: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dimension_cap, "MAX_GROUPS", 2)
+    old = over_the_cap("gone", MARCH + DAY)
+    deliver(meterline, old)
+    assert reconciler(meterline, MARCH + 5 * DAY).reconcile("gone") == Pass()
+    key = {"pk": {"S": "gone"}, "sk": {"S": old[4].key}}
+    meterline.runtime.dynamodb.delete_item(TableName=meterline.events_table, Key=key)
+    deliver(meterline, [usage("gone", "later", MARCH + 5 * DAY)], first=20)
+    [finding] = reconciler(meterline, MARCH + 8 * DAY).reconcile("gone").findings
+    assert "tokens" in finding
+    assert "more were counted than there are raw events" in finding
 
 
 def test_what_was_lost_of_periods_that_nobody_opened_opens_them(meterline: Stack) -> None:
