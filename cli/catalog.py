@@ -18,6 +18,7 @@ from cli.catalogue_file import KINDS, CatalogueFile, FileEntry, Kind
 from cli.client import ApiError, Client, ClientError, path
 from cli.text import printable
 from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, Meter, Plan
+from shared.domain.costs import MeterCosts, costs_at
 from shared.domain.errors import MeterlineError, Problem
 from shared.domain.publishing import (
     Entry,
@@ -26,6 +27,7 @@ from shared.domain.publishing import (
     publish_plan,
     publish_unit,
 )
+from shared.domain.publishing_costs import publish_costs
 
 STDOUT = Path("-")
 
@@ -37,7 +39,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     for name, run in (("diff", diff), ("apply", apply), ("pull", pull)):
         action = actions.add_parser(name, help=run.__doc__, description=run.__doc__)
         action.add_argument(
-            "file", type=Path, help="YAML or JSON: meters, credit_units, add_ons, plans"
+            "file", type=Path, help="YAML or JSON: meters, cost_rates, credit_units, add_ons, plans"
         )
         if name == "apply":
             action.add_argument("--dry-run", action="store_true", help="publish nothing")
@@ -82,6 +84,9 @@ def pull(arguments: argparse.Namespace) -> int:
     for meter in catalogue.meters.values():
         if meter.archived_since is not None:
             print(f"meter {meter.key} is archived, which a file cannot say", file=sys.stderr)
+    for key, dated in catalogue.costs.items():
+        if len(dated) > 1:
+            print(f"of the cost rates of {key}, only the newest are written", file=sys.stderr)
     if file.suffix == ".json":
         text = json.dumps(document, indent=2) + "\n"
     else:
@@ -129,9 +134,16 @@ def differences(before: object, after: object, place: str = "") -> Iterator[str]
 def compare(catalogue: Catalogue, file: CatalogueFile) -> Iterator[Change]:
     """What the file says otherwise than what is published, in the order of publishing."""
     for entry in file.entries:
-        known = entries_of(catalogue, entry.kind).get(entry.key)
+        known = _published_as(catalogue, entry)
         if known is None or _as_filed(known) != entry.entry:
             yield Change(entry, known)
+
+
+def _published_as(catalogue: Catalogue, entry: FileEntry) -> Entry | None:
+    """What is published of the entry: its newest version; of costs, those in force at its date."""
+    if isinstance(entry.entry, MeterCosts):
+        return costs_at(catalogue.costs.get(entry.key, ()), entry.entry.effective_from)
+    return entries_of(catalogue, entry.kind).get(entry.key)
 
 
 def rehearse(catalogue: Catalogue, changes: Sequence[Change], file: CatalogueFile) -> None:
@@ -159,6 +171,9 @@ def _published_on(catalogue: Catalogue, entry: Entry) -> Catalogue:
         case CreditUnit():
             publish_unit(catalogue, entry, datetime.now(UTC))
             return replace(catalogue, units={**catalogue.units, entry.key: entry})
+        case MeterCosts():
+            publish_costs(catalogue, entry)
+            return replace(catalogue, costs={**catalogue.costs, entry.key: (entry,)})
         case AddOn():
             publish_add_on(catalogue, entry)
             return replace(catalogue, add_ons={**catalogue.add_ons, entry.key: (entry,)})
@@ -179,13 +194,17 @@ def _publish(client: Client, entry: FileEntry, file: CatalogueFile) -> None:
 
 def published(client: Client) -> Catalogue:
     """The newest version of everything, as the API lists it."""
-    meters, units, add_ons, plans = (
+    meters, costs, units, add_ons, plans = (
         [k.answer.model_validate(a) for a in client.pages(k.path)] for k in KINDS
     )
     return Catalogue(
         meters={
             m.key: replace(m.to_meter(m.key), since=m.since, archived_since=m.archived_since)
             for m in meters
+        },
+        costs={
+            meter: tuple(c.to_costs(meter) for c in costs if c.meter == meter)
+            for meter in dict.fromkeys(c.meter for c in costs)
         },
         units={u.key: u.to_unit(u.key) for u in units},
         add_ons={a.key: (replace(a.to_add_on(a.key), version=a.version),) for a in add_ons},
@@ -199,6 +218,8 @@ def entries_of(catalogue: Catalogue, kind: Kind) -> Mapping[str, Entry]:
         return catalogue.meters
     if kind.section == "credit_units":
         return catalogue.units
+    if kind.section == "cost_rates":
+        return {key: dated[-1] for key, dated in catalogue.costs.items()}
     if kind.section == "add_ons":
         return {key: versions[-1] for key, versions in catalogue.add_ons.items()}
     return {key: versions[-1] for key, versions in catalogue.plans.items()}
@@ -211,7 +232,7 @@ def _as_filed(entry: Entry) -> Entry:
             return replace(entry, since=0, archived_since=None)
         case Plan() | AddOn():
             return replace(entry, version=0)
-        case CreditUnit():
+        case CreditUnit() | MeterCosts():
             return entry
 
 

@@ -19,6 +19,7 @@ from shared.domain.publishing import Entry
 from shared.wire.add_ons import AddOnAnswer, AddOnBody
 from shared.wire.catalogue import CreditUnitAnswer, CreditUnitBody, MeterAnswer, MeterBody
 from shared.wire.common import invalid
+from shared.wire.costs import CostsAnswer, CostsBody
 from shared.wire.plans import PlanAnswer, PlanBody
 from shared.wire.strict_json import pointer_token
 
@@ -41,6 +42,9 @@ class Kind:
 # In the order in which they depend on each other.
 KINDS = (
     Kind("meters", "meter", "/v1/meters", MeterBody, MeterBody.to_meter, MeterAnswer),
+    Kind(
+        "cost_rates", "cost rates of", "/v1/cost-rates", CostsBody, CostsBody.to_costs, CostsAnswer
+    ),
     Kind(
         "credit_units",
         "credit unit",

@@ -7,6 +7,7 @@ from functions._runtime import runtime
 from functions.routes import (
     add_ons,
     catalogue,
+    costs,
     customers,
     entitlements,
     event_types,
@@ -30,6 +31,7 @@ router = Router(
     (
         openapi.router,
         catalogue.router,
+        costs.router,
         customers.router,
         segments.router,
         subscriptions.router,

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Literal
 
 from shared.domain.conversion_rules import ConvertsTo
+from shared.domain.costs import MeterCosts
 from shared.domain.errors import NotFoundError
 from shared.domain.prices import Price
 
@@ -208,7 +209,8 @@ class CreditUnit:
 class Catalogue:
     """The whole catalogue at one version.
 
-    `plans` and `add_ons` hold every version, oldest first per key.
+    `plans` and `add_ons` hold every version, oldest first per key; `costs` those of each meter
+    that has any, by date.
     """
 
     version: int = 0
@@ -216,6 +218,7 @@ class Catalogue:
     plans: Mapping[str, tuple[Plan, ...]] = field(default_factory=dict)
     units: Mapping[str, CreditUnit] = field(default_factory=dict)
     add_ons: Mapping[str, tuple[AddOn, ...]] = field(default_factory=dict)
+    costs: Mapping[str, tuple[MeterCosts, ...]] = field(default_factory=dict)
 
     def plan(self, key: str, version: int) -> Plan:
         """The plan's published version.

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, Meter, Plan
+from shared.domain.costs import MeterCosts
 from shared.domain.errors import UnavailableError, VersionConflictError
 from shared.domain.publishing import (
     Publication,
@@ -16,6 +17,7 @@ from shared.domain.publishing import (
     publish_plan,
     publish_unit,
 )
+from shared.domain.publishing_costs import publish_costs
 from shared.services.changes import PutAudit
 
 # People publish rarely: whoever loses this many races in a row is told to try again.
@@ -92,6 +94,14 @@ class CatalogueService:
         """
         catalogue = self._publish(lambda read: publish_add_on(read, add_on), actor, now)
         return catalogue.add_ons[add_on.key][-1]
+
+    def put_costs(self, costs: MeterCosts, actor: str, now: datetime) -> MeterCosts:
+        """The stored costs, in the place of those of the same date.
+
+        Raises: NotFoundError for an unknown meter; InvalidError.
+        """
+        self._publish(lambda read: publish_costs(read, costs), actor, now)
+        return costs
 
     def _publish(
         self, decide: Callable[[Catalogue], Publication | None], actor: str, now: datetime

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from shared.domain.catalogue import Catalogue, CreditUnit, Meter, Plan
+from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, Meter, Plan
+from shared.domain.costs import MeterCosts
 from shared.domain.errors import VersionConflictError
 from shared.domain.publishing import Publication
 from shared.services.changes import PutAudit
@@ -31,6 +32,7 @@ class MemoryCatalogueStore:
         self.audits.append(audit)
         entry, old = publication.after, self.catalogue
         meters, plans, units = dict(old.meters), dict(old.plans), dict(old.units)
+        add_ons, costs = dict(old.add_ons), dict(old.costs)
         match entry:
             case Meter():
                 meters[entry.key] = entry
@@ -38,4 +40,10 @@ class MemoryCatalogueStore:
                 plans[entry.key] = (*plans.get(entry.key, ()), entry)
             case CreditUnit():
                 units[entry.key] = entry
-        self.catalogue = Catalogue(old.version + 1, meters, plans, units)
+            case AddOn():
+                add_ons[entry.key] = (*add_ons.get(entry.key, ()), entry)
+            case MeterCosts():
+                dated = {each.effective_from: each for each in costs.get(entry.key, ())}
+                dated[entry.effective_from] = entry
+                costs[entry.key] = tuple(dated[at] for at in sorted(dated))
+        self.catalogue = Catalogue(old.version + 1, meters, plans, units, add_ons, costs)

@@ -1,6 +1,6 @@
 """Meters, plans and credit units as stored: plain values under the domain's own names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +17,8 @@ from shared.domain.catalogue import (
     UnitValue,
 )
 from shared.domain.conversion_rules import AllowanceUsedUp, ConvertsTo, CreditsBelow, SpendOver
-from shared.domain.events import utc_time
+from shared.domain.costs import CostRate, MeterCosts
+from shared.domain.events import utc_text, utc_time
 from shared.domain.prices import price_of, price_values
 from shared.domain.publishing import Entry
 
@@ -35,13 +36,16 @@ def sort_key(entry: Entry) -> str:
             return f"UNIT#{entry.key}"
         case AddOn():
             return f"ADDON#{entry.key}#{entry.version:06d}"
+        case MeterCosts():
+            return f"COSTS#{entry.key}#{utc_text(entry.effective_from)}"
 
 
 def entry_body(entry: Entry) -> dict[str, object]:
     """The entry as plain values; a price names its model."""
     body = asdict(entry)
-    if isinstance(entry, Plan):
-        for rate, stored in zip(entry.rates, body["rates"], strict=True):
+    if isinstance(entry, Plan | MeterCosts):
+        rates: Sequence[Rate | CostRate] = entry.rates
+        for rate, stored in zip(rates, body["rates"], strict=True):
             if rate.price is not None:
                 stored["price"] = price_values(rate.price)
     return body
@@ -53,6 +57,7 @@ def catalogue_of(version: int, bodies: Mapping[str, Body]) -> Catalogue:
     plans: dict[str, tuple[Plan, ...]] = {}
     units: dict[str, CreditUnit] = {}
     add_ons: dict[str, tuple[AddOn, ...]] = {}
+    costs: dict[str, tuple[MeterCosts, ...]] = {}
     for stored_key, body in sorted(bodies.items()):
         key = body["key"]
         if stored_key.startswith("METER#"):
@@ -61,9 +66,11 @@ def catalogue_of(version: int, bodies: Mapping[str, Body]) -> Catalogue:
             plans[key] = (*plans.get(key, ()), _plan(body))
         elif stored_key.startswith("ADDON#"):
             add_ons[key] = (*add_ons.get(key, ()), _add_on(body))
+        elif stored_key.startswith("COSTS#"):
+            costs[key] = (*costs.get(key, ()), _costs(body))
         else:
             units[key] = _unit(body)
-    return Catalogue(version, meters, plans, units, add_ons)
+    return Catalogue(version, meters, plans, units, add_ons, costs)
 
 
 def _meter(body: Body) -> Meter:
@@ -145,6 +152,11 @@ def _converts_to(body: Body) -> ConvertsTo:
 def _rate(body: Body) -> Rate:
     price = None if body["price"] is None else price_of(body["price"])
     return Rate(body["meter"], price, body["unit"], body["where"])
+
+
+def _costs(body: Body) -> MeterCosts:
+    rates = tuple(CostRate(price_of(rate["price"]), rate["where"]) for rate in body["rates"])
+    return MeterCosts(body["key"], body["currency"], rates, utc_time(body["effective_from"]))
 
 
 def _unit(body: Body) -> CreditUnit:

@@ -11,7 +11,7 @@ from cli.__main__ import main
 from cli.catalogue_file import CatalogueFile
 from cli.client import ApiError
 from functions._http import Router
-from functions.routes import add_ons, catalogue
+from functions.routes import add_ons, catalogue, costs
 from tests.unit.catalogue.fakes import MemoryCatalogueStore, fake_runtime
 from tests.unit.http.events import api_event
 
@@ -38,10 +38,14 @@ meters:
     aggregation: sum
     value: tokens
     filter: {tier: [paid, "1"]}
+cost_rates:
+  tokens:
+    currency: EUR
+    rates: [{price: {model: per_unit, unit_price: 0.0000004}}]
 """
 
 
-ROUTER = Router((catalogue.router, add_ons.router))
+ROUTER = Router((catalogue.router, costs.router, add_ons.router))
 
 
 class RouterClient:
@@ -85,10 +89,16 @@ def test_apply_publishes_in_the_order_of_dependence_and_once(
     client: RouterClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("apply", tmp_path, FILE) == 0
-    assert client.puts == ["meters/tokens", "credit-units/sparks", "plans/pro", "plans/free"]
-    assert capsys.readouterr().out.endswith("4 of 4 entries published\n")
+    assert client.puts == [
+        "meters/tokens",
+        "cost-rates/tokens",
+        "credit-units/sparks",
+        "plans/pro",
+        "plans/free",
+    ]
+    assert capsys.readouterr().out.endswith("5 of 5 entries published\n")
     assert run("apply", tmp_path, FILE) == 0
-    assert capsys.readouterr().out == "0 of 4 entries published\n"
+    assert capsys.readouterr().out == "0 of 5 entries published\n"
     assert client.store.catalogue.version == 4
 
 
@@ -97,7 +107,8 @@ def test_diff_shows_what_would_change_and_changes_nothing(
 ) -> None:
     assert run("diff", tmp_path, FILE) == 1
     assert (
-        capsys.readouterr().out == "+ meter tokens\n+ credit unit sparks\n+ plan pro\n+ plan free\n"
+        capsys.readouterr().out
+        == "+ meter tokens\n+ cost rates of tokens\n+ credit unit sparks\n+ plan pro\n+ plan free\n"
     )
     assert client.store.catalogue.version == 0
     run("apply", tmp_path, FILE)
@@ -184,8 +195,8 @@ def test_a_dry_run_publishes_nothing(
 ) -> None:
     assert run("apply", tmp_path, FILE, "--dry-run") == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("+ meter tokens\n")
-    assert printed.endswith("4 of 4 entries would be published\n")
+    assert printed.startswith("+ meter tokens\n+ cost rates of tokens\n")
+    assert printed.endswith("5 of 5 entries would be published\n")
     assert client.puts == []
 
 
