@@ -80,7 +80,7 @@ class LineProofs:
         fates = self._fates(line)
         page: list[Counted] = []
         listed = after.listed if after else Quarter()
-        whole, before = CardTally(), CardTally()
+        whole, before = CardTally(line.price), CardTally(line.price)
         more, cut = False, None
         for reads, (events, position) in enumerate(self._reads(line, after), 1):
             found = [each for each in events if line.counts(_fate(fates, each))]
@@ -100,9 +100,14 @@ class LineProofs:
             if not adds_up(line.meter.aggregation):
                 # No page can tell the value alone; the checksum holds every event's.
                 recounted = replace(recounted, value=line.frozen.value)
+        # Nor what single events came to: of so many, `meterline verify` recounts that.
+        amounts = (whole.event_amounts - before.event_amounts, before.event_amounts)
+        priced = after is not None or amounts == line.event_amounts
         complete = cut is None and not (more and after)
         state: State = after.state if after else "too-many-events"
-        if complete:
+        if complete and recounted == line.frozen and priced:
+            state = "proven"
+        elif complete:
             state = self._judge(str(document["id"]), line, recounted, fates)
         if more:
             last = page[-1][0]
@@ -143,15 +148,13 @@ class LineProofs:
     def _judge(
         self, invoice: str, line: UsageLine, recounted: Quarter, fates: Mapping[str, Fate]
     ) -> State:
-        """Whether the recount is what was frozen, or may be once the stream has come through.
+        """Whether a recount that is not what was frozen may be once the stream has come through.
 
         A barrier named by the very difference is put behind the events that make it. If they
         still make it when the barrier has passed, all of them are applied: it is a contradiction.
 
         Raises: ContradictionError.
         """
-        if recounted == line.frozen:
-            return "proven"
         day = self.clock.now().date()  # Barriers are forgotten; tomorrow asks anew.
         token = f"proof-{invoice}-{line.number}-{recounted.count}-{recounted.checksum:016x}-{day}"
         if not self.barriers.has_passed(line.customer, token):
@@ -161,7 +164,7 @@ class LineProofs:
             return "settling"
         raise ContradictionError(
             f"Line {line.number} was billed for {line.frozen.count} events, "
-            f"and there are {recounted.count} behind it."
+            f"and the {recounted.count} behind it come to something else."
         )
 
 

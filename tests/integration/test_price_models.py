@@ -1,8 +1,10 @@
 """Every price model through the real handlers and tables: published, billed, late, proven."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from shared.domain.events import UsageEvent
 from shared.domain.proof import Fate
 from shared.domain.verification import verify
 from shared.services.billing_run import due_token
+from shared.services.line_events import ContradictionError
 from shared.services.setting_aside import StreamRecord
 from shared.wire.strict_json import loads
 from tests.integration.api import SHARD, Api
@@ -125,6 +128,22 @@ def test_every_model_is_billed_late_too_and_proven(api: Api) -> None:
         if line["late"]:
             page = api.get(f"/v1/invoices/{april['id']}/lines/{line['n']}/events")
             assert page["state"] == "proven"
+
+
+def test_what_single_events_came_to_is_recounted(api: Api) -> None:
+    api.clock.at = MARCH
+    customer = api.new_customer().removeprefix("/v1/customers/")
+    use(api, customer, MARCH + HOUR, 4)
+    document = bill(api, customer, 4)
+    [line] = [line for line in document["lines"] if line["meter"] == "by_event"]
+    proofs = api.runtime.line_proofs
+    assert proofs.page(document, line["n"], 10).state == "proven"
+    assert line["events"]["amounts"] == "1"
+    line["events"]["amounts"] = "2"
+    assert proofs.page(document, line["n"], 10).state == "settling"
+    drained: Any = SimpleNamespace(has_passed=lambda *_: True)
+    with pytest.raises(ContradictionError):
+        replace(proofs, barriers=drained).page(document, line["n"], 10)
 
 
 @pytest.mark.parametrize("model", PRICES)
