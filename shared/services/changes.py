@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.domain.accounts import Account, ClosedPhase
+from shared.domain.conversions import Conversion, Stored
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.dimension_cap import RegisterKey
@@ -202,6 +203,14 @@ class SaveReservation:
     read_status: ReservationStatus | None
 
 
+@dataclass(frozen=True, slots=True)
+class SaveConversion:
+    """Puts a conversion if it is stored as it was read (None: it is not there yet)."""
+
+    conversion: Conversion
+    read: Stored | None
+
+
 Change = (
     SaveAccount
     | SaveSubscription
@@ -221,5 +230,6 @@ Change = (
     | ExtendRegister
     | PutClaim
     | SaveReservation
+    | SaveConversion
     | PutBackfilledHour
 )

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
+from shared.domain.accounts import Account
 from shared.domain.customers import Customer
 from shared.domain.errors import UnavailableError
 from shared.services.store import BillingStore, Clock
 
 
-def customer_now(store: BillingStore, clock: Clock, customer: Customer) -> datetime:
+def customer_now(store: BillingStore, clock: Clock, customer: Customer | Account) -> datetime:
     """The customer's present, UTC.
 
     Raises: UnavailableError while its test clock is being removed.

@@ -8,7 +8,8 @@ from shared.domain import entitlements as domain
 from shared.domain.accounts import Account
 from shared.domain.catalogue import Catalogue
 from shared.domain.entitlements import Entitlement
-from shared.domain.errors import NotFoundError, UnavailableError
+from shared.domain.errors import NotFoundError
+from shared.services.clock import customer_now
 from shared.services.standing import Books
 
 
@@ -34,26 +35,17 @@ def _basis(books: Books, customer: str) -> tuple[Account, Catalogue, datetime]:
     account = books.store.account(customer)
     if account is None:
         raise NotFoundError("No such customer.")
-    now = _now(books, account)
+    now = customer_now(books.store, books.clock, account)
     due = min(account.reserved_until or account.current.end, account.current.end)
     if now < due and account.validity.keys() >= set(account.open_grants):
-        return account, _catalogue(books, account), now
+        return account, catalogue_of(books, account), now
     # The period or a reservation is over, and nobody has taken that step yet.
     standing = books.standing(customer).caught_up()
     validity = {grant.id: grant.validity for grant in standing.grants.values()}
     return replace(standing.account, validity=validity), standing.catalogue, standing.now
 
 
-def _now(books: Books, account: Account) -> datetime:
-    if account.test_clock is None:
-        return books.clock.now()
-    now = books.store.clock(account.test_clock)
-    if now is None:
-        raise UnavailableError("the customer's test clock is gone")
-    return now
-
-
-def _catalogue(books: Books, account: Account) -> Catalogue:
+def catalogue_of(books: Books, account: Account) -> Catalogue:
     """One that has the account's plans: published versions never change, so age does not matter."""
     catalogue = books.catalogue.fresh()
     try:

@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.catalogue import Catalogue
+from shared.domain.conversions import Conversion
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.dimension_cap import RegisterKey, Registers
@@ -137,6 +138,9 @@ class BillingStore(Protocol):
 
     def list_reservations(self, customer: str, limit: int, cursor: str | None) -> Page[Reservation]:
         """All of them, ended ones too, those that expire last first."""
+
+    def conversion(self, customer: str) -> Conversion | None:
+        """The customer's latest conversion."""
 
     def ledger(
         self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False

@@ -138,6 +138,15 @@ def _change_quantity(
     return changes, after
 
 
+def change_at_once(books: Books, before: Standing, wanted: Target) -> tuple[list[Change], Standing]:
+    """The changes that make the subscription so from now on, and the standing after them.
+
+    Raises: ConflictError.
+    """
+    change = _change_now(before, wanted)
+    return _changes(books, before, change), before.opened(change.opening)
+
+
 def _change_now(before: Standing, wanted: Target) -> PlanChange:
     if len(before.account.phases) + RESERVED_PHASES >= MAX_OPEN_PHASES:
         raise ConflictError("Too many changes in one period: this one waits for the period's end.")

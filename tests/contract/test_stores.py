@@ -8,6 +8,7 @@ import pytest
 
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.checkpoints import Checkpoints
+from shared.domain.conversions import Conversion, PaymentMethod
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.dimension_cap import RegisterKey
@@ -34,6 +35,7 @@ from shared.services.changes import (
     PutLedgerEntry,
     PutQuarantine,
     SaveAccount,
+    SaveConversion,
     SaveReservation,
     SaveSubscription,
     SaveUsageHour,
@@ -81,6 +83,27 @@ def test_reservations_come_in_the_order_in_which_they_expire(engine: Engine) -> 
     page = store.list_reservations(customer, 2, None)
     assert page.items == (made[2], ended)
     assert store.list_reservations(customer, 2, page.cursor).items == (made[0],)
+
+
+def test_a_conversion_is_asked_once_and_ends_once(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    assert store.conversion(customer) is None
+    first = Conversion(
+        customer, 1, "free", 2, "pro", phase=3, period=3, cause="credits_below",
+        account_version=9, asked_at=MARCH, expires_at=APRIL,
+    )  # fmt: skip
+    store.commit([SaveConversion(first, None)])
+    with pytest.raises(VersionConflictError):
+        store.commit([SaveConversion(first, None)])
+    assert store.conversion(customer) == first
+    confirmed = first.confirmed(PaymentMethod("stripe", "pm_1"), MARCH + HOUR)
+    store.commit([SaveConversion(confirmed, "asked")])
+    with pytest.raises(VersionConflictError):
+        store.commit([SaveConversion(first.declined(APRIL), "asked")])
+    assert store.conversion(customer) == confirmed
+    second = replace(first, number=2)
+    store.commit([SaveConversion(second, None)])
+    assert store.conversion(customer) == second
 
 
 def test_an_account_is_saved_under_the_version_that_was_read(engine: Engine) -> None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.checkpoints import Checkpoints
+from shared.domain.conversions import Conversion
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.dimension_cap import RegisterKey, Registers
@@ -48,6 +49,7 @@ class MemoryBillingStore:
         self._values_of: dict[tuple[str, str], dict[ValueKey, frozenset[int]]] = {}
         self.claims_of: dict[str, set[Claim]] = {}
         self.reservations_of: dict[str, dict[str, Reservation]] = {}
+        self.conversions_of: dict[str, dict[int, Conversion]] = {}
         self.ledgers: dict[str, dict[int, LedgerEntry]] = {}
         self.documents: dict[str, Mapping[str, object]] = {}
         self.pointers: dict[str, dict[str, str]] = {}
@@ -158,6 +160,10 @@ class MemoryBillingStore:
         held = self.reservations_of.get(customer, {})
         return _page(held, limit, cursor, newest_first=True)
 
+    def conversion(self, customer: str) -> Conversion | None:
+        asked = self.conversions_of.get(customer, {})
+        return asked[max(asked)] if asked else None
+
     def ledger(
         self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False
     ) -> Page[LedgerEntry]:
@@ -233,6 +239,9 @@ class MemoryBillingStore:
             case changes.SaveReservation(reservation, read_status):
                 held = self.reservations_of.get(reservation.customer, {}).get(reservation.id)
                 return (held.status if held else None) == read_status
+            case changes.SaveConversion(conversion, read):
+                asked = self.conversions_of.get(conversion.customer, {}).get(conversion.number)
+                return (asked.stored if asked else None) == read
             case changes.PutClaim(customer_key, claim):
                 return claim not in self.claims_of.get(customer_key, set())
             case _:
@@ -282,6 +291,9 @@ class MemoryBillingStore:
             case changes.SaveReservation(reservation):
                 own = self.reservations_of.setdefault(reservation.customer, {})
                 own[reservation.id] = reservation
+            case changes.SaveConversion(conversion):
+                asked = self.conversions_of.setdefault(conversion.customer, {})
+                asked[conversion.number] = conversion
             case changes.PutClaim(customer_key, claim):
                 self.claims_of.setdefault(customer_key, set()).add(claim)
             case changes.SaveUsageHour(_, after, values) | changes.PutBackfilledHour(after, values):
@@ -361,5 +373,7 @@ def _keys(change: Change) -> list[Key]:  # noqa: C901, PLR0911, PLR0912
             return [("REGISTER", register)]
         case changes.SaveReservation(reservation):
             return [("RESERVATION", reservation.customer, reservation.id)]
+        case changes.SaveConversion(conversion):
+            return [("CONVERSION", conversion.customer, conversion.number)]
         case changes.PutClaim(customer_key, claim):
             return [("CLAIM", customer_key, claim)]

@@ -47,6 +47,7 @@ from shared.adapters.dynamodb.commits import (
     number_key,
     single_write,
 )
+from shared.adapters.dynamodb.conversion_items import CONVERSION_PREFIX, read_conversion
 from shared.adapters.dynamodb.errors import retrying
 from shared.adapters.dynamodb.reads import batch_get
 from shared.adapters.dynamodb.reservation_items import (
@@ -56,6 +57,7 @@ from shared.adapters.dynamodb.reservation_items import (
 )
 from shared.adapters.dynamodb.table_reads import TableReads
 from shared.domain.accounts import Account, ClosedPhase
+from shared.domain.conversions import Conversion
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.dimension_cap import RegisterKey, Registers
@@ -190,6 +192,11 @@ class DynamoBillingStore(TableReads):
             cursor=cursor,
         )
         return Page(tuple(map(read_reservation, items)), after)
+
+    def conversion(self, customer: str) -> Conversion | None:
+        partition = customer_partition(customer)
+        latest = self._prefixed(partition, CONVERSION_PREFIX, newest_first=True)
+        return next(map(read_conversion, latest), None)
 
     def ledger(
         self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False

@@ -25,12 +25,12 @@ from shared.adapters.dynamodb.billing_items import (
     usage_hour_item,
     value_keys,
 )
+from shared.adapters.dynamodb.conversion_items import conversion_item
 from shared.adapters.dynamodb.reservation_items import reservation_item
 from shared.domain.customers import Customer, Subscription
 from shared.domain.distinct import Seen
 from shared.domain.events import utc_text
 from shared.domain.folding import LateUsage
-from shared.domain.reservations import Reservation
 from shared.services import changes
 
 ABSENT = "attribute_not_exists(pk)"
@@ -98,7 +98,10 @@ def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C
         case changes.ExtendRegister():
             yield _extend_register(table, change)
         case changes.SaveReservation(reservation, read_status):
-            yield _save_reservation(table, reservation, read_status)
+            item = reservation_item(reservation)
+            yield _save_if(table, item, "state", read_status)
+        case changes.SaveConversion(conversion, read):
+            yield _save_if(table, conversion_item(conversion), "stored", read)
         case changes.PutClaim(customer_key, claim):
             yield _put(table, to_item(claim_keys(customer_key, claim)), ABSENT)
         case changes.PutBackfilledHour():
@@ -189,12 +192,13 @@ def _save_subscription(table: str, subscription: Subscription, *, new: bool) -> 
     return _update(table, item, *_version_is(subscription.version))
 
 
-def _save_reservation(table: str, reservation: Reservation, read_status: str | None) -> Write:
-    if read_status is None:
-        return _put(table, reservation_item(reservation), ABSENT)
-    write = _put(table, reservation_item(reservation), "#state = :read")
-    write["Put"]["ExpressionAttributeNames"] = {"#state": "state"}
-    write["Put"]["ExpressionAttributeValues"] = to_item({":read": read_status})
+def _save_if(table: str, item: Item, member: str, read: str | None) -> Write:
+    """Puts the item if that member of it is as it was read (None: there is no such item yet)."""
+    if read is None:
+        return _put(table, item, ABSENT)
+    write = _put(table, item, "#member = :read")
+    write["Put"]["ExpressionAttributeNames"] = {"#member": member}
+    write["Put"]["ExpressionAttributeValues"] = to_item({":read": read})
     return write
 
 
