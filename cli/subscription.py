@@ -2,7 +2,7 @@
 
 Examples:
     meterline subscription change acme pro --at period_end
-    meterline subscription change acme --quantity 5
+    meterline subscription change acme --quantity 5 --at 2026-07-01T00:00:00Z
     meterline subscription pause acme
 """
 
@@ -41,8 +41,9 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         if name != "show":
             action.add_argument(
                 "--at",
-                choices=("now", "period_end"),
-                help="default: a downgrade and a cancellation at the period's end, the rest now",
+                metavar="MOMENT",
+                help="now, period_end or a time (RFC 3339); default: a downgrade and a cancellation"
+                " at the period's end, the rest now",
             )
         add_output(action)
         action.set_defaults(run=run)

@@ -15,6 +15,8 @@ from shared.domain.credits import Validity
 
 # Bounds that keep the account item small; reaching one is refused, never truncated.
 MAX_OPEN_PHASES = 8
+# Periods to come need room for their phases, or usage of them could not be placed.
+RESERVED_PHASES = 2
 MAX_OPEN_GRANTS_PER_UNIT = 16
 
 
@@ -86,6 +88,8 @@ class Account:
     the open grants, by id (one written before it was kept has none), and `test_clock` the
     customer's: what may be used now is told from the account alone. `reserved` is unit -> nanos
     that open reservations hold; the first of them expires at `reserved_until`, or after it.
+    `changes_at` is when the change takes effect that the terms have scheduled, if not with the next
+    period.
     """
 
     customer: str
@@ -100,11 +104,17 @@ class Account:
     test_clock: str | None = None
     reserved: Mapping[str, int] = field(default_factory=dict)
     reserved_until: datetime | None = None
+    changes_at: datetime | None = None
 
     @property
     def current(self) -> Phase:
         """The phase in force: the latest one opened."""
         return self.phases[-1]
+
+    @property
+    def boundary(self) -> datetime:
+        """Where the terms in force end: at the period's end, or at a change before it."""
+        return min(self.changes_at or self.current.end, self.current.end)
 
     @property
     def oldest_period_end(self) -> datetime:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
+from shared.domain.advancing import advance
 from shared.domain.carrying import carry
 from shared.domain.catalogue import Catalogue
 from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
 from shared.domain.fees import Fee, period_fee
 from shared.domain.invoices import Invoice, period_invoice
-from shared.domain.opening import begin_next, next_plan, period_span
+from shared.domain.opening import begin_next, due_terms, next_plan, period_span
 from shared.domain.prices import can_fall
 from shared.domain.rating import add_totals, settle, subtract_totals
 
@@ -44,8 +45,12 @@ def upcoming_fee(
         anchor = subscription.anchor if running else after[0].start
         span = period_span(plan, anchor, subscription.timezone, after[0].start)
         return period_fee(plan, span, after[0].quantity)
-    beginning = begin_next(subscription, account.current, catalogue)
-    plan = next_plan(subscription, catalogue)
+    if account.boundary < account.current.end:
+        changed = advance(account, subscription, catalogue, ())
+        return upcoming_fee(changed.account, period, changed.subscription, catalogue)
+    due = due_terms(account, subscription)
+    beginning = begin_next(due, account.current, catalogue)
+    plan = next_plan(due, catalogue)
     return period_fee(beginning.plan(plan), beginning.span, beginning.terms.quantity)
 
 
@@ -180,8 +185,8 @@ def break_expired(
 
 
 def next_due(account: Account, grants: Iterable[Grant], grace: timedelta) -> datetime:
-    """When the next step falls due: opening, closing, breakage, the end of a reservation."""
-    moments = [account.current.end]
+    """When the next step falls due: opening, change, closing, breakage, a reservation's end."""
+    moments = [account.boundary]
     if account.reserved_until is not None:
         moments.append(account.reserved_until)
     if len({p.period for p in account.phases}) > 1:

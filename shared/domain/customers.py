@@ -25,11 +25,11 @@ class Subscription:
     """The terms that the next period opens on; the running terms are the account's open phases.
 
     `anchor` is the start that period boundaries are computed from. `next_plan` and
-    `next_plan_version`, when set, take over at the next period's start: also after a cancellation,
-    which chooses the default plan.
+    `next_plan_version`, when set, take over at the next period's start, or when the account says:
+    also after a cancellation, which chooses the default plan.
     `quantity` is the number of seats now, `paused` whether nothing is billed until it is resumed;
-    `next_quantity` and `next_paused` change with the next period. Trials count from
-    `trial_started_at`, for good.
+    `next_quantity` and `next_paused` change with the plan. Trials count from `trial_started_at`,
+    for good.
     `due_at` is when the next scheduled step falls due; the billing run finds customers by it.
     `currency` is that of the first plan that bills, for good; `credit_nanos` of it are the
     customer's, left over by invoices that came out below zero. `version` guards concurrent changes.
@@ -63,4 +63,14 @@ class Subscription:
         """The terms with nothing to change."""
         return replace(
             self, next_plan=None, next_plan_version=None, next_quantity=None, next_paused=None
+        )
+
+    def scheduled_as(self, other: "Subscription") -> "Subscription":
+        """The terms with what the other ones have scheduled."""
+        return replace(
+            self,
+            next_plan=other.next_plan,
+            next_plan_version=other.next_plan_version,
+            next_quantity=other.next_quantity,
+            next_paused=other.next_paused,
         )

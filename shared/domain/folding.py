@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
+from shared.domain.advancing import advance
 from shared.domain.catalogue import Catalogue
 from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
 from shared.domain.errors import MeterlineError
 from shared.domain.events import Measurement, UsageEvent
-from shared.domain.opening import Opening, open_next_period
+from shared.domain.opening import Opening
 from shared.domain.placing import Claim, claim_of, find_phase
 from shared.domain.rating import (
     add_totals,
@@ -149,11 +150,11 @@ class Fold:
         self.steps.append(Step(before, self.account, *beside, opening))
 
     def _open_until(self, at: datetime) -> None:
-        """Opens periods, each a step of its own, until one holds the instant."""
-        while at >= self.account.current.end:
+        """Takes what is due before the instant, such as opening periods, each a step of its own."""
+        while at >= self.account.boundary:
             grants = tuple(self.terms.grants.values())
             terms = self.terms.subscription
-            opening = open_next_period(self.account, terms, self.terms.catalogue, grants)
+            opening = advance(self.account, terms, self.terms.catalogue, grants)
             self._flush()
             self._step(opening.account, opening=opening)
             subscription = opening.subscription

@@ -21,6 +21,8 @@ EntryKind = Literal[
     "close",
     "breakage",
     "subscription",
+    "seats",
+    "schedule",
     "repair",
     "hold",
     "reserve",

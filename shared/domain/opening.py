@@ -9,6 +9,8 @@ from shared.domain.catalogue import Catalogue, PhaseState, Plan
 from shared.domain.credits import Grant, Purse, draw_order
 from shared.domain.customers import Customer, Subscription
 from shared.domain.errors import RatingError
+from shared.domain.invoices import Invoice
+from shared.domain.ledger import EntryKind
 from shared.domain.money import to_nanos
 from shared.domain.periods import Span, add_days, parse_days, period_containing
 from shared.domain.rating import charge_opening
@@ -16,11 +18,17 @@ from shared.domain.rating import charge_opening
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The account with the new phase, the grants it was given, and the terms from now on."""
+    """The account with the new phase, the grants it was given, and the terms from now on.
+
+    `invoice` is of fees that are due `at` once. Where only the terms change, there is no new phase.
+    """
 
     account: Account
     grants: tuple[Grant, ...]
     subscription: Subscription
+    at: datetime
+    kind: EntryKind = "opening"
+    invoice: Invoice | None = None
 
 
 def period_span(plan: Plan, anchor: datetime, timezone: str, at: datetime) -> Span:
@@ -136,16 +144,29 @@ def open_next_period(
     catalogue: Catalogue,
     grants: Sequence[Grant],
 ) -> Opening:
-    """Opens the period that follows the account's last phase.
+    """Opens the period that follows the account's last phase, on what is scheduled for then.
 
     Raises: RatingError when too many phases are open; NotFoundError for an unknown plan version.
     """
     last = account.current
-    plan = next_plan(subscription, catalogue)
-    beginning = begin_next(subscription, last, catalogue)
+    due = due_terms(account, subscription)
+    plan = next_plan(due, catalogue)
+    beginning = begin_next(due, last, catalogue)
     rolled, remaining = _roll_over(account, grants, beginning.span, last.number + 1)
     continued = replace(account, grants=remaining)
-    return open_phase(continued, plan, beginning, last.period + 1, grants=grants, rolled=rolled)
+    if due == subscription:
+        continued = replace(continued, changes_at=None)
+    opening = open_phase(continued, plan, beginning, last.period + 1, grants=grants, rolled=rolled)
+    terms = opening.subscription
+    if due != subscription:
+        terms = terms.scheduled_as(subscription)
+    return replace(opening, subscription=terms)
+
+
+def due_terms(account: Account, subscription: Subscription) -> Subscription:
+    """The terms with what is scheduled for the end of the account's last phase, not later."""
+    later = account.changes_at is not None and account.changes_at > account.current.end
+    return subscription.without_schedule() if later else subscription
 
 
 def open_phase(
@@ -195,7 +216,7 @@ def open_phase(
         grants=purse.remaining,
         validity={**account.validity, **{grant.id: grant.validity for grant in given}},
     )
-    return Opening(opened, given, beginning.terms)
+    return Opening(opened, given, beginning.terms, span.start)
 
 
 def plan_grants(customer: str, plan: Plan, span: Span, number: int) -> tuple[Grant, ...]:

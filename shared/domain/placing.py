@@ -68,7 +68,7 @@ def claims_of(
     claims: set[Claim | None] = set()
     for record in records:
         at = record.event.occurred_at
-        if at < account.current.end and any(m.distinct for m in record.measurements):
+        if at < account.boundary and any(m.distinct for m in record.measurements):
             with suppress(MeterlineError):
                 phase, _ = find_phase(account, closed, at)
                 claims |= {claim_of(phase, m, catalogue) for m in record.measurements}

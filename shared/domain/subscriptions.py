@@ -1,4 +1,4 @@
-"""Changing plans: at once, with prorated fees, or at the period's end. Never backdated."""
+"""Changing plans: at an instant, with prorated fees, or at the period's end. Never backdated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,14 +31,13 @@ When = Literal["now", "period_end"]
 
 @dataclass(frozen=True, slots=True)
 class PlanChange:
-    """A change carried out: the opened phase, and the fees that are due at once on an invoice.
+    """A change carried out: the opened phase, and the fees that are due at once on its invoice.
 
     `gives_back`: the unused rest of the old fee exceeds the new one.
     """
 
     opening: Opening
     fees: tuple[Fee, ...]
-    invoice: Invoice | None
     gives_back: bool
 
 
@@ -54,6 +53,20 @@ class Target:
     def now(subscription: Subscription, plan: Plan) -> "Target":
         """What it is; `plan` is the one in force."""
         return Target(plan, subscription.quantity, subscription.paused)
+
+    @staticmethod
+    def scheduled(subscription: Subscription, plan: Plan) -> "Target":
+        """What it is to be; `plan` is the next one."""
+        paused = subscription.next_paused
+        return Target(
+            plan,
+            subscription.next_quantity or subscription.quantity,
+            subscription.paused if paused is None else paused,
+        )
+
+    def differs_in_seats(self, other: "Target") -> bool:
+        """Whether it is another number of seats, and nothing else."""
+        return self != other and self == replace(other, quantity=self.quantity)
 
     @property
     def fee_nanos(self) -> int:
@@ -76,7 +89,7 @@ def check_currency(subscription: Subscription, wanted: Plan) -> None:
 
 
 def schedule_change(subscription: Subscription, wanted: Target) -> Subscription:
-    """The terms with the target taking over at the next period's start."""
+    """The terms with the target taking over at the next period's start, or a chosen instant."""
     return replace(
         subscription,
         next_plan=wanted.plan.key,
@@ -101,10 +114,7 @@ def change_now(
     that gives money back, no more is credited than is unused of what the phase was given, and
     what the invoice is below zero stays the customer's. A plan with another rhythm starts a
     billing period of its own, as a trial does.
-
-    Raises: ConflictError when the change would change the currency.
     """
-    check_currency(subscription, wanted.plan)
     last = account.current
     now = _not_before_usage(now, last)
     whole = period_span(current, subscription.anchor, subscription.timezone, last.start)
@@ -117,7 +127,8 @@ def change_now(
     if gives_back:
         given = current.in_force(last.state, last.quantity)
         credit = min(credit, _fee_of_unused(account, paid, given, whole))
-    ended = replace(account, phases=(*account.phases[:-1], replace(last, end=now)))
+    phases = (*account.phases[:-1], replace(last, end=now))
+    ended = replace(account, phases=phases, changes_at=None)
     period = last.period if same_period else last.period + 1
     held = tuple(grants.values())
     opening = open_phase(ended, wanted.plan, beginning, period, grants=held, fee_invoiced=True)
@@ -127,9 +138,8 @@ def change_now(
     reference = str(opened.current.number)
     invoice, left = fee_invoice(opened, "change", fees, subscription.credit_nanos, reference)
     terms = replace(opening.subscription, credit_nanos=left)
-    return PlanChange(
-        replace(opening, account=opened, subscription=terms), fees, invoice, gives_back
-    )
+    changed = Opening(opened, opening.grants, terms, opening.at, "subscription", invoice)
+    return PlanChange(changed, fees, gives_back)
 
 
 def _begin_within(
@@ -154,8 +164,8 @@ def _begin_within(
 
 def change_quantity(
     account: Account, subscription: Subscription, *, current: Plan, quantity: int, now: datetime
-) -> tuple[Subscription, Invoice | None]:
-    """The terms with another number of seats from now on, and the invoice of the difference.
+) -> Opening:
+    """Another number of seats from now on, and the invoice of the difference.
 
     The fee of the old number is credited and that of the new one charged, both by the second. The
     phase goes on: tiers do not start afresh, and the next period gives what is given per seat.
@@ -171,8 +181,9 @@ def change_quantity(
     fees = (*credited, *((charge,) if charge else ()))
     reference = f"{phase.number}.{subscription.version}"
     invoice, left = fee_invoice(account, "change", fees, subscription.credit_nanos, reference)
-    terms = replace(subscription, quantity=quantity, credit_nanos=left)
-    return terms.without_schedule(), invoice
+    terms = replace(subscription, quantity=quantity, credit_nanos=left).without_schedule()
+    after = replace(account, changes_at=None, version=account.version + 1)
+    return Opening(after, (), terms, now, "seats", invoice)
 
 
 def _not_before_usage(now: datetime, phase: Phase) -> datetime:

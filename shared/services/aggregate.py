@@ -226,7 +226,9 @@ class Aggregator:
     def _changes(self, step: Step, terms: Terms) -> list[Change]:
         """One step's commit: a lone account write, or a transaction around it."""
         if step.opening is not None:
-            return opening_changes(step.before, step.opening, terms.grants.values(), self.grace)
+            return opening_changes(
+                self.store, step.before, step.opening, terms.grants.values(), self.grace
+            )
         return [SaveAccount(step.account, step.before.version), *beside(step)]
 
 

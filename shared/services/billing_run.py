@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from shared.domain.accounts import Account
+from shared.domain.advancing import advance
 from shared.domain.closing import break_expired, close_period, next_due
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.errors import NotFoundError, UnavailableError, VersionConflictError
 from shared.domain.ledger import entry_between
-from shared.domain.opening import open_next_period
 from shared.services.changes import (
     Change,
     PutClosedPhase,
@@ -105,7 +105,7 @@ class BillingRun:
         if ended is not None:
             self.store.commit(lapse_changes(account, ended, moment))
             return "lapsed"
-        if account.current.end <= moment:
+        if account.boundary <= moment:
             self._open(due)
             return "opened"
         self._settle(account, moment)
@@ -124,8 +124,8 @@ class BillingRun:
     def _open(self, due: _Due) -> None:
         grants = tuple(due.grants.values())
         catalogue = self.catalogue.newest()
-        opening = open_next_period(due.account, due.subscription, catalogue, grants)
-        self.store.commit(opening_changes(due.account, opening, grants, self.grace))
+        opening = advance(due.account, due.subscription, catalogue, grants)
+        self.store.commit(opening_changes(self.store, due.account, opening, grants, self.grace))
 
     def _settle(self, account: Account, moment: datetime) -> None:
         """Waits until the customer's events of before have come down the stream.
@@ -153,7 +153,7 @@ class BillingRun:
             *(PutClosedPhase(account.customer, phase) for phase in closing.closed),
         ]
         if closing.invoice is not None:
-            change = finalize(self.store, due.customer, closing.invoice, now)
+            change = finalize(self.store, terms, closing.invoice, now)
             cause["invoice"] = str(change.document["number"])
             changes.append(change)
         changes.append(PutLedgerEntry(entry_between(account, after, now, "close", cause)))

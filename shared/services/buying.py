@@ -93,7 +93,7 @@ def _decision(
     if invoice is not None:
         carried, credit = carry(invoice, terms.credit_nanos)
         terms = replace(terms, currency=bought.add_on.currency, credit_nanos=credit)
-        finalized.append(finalize(books.store, before.customer, carried, before.now))
+        finalized.append(finalize(books.store, terms, carried, before.now))
         cause["invoice"] = str(finalized[0].document["number"])
     changes = books.posting(before, account, grants, "add_on", cause, terms=terms)
     changes += [*finalized, *map(PutGrant, purchase.grants)]

@@ -48,5 +48,5 @@ def creation(
     fee = period_fee(account.current.plan_in(catalogue), span, 1)
     invoice, _ = fee_invoice(account, "start", (fee,) if fee else ())
     if invoice is not None:
-        changes.append(finalize(store, customer, invoice, started_at))
+        changes.append(finalize(store, subscription, invoice, started_at))
     return changes

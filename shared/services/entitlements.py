@@ -36,10 +36,10 @@ def _basis(books: Books, customer: str) -> tuple[Account, Catalogue, datetime]:
     if account is None:
         raise NotFoundError("No such customer.")
     now = customer_now(books.store, books.clock, account)
-    due = min(account.reserved_until or account.current.end, account.current.end)
+    due = min(account.reserved_until or account.boundary, account.boundary)
     if now < due and account.validity.keys() >= set(account.open_grants):
         return account, catalogue_of(books, account), now
-    # The period or a reservation is over, and nobody has taken that step yet.
+    # The period, the terms or a reservation are over, and nobody has taken that step yet.
     standing = books.standing(customer).caught_up()
     validity = {grant.id: grant.validity for grant in standing.grants.values()}
     return replace(standing.account, validity=validity), standing.catalogue, standing.now

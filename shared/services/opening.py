@@ -1,6 +1,6 @@
-"""Opening a period in storage: phase, plan grants, terms and ledger entry in one transaction."""
+"""Opening a phase in storage: all that belongs to it in one transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from shared.domain.accounts import Account
 from shared.domain.closing import next_due
 from shared.domain.credits import Grant
 from shared.domain.customers import Subscription
-from shared.domain.ledger import EntryKind, entry_between
+from shared.domain.ledger import entry_between
 from shared.domain.opening import Opening
 from shared.services.changes import (
     Change,
@@ -17,16 +17,18 @@ from shared.services.changes import (
     SaveAccount,
     SaveSubscription,
 )
+from shared.services.finalizing import finalize
+from shared.services.store import BillingStore
 
 
 def opening_changes(
+    store: BillingStore,
     before: Account,
     opening: Opening,
     grants: Iterable[Grant],
     grace: timedelta,
-    kind: EntryKind = "opening",
 ) -> list[Change]:
-    """The changes that open a phase on an account read at `before`'s version.
+    """The changes that open a phase (or change the terms) of an account read as `before`.
 
     `grants` are those that the account held before.
     """
@@ -37,9 +39,15 @@ def opening_changes(
     return [
         SaveAccount(account, before.version),
         SaveSubscription(subscription),
-        PutLedgerEntry(entry_between(before, account, phase.start, kind, cause)),
+        PutLedgerEntry(entry_between(before, account, opening.at, opening.kind, cause)),
         *(PutGrant(grant) for grant in opening.grants),
+        *_invoiced(store, opening),
     ]
+
+
+def _invoiced(store: BillingStore, opening: Opening) -> Iterator[Change]:
+    if opening.invoice is not None:
+        yield finalize(store, opening.subscription, opening.invoice, opening.at)
 
 
 def with_due(

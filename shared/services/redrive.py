@@ -107,7 +107,9 @@ class Redrive:
         *openings, step = fold.steps
         for each in openings:
             if each.opening is not None:
-                self.store.commit(opening_changes(each.before, each.opening, grants, self.grace))
+                self.store.commit(
+                    opening_changes(self.store, each.before, each.opening, grants, self.grace)
+                )
         unmetered = replace(
             record,
             measurements=tuple(

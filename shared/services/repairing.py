@@ -69,7 +69,9 @@ class Repairing:
             return 0, [f"event {r.event.key}: {error.detail}" for r, error in fold.rejected]
         step = fold.steps[0] if fold.steps else Step(account, _next(account))
         if step.opening is not None:
-            changes = opening_changes(step.before, step.opening, grants.values(), self.grace)
+            changes = opening_changes(
+                self.store, step.before, step.opening, grants.values(), self.grace
+            )
             self.store.commit(changes)
             return 0, []
         passed = step.account.checkpoints.advanced(RECONCILE, _last(chosen), now_seconds)

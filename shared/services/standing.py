@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.accounts import MAX_OPEN_PHASES, Account
+from shared.domain.advancing import advance
 from shared.domain.catalogue import Catalogue, Plan
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.errors import NotFoundError, UnavailableError
 from shared.domain.ledger import EntryKind, entry_between
-from shared.domain.opening import Opening, next_plan, open_next_period
+from shared.domain.opening import Opening, next_plan
 from shared.domain.reservations import Ended
 from shared.services.changes import Change, PutLedgerEntry, SaveAccount, SaveSubscription
 from shared.services.clock import customer_now
@@ -71,12 +72,12 @@ class Standing:
         return replace(self, account=self.lapsed.account, lapsed=None) if self.lapsed else self
 
     def _due_opening(self) -> Opening | None:
-        """The opening of the next period, if the current one is over and there is room."""
+        """What is due at the boundary, if that is reached and there is room for a phase."""
         full = len(self.account.phases) >= MAX_OPEN_PHASES
-        if full or self.now < self.account.current.end:
+        if full or self.now < self.account.boundary:
             return None
         held = tuple(self.grants.values())
-        return open_next_period(self.account, self.subscription, self.catalogue, held)
+        return advance(self.account, self.subscription, self.catalogue, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,9 @@ class Books:
             standing = standing.without_lapsed()
         while opening := standing._due_opening():
             held = standing.grants.values()
-            self.store.commit(opening_changes(standing.account, opening, held, self.grace))
+            self.store.commit(
+                opening_changes(self.store, standing.account, opening, held, self.grace)
+            )
             standing = standing.opened(opening)
         return standing
 

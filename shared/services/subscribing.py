@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
-from shared.domain.accounts import MAX_OPEN_PHASES
+from shared.domain.accounts import MAX_OPEN_PHASES, RESERVED_PHASES
 from shared.domain.catalogue import Plan
 from shared.domain.customers import Subscription
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
+from shared.domain.events import utc_text
+from shared.domain.opening import Opening
 from shared.domain.subscriptions import (
     PlanChange,
     Target,
@@ -19,14 +22,10 @@ from shared.domain.subscriptions import (
     schedule_change,
 )
 from shared.services.changes import Change, PutAudit, SaveSubscription
-from shared.services.finalizing import finalize
 from shared.services.idempotency import Decision, MoneyWrite, commit_once
 from shared.services.opening import opening_changes
 from shared.services.standing import Books, Standing
 from shared.services.store import StoredAnswer
-
-# Periods to come need room for their phases, or usage of them could not be placed.
-RESERVED_PHASES = 2
 
 Action = Literal["change", "cancel", "pause", "resume"]
 Render = Callable[[Standing], str]
@@ -37,12 +36,12 @@ class SubscriptionOrder:
     """What is asked for: of a change, what is None stays as it is.
 
     A cancellation leads to one seat of the default plan. `at` None means: an upgrade, a pause and
-    what resumes at once; a downgrade and a cancellation at the period's end.
+    what resumes at once; a downgrade and a cancellation at the period's end. An instant is to come.
     """
 
     action: Action
     plan: str | None = None
-    at: When | None = None
+    at: When | datetime | None = None
     quantity: int | None = None
 
 
@@ -94,7 +93,7 @@ def _newest(standing: Standing, key: str) -> Plan:
         raise InvalidError("No such plan.", [Problem("/plan", "unknown-plan")]) from None
 
 
-def _moment(current: Target, wanted: Target, order: SubscriptionOrder) -> When:
+def _moment(current: Target, wanted: Target, order: SubscriptionOrder) -> When | datetime:
     if order.at is not None:
         return order.at
     if order.action == "change":
@@ -111,31 +110,44 @@ def _carry_out(
     if wanted == current:
         if not terms.scheduled:
             return [], before
-        return _save(before, terms.without_schedule())
-    if _moment(current, wanted, order) == "now":
-        if wanted == replace(current, quantity=wanted.quantity):
-            return _change_quantity(books, before, wanted.quantity)
+        return _schedule(books, before, terms.without_schedule(), None)
+    check_currency(terms, wanted.plan)
+    at = _moment(current, wanted, order)
+    if at == "now":
+        if wanted.differs_in_seats(current):
+            return _made(books, before, _change_quantity(before, wanted.quantity))
         change = _change_now(before, wanted)
         if order.at == "now" or order.action == "pause" or not change.gives_back:
-            return _changes(books, before, change), before.opened(change.opening)
-    check_currency(terms, wanted.plan)
-    return _save(before, schedule_change(terms, wanted))
+            return _made(books, before, change.opening)
+    instant = at if isinstance(at, datetime) else None
+    if instant is not None and instant <= before.now:
+        raise InvalidError("The change would be backdated.", [Problem("/at", "not-in-the-future")])
+    return _schedule(books, before, schedule_change(terms, wanted), instant)
 
 
-def _save(before: Standing, terms: Subscription) -> tuple[list[Change], Standing]:
-    return [SaveSubscription(terms)], replace(before, subscription=terms)
-
-
-def _change_quantity(
-    books: Books, before: Standing, quantity: int
+def _schedule(
+    books: Books, before: Standing, terms: Subscription, at: datetime | None
 ) -> tuple[list[Change], Standing]:
-    terms, invoice = change_quantity(
+    """Keeps with the terms what they have scheduled; the account knows of an instant."""
+    after = replace(before, subscription=terms)
+    if at == before.account.changes_at:
+        return [SaveSubscription(terms)], after
+    account = replace(before.account, version=before.account.version + 1, changes_at=at)
+    cause = {"plan": after.next_plan.key, "at": utc_text(at) if at else "period_end"}
+    changes = books.posting(before, account, before.grants, "schedule", cause, terms=terms)
+    return changes, replace(after, account=account)
+
+
+def _made(books: Books, before: Standing, opening: Opening) -> tuple[list[Change], Standing]:
+    held = before.grants.values()
+    changes = opening_changes(books.store, before.account, opening, held, books.grace)
+    return changes, before.opened(opening)
+
+
+def _change_quantity(before: Standing, quantity: int) -> Opening:
+    return change_quantity(
         before.account, before.subscription, current=before.plan, quantity=quantity, now=before.now
     )
-    changes, after = _save(before, terms)
-    if invoice is not None:
-        changes.append(finalize(books.store, before.customer, invoice, before.now))
-    return changes, after
 
 
 def change_at_once(books: Books, before: Standing, wanted: Target) -> tuple[list[Change], Standing]:
@@ -143,8 +155,8 @@ def change_at_once(books: Books, before: Standing, wanted: Target) -> tuple[list
 
     Raises: ConflictError.
     """
-    change = _change_now(before, wanted)
-    return _changes(books, before, change), before.opened(change.opening)
+    check_currency(before.subscription, wanted.plan)
+    return _made(books, before, _change_now(before, wanted).opening)
 
 
 def _change_now(before: Standing, wanted: Target) -> PlanChange:
@@ -160,14 +172,6 @@ def _change_now(before: Standing, wanted: Target) -> PlanChange:
     )
 
 
-def _changes(books: Books, before: Standing, change: PlanChange) -> list[Change]:
-    held = before.grants.values()
-    changes = opening_changes(before.account, change.opening, held, books.grace, "subscription")
-    if change.invoice is not None:
-        changes.append(finalize(books.store, before.customer, change.invoice, before.now))
-    return changes
-
-
 def _audit(
     books: Books, write: MoneyWrite, order: SubscriptionOrder, before: Standing, after: Standing
 ) -> PutAudit:
@@ -181,6 +185,7 @@ def _audit(
             "next_quantity": standing.subscription.next_quantity,
             "paused": standing.subscription.paused,
             "next_paused": standing.subscription.next_paused,
+            "changes_at": standing.account.changes_at,
         }
 
     return PutAudit(

@@ -13,25 +13,31 @@ from shared.wire.common import DecimalText, Slug, Time, WireModel, refuse, rfc33
 MAX_SEATS = 100_000
 
 
-def _supported_moment(at: Any) -> Any:
-    """Any other moment than now and the period's end is refused: as unsupported if it is one."""
-    if at not in ("now", "period_end", None):
-        rfc3339(at)
-        raise refuse("unsupported")
-    return at
+def _moment(at: Any) -> Any:
+    """A word, or an instant; fees are prorated by the second."""
+    if at in ("now", "period_end"):
+        return at
+    instant = rfc3339(at)
+    if instant.microsecond:
+        raise refuse("not-a-whole-second")
+    return instant
+
+
+Moment = Annotated[Literal["now", "period_end"] | Time, BeforeValidator(_moment)]
 
 
 class SubscriptionBody(WireModel):
     """A change of plan (to its newest version) or seats, a cancellation, a pause or its end.
 
     Without `at`, an upgrade, a pause and what resumes are made at once, a downgrade and a
-    cancellation at the period's end. A cancellation leads to one seat of the default plan.
+    cancellation at the period's end; at an instant to come all of them are prorated, to the second.
+    A cancellation leads to one seat of the default plan.
     """
 
     action: Action
     quantity: Annotated[int, Field(ge=1, le=MAX_SEATS)] | None = None
     plan: Slug | None = Field(default=None, validate_default=True)
-    at: Annotated[Literal["now", "period_end"] | None, BeforeValidator(_supported_moment)] = None
+    at: Moment | None = None
 
     @field_validator("quantity")
     @classmethod
@@ -73,7 +79,7 @@ class PhaseView(SpanView):
 
 
 class NextChangeView(WireModel):
-    """What takes over at the period's end."""
+    """What takes over `at` the period's end, or the instant that was asked for."""
 
     plan: str
     plan_version: int
@@ -131,5 +137,5 @@ def _next_change(standing: Standing) -> NextChangeView | None:
         plan_version=standing.next_plan.version,
         quantity=terms.next_quantity or terms.quantity,
         paused=terms.paused if terms.next_paused is None else terms.next_paused,
-        at=standing.account.current.end,
+        at=standing.account.changes_at or standing.account.current.end,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.domain.accounts import Account, ClosedPhase, Totals
+from shared.domain.advancing import advance
 from shared.domain.catalogue import Catalogue
 from shared.domain.closing import Closing, break_expired, close_period
 from shared.domain.credits import Grant
@@ -12,7 +13,7 @@ from shared.domain.customers import Customer, Subscription
 from shared.domain.errors import MeterlineError
 from shared.domain.events import UsageEvent, measure
 from shared.domain.folding import Fold, LateUsage, Terms
-from shared.domain.opening import Opening, open_next_period, start_subscription
+from shared.domain.opening import Opening, start_subscription
 from shared.domain.placing import Claim
 from shared.domain.records import Record
 
@@ -76,7 +77,7 @@ class Books:
     def open_next(self) -> None:
         """What the billing run does at a period's end."""
         held = tuple(self.held().values())
-        opening = open_next_period(self.account, self.subscription, self.catalogue, held)
+        opening = advance(self.account, self.subscription, self.catalogue, held)
         self._opened(opening)
         self.account = replace(opening.account, version=self.account.version + 1)
 

@@ -48,6 +48,7 @@ def account_item(account: Account) -> Item:
             "test_clock": account.test_clock,
             "reserved": account.reserved or None,
             "reserved_until": account.reserved_until,
+            "changes_at": account.changes_at,
         }
     )
 
@@ -57,7 +58,7 @@ def read_account(item: Mapping[str, Any]) -> Account:
     stored = from_item(item)
     late = stored.get("late", {})
     set_aside = stored.get("quarantined_at")
-    reserved_until = stored.get("reserved_until")
+    reserved_until, changes_at = stored.get("reserved_until"), stored.get("changes_at")
     return Account(
         customer=stored["pk"].removeprefix("C#"),
         version=int(stored["version"]),
@@ -79,6 +80,7 @@ def read_account(item: Mapping[str, Any]) -> Account:
         test_clock=stored.get("test_clock"),
         reserved={unit: int(nanos) for unit, nanos in stored.get("reserved", {}).items()},
         reserved_until=utc_time(reserved_until) if reserved_until else None,
+        changes_at=utc_time(changes_at) if changes_at else None,
     )
 
 

@@ -47,6 +47,7 @@ OPTIONAL = {
         "held",
         "reserved",
         "reserved_until",
+        "changes_at",
     ),
     "SUBSCRIPTION": (
         "next_plan",
