@@ -200,13 +200,13 @@ class Ring:
             customers={key: kept for key, kept in customers.items() if kept["account"]},
             versions={},
             numbers={"INV": runtime.store.last_invoice_number("INV")},
-            granted={},
-            voided={},
+            orders=[],
             contradictions=[],
             pending=0,
             lost=set(),
             lost_versions=set(),
             troubles={},
+            now={},
             grace_seconds=int(runtime.grace.total_seconds()),
         )
 
@@ -233,6 +233,7 @@ class Ring:
             "account": plain_account(account) if account else None,
             "closed": [plain_closed(each) for each in reversed(closed)],
             "grants": {grant.id: plain_grant(grant) for grant in store.all_grants(key)},
+            "reservations": {},
             "ledger": [plain_entry(entry) for entry in store.ledger(key, LONG, None).items],
             "late": [
                 {"phase": each.phase.number, "key": event, "period": period}

@@ -11,11 +11,13 @@ from typing import Any
 
 from shared.domain.errors import InvalidError, UnavailableError
 from shared.domain.events import Value
+from shared.domain.folding import RESERVATION
 from shared.services.ingest import Ingest, Submission
 from tests.simulation.faults import Crash, Storm
 from tests.simulation.offers import MODELS
 
 MAX_LATE = timedelta(days=34)
+TYPES = ("chat", "chat", "chat", "chat", "mail", "mail", "disk", "ping")
 QUANTITIES = ("1", "7", "12.5", "0.000000001", "3.141592653", "40", "0", "250.75")
 
 
@@ -36,6 +38,7 @@ class Clients:
     storm: Storm
     seen: Counter[str]
     now_of: Callable[[str], datetime]  # the customer's present, which may be a test clock's
+    reserved_by: Callable[[str], list[str]]  # the customer's open reservations
     outbox: list[Letter] = field(default_factory=list)
     sent: list[Letter] = field(default_factory=list)
     acknowledged: list[dict[str, Any]] = field(default_factory=list)
@@ -47,7 +50,7 @@ class Clients:
             self.outbox.append(self._again(self.rng.choice(self.sent), now))
             return
         count = self.rng.choice((1, 1, 2, 3, 5, 8, 12))
-        events = [self._event(self.rng.choice(customers)) for _ in range(count)]
+        events = [self.event(self.rng.choice(customers)) for _ in range(count)]
         delay = timedelta()
         if self.storm.strikes("delay", "request delayed"):
             delay = timedelta(seconds=self.rng.choice((30, 600, 4000, 90000)))
@@ -79,7 +82,8 @@ class Clients:
             self.outbox.remove(letter)
             self.sent.append(letter)
 
-    def _event(self, customer: str) -> Submission:
+    def event(self, customer: str) -> Submission:
+        """A new event of the customer."""
         self._next_id += 1
         now = self.now_of(customer)
         at: datetime | None = now - timedelta(seconds=self.rng.randrange(120))
@@ -89,7 +93,7 @@ class Clients:
             at = now + timedelta(seconds=self.rng.randrange(300))
         elif self.rng.random() < 0.05:
             at = None
-        event_type = self.rng.choice(("chat", "chat", "chat", "chat", "disk", "ping"))
+        event_type = self.rng.choice(TYPES)
         return Submission(
             pointer="",
             customer=customer,
@@ -97,14 +101,24 @@ class Clients:
             id=str(self._next_id),
             type=event_type,
             occurred_at=at,
-            data=self._data(event_type),
-            extensions={"trace": "t"} if self.rng.random() < 0.1 else {},
+            data=self.data(event_type),
+            extensions=self._extensions(customer),
         )
 
-    def _data(self, event_type: str) -> dict[str, Value]:
+    def _extensions(self, customer: str) -> dict[str, str]:
+        named = self.reserved_by(customer)
+        if named and self.rng.random() < 0.3:
+            self.seen["branch: event sent that names a reservation"] += 1
+            return {RESERVATION: self.rng.choice(named)}
+        return {"trace": "t"} if self.rng.random() < 0.1 else {}
+
+    def data(self, event_type: str) -> dict[str, Value]:
+        """The data of an event of the type."""
         quantity: Value = Decimal(self.rng.choice(QUANTITIES))
         if event_type == "disk":
             return {"gb": quantity}
+        if event_type == "mail":
+            return {"bytes": quantity, "region": self.rng.choice(("eu", "us"))}
         data: dict[str, Value] = {"model": self.rng.choice(MODELS)}
         if self.rng.random() < 0.5:
             data["region"] = self.rng.choice(("eu", "us"))

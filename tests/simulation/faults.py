@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from shared.adapters.dynamodb.usage_events import to_item
 from shared.domain.catalogue import Catalogue
+from shared.domain.corrections import History
 from shared.domain.errors import UnavailableError, VersionConflictError
 from shared.domain.events import UsageEvent
 from shared.domain.usage_hours import HourKey
@@ -17,6 +18,7 @@ from shared.services.ingest import EventKey, Insertion
 from shared.services.store import Footing
 from tests.fakes.billing_store import MemoryBillingStore
 from tests.fakes.catalogue import MemoryCatalogueStore
+from tests.fakes.corrections import MemoryCorrectionStore
 from tests.fakes.events import MemoryEventStore
 from tests.simulation.mix import Mix
 
@@ -90,6 +92,21 @@ class Storm:
                 raise UnavailableError("throttled")
 
 
+def commit(write: Callable[[], None], storm: Storm, seen: Counter[str]) -> None:
+    """Makes a conditional write; a lost reply makes the client send the same request again."""
+    with storm.write():
+        write()
+        if storm.strikes("timeout"):
+            raise UnavailableError("no reply: nothing is known of the write")
+        if storm.strikes("lost-reply"):
+            storm.interrupt(1.0)
+            try:
+                write()
+            except VersionConflictError:
+                seen["branch: own write taken for another's"] += 1
+                raise
+
+
 class FaultyBillingStore:
     """A BillingStore whose every call may fail or be overtaken."""
 
@@ -117,18 +134,27 @@ class FaultyBillingStore:
         return Footing(account, found.subscription, found.hours)
 
     def commit(self, batch: Sequence[Change]) -> None:
-        """Makes the changes; a lost reply makes the client send the same request again."""
-        with self._storm.write():
-            self._store.commit(batch)
-            if self._storm.strikes("timeout"):
-                raise UnavailableError("no reply: nothing is known of the write")
-            if self._storm.strikes("lost-reply"):
-                self._storm.interrupt(1.0)
-                try:
-                    self._store.commit(batch)
-                except VersionConflictError:
-                    self._seen["branch: own write taken for another's"] += 1
-                    raise
+        commit(lambda: self._store.commit(batch), self._storm, self._seen)
+
+
+class FaultyCorrectionStore:
+    """A CorrectionStore whose every call may fail or be overtaken."""
+
+    def __init__(self, store: MemoryCorrectionStore, storm: Storm, seen: Counter[str]) -> None:
+        self._store = store
+        self._storm = storm
+        self._seen = seen
+
+    def history(self, customer: str, key: str) -> History | None:
+        self._storm.read()
+        return self._store.history(customer, key)
+
+    def histories(self, customer: str, keys: Sequence[str]) -> Mapping[str, History]:
+        self._storm.read()
+        return self._store.histories(customer, keys)
+
+    def commit(self, entries: Sequence[UsageEvent], beside: Sequence[Change]) -> None:
+        commit(lambda: self._store.commit(entries, beside), self._storm, self._seen)
 
 
 class FaultyEventStore:

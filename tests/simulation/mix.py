@@ -98,6 +98,8 @@ def draw_mix(options: Options) -> Mix:
         "redrive": rng.choice((0, 0.2, 0.6)),
         "reconcile": rng.choice((0, 0.1, 0.4)),
         "clock": rng.uniform(0.3, 1),
+        "spend": rng.choice((0, 0.4, 1.2)),
+        "correct": rng.choice((0, 0.3, 1)),
     }
     return Mix(
         steps=options.steps if options.steps is not None else steps,

@@ -6,10 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 from shared.domain.catalogue import (
+    AddOn,
     Allowance,
     CreditUnit,
     IncludedCredits,
     Meter,
+    PackCredits,
     Plan,
     Rate,
     UnitValue,
@@ -33,6 +35,8 @@ METERS = (
     Meter("tokens", "chat", "sum", "tokens", ("model",)),
     Meter("paid", "chat", "count", None, ("region",), {"model": ("large", "medium")}),
     Meter("storage", "disk", "sum", "gb"),
+    Meter("letters", "mail", "count"),
+    Meter("bytes", "mail", "sum", "bytes", ("region",)),
     Meter("peak", "chat", "max", "tokens", ("region",)),
     Meter("models", "chat", "unique_count", "model", ("region",)),
     Meter("level", "disk", "latest", "gb"),
@@ -93,6 +97,24 @@ def a_plan(rng: random.Random, key: str, currency: str, interval: str, *, defaul
     return Plan(**fields)
 
 
+def an_add_on(rng: random.Random, key: str, currency: str) -> AddOn:
+    """A pack that a catalogue with these meters and units accepts."""
+    minor = NANOS_PER_UNIT // 10 ** MINOR_PLACES[currency]
+    meters = rng.sample([m.key for m in RATED], rng.choice((0, 0, 1, 2)))
+    units = rng.sample([currency, "sparks", "coins"], rng.choice((0, 1, 2)) if meters else 1)
+    amounts = (NANOS_PER_UNIT, 7 * NANOS_PER_UNIT, 60 * NANOS_PER_UNIT)
+    return AddOn(
+        key=key,
+        version=0,
+        name=key.title(),
+        currency=currency,
+        price_nanos=rng.choice((0, 999, 1000, 12345)) * minor,
+        allowances=tuple(Allowance(m, Decimal(rng.choice(("4", "25.5")))) for m in meters),
+        credits=tuple(PackCredits(unit, rng.choice(amounts)) for unit in units),
+        expires=rng.choice(("never", "period_end", "P2D", "P9D")),
+    )
+
+
 def _rates(rng: random.Random, meter: str, currency: str, *, by_event: bool) -> list[Rate]:
     """Rate cards of one meter: narrow ones by model or region first, then one for the rest.
 
@@ -106,7 +128,7 @@ def _rates(rng: random.Random, meter: str, currency: str, *, by_event: bool) -> 
     rates = []
     if meter == "tokens":
         rates += [rate({"model": model}) for model in rng.sample(MODELS, rng.randint(0, 2))]
-    if meter in ("paid", "peak", "models") and rng.random() < 0.5:
+    if meter in ("paid", "peak", "models", "bytes") and rng.random() < 0.5:
         rates.append(rate({"region": "eu"}))
     if not rates or rng.random() < 0.8:
         rates.append(rate({}))

@@ -10,6 +10,7 @@ from shared.domain.customers import Subscription
 from shared.domain.distinct import DistinctValue
 from shared.domain.ledger import LedgerEntry
 from shared.domain.prices import Price, price_values
+from shared.domain.reservations import Reservation
 from shared.domain.usage_hours import UsageHour
 from shared.services.store import QuarantinedRecord
 from tests.fakes.billing_store import MemoryBillingStore
@@ -51,6 +52,7 @@ def plain_account(a: Account) -> Plain:
         "phases": [plain_phase(p) for p in a.phases],
         "late": {n: [plain_totals(t) for t in late] for n, late in a.late.items()},
         "grants": {unit: dict(left) for unit, left in a.grants.items()},
+        "reserved": dict(a.reserved),
     }
 
 
@@ -65,6 +67,10 @@ def plain_closed(c: ClosedPhase) -> Plain:
 
 def plain_grant(g: Grant) -> Plain:
     return {name: getattr(g, name) for name in g.__slots__}
+
+
+def plain_reservation(r: Reservation) -> Plain:
+    return {name: getattr(r, name) for name in r.__slots__}
 
 
 def plain_terms(terms: Subscription) -> Plain:
@@ -119,6 +125,7 @@ def plain_catalogue(catalogue: Catalogue) -> Plain:
     return {
         "meters": [asdict(meter) for meter in catalogue.meters.values()],
         "plans": [plain_plan(plan) for versions in catalogue.plans.values() for plan in versions],
+        "add_ons": [asdict(a) for versions in catalogue.add_ons.values() for a in versions],
         "units": {key: asdict(unit) for key, unit in catalogue.units.items()},
     }
 
@@ -158,6 +165,9 @@ def plain_customer(store: MemoryBillingStore, customer: str) -> Plain:
         "account": plain_account(account) if account else None,
         "closed": [plain_closed(c) for _, c in sorted(store.closed.get(customer, {}).items())],
         "grants": {key: plain_grant(g) for key, g in store.grants_of.get(customer, {}).items()},
+        "reservations": {
+            key: plain_reservation(r) for key, r in store.reservations_of.get(customer, {}).items()
+        },
         "ledger": [plain_entry(entry) for _, entry in sorted(ledger.items())],
         "late": [{"phase": p, "key": key, "period": x.period} for (p, key), x in late.items()],
         "quarantine": [plain_quarantine(k) for k in store.aside.get(customer, {}).values()],

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
+from shared.adapters.dynamodb.attributes import from_attribute
 from shared.domain import dimension_cap
 from tests.simulation.auditor import Evidence, Finding, Watch, audit
 from tests.simulation.mix import Options
@@ -60,12 +61,6 @@ def evidence_of(world: World, *, settled: bool) -> Evidence:
     if settled:
         for _, after, _ in tables.versions:
             history.setdefault(after.customer, []).append(plain_account(after))
-    granted: dict[str, set[str]] = {}
-    voided: dict[str, set[str]] = {}
-    for order, answer in world.people.told():
-        if order.kind in ("grant", "void"):
-            into = granted if order.kind == "grant" else voided
-            into.setdefault(order.write.customer, set()).add(answer["id"])
     lost = [tables.versions[place][1] for place in tables.outages.lost_versions]
     return Evidence(
         settled=settled,
@@ -79,20 +74,24 @@ def evidence_of(world: World, *, settled: bool) -> Evidence:
         customers={key: plain_customer(store, key) for key in sorted(store.accounts)},
         versions=history,
         numbers=dict(store.numbers),
-        granted=granted,
-        voided=voided,
+        orders=list(world.people.told()),
         contradictions=world.people.contradictions,
         pending=world.delivery.pending,
         lost=tables.outages.lost,
         lost_versions={(a.customer, a.version) for a in lost},
         troubles=world.mending.troubles,
+        now={key: world.now_of(key) for key in world.customers},
         grace_seconds=int(GRACE.total_seconds()),
     )
 
 
 def plain_raw(item: Any) -> dict[str, Any]:
     """A raw event's attributes without their types."""
-    plain = {name: item[name]["S"] for name in TEXTS if name in item}
+    plain: dict[str, Any] = {name: item[name]["S"] for name in TEXTS if name in item}
+    if "correction" in item:
+        plain["correction"] = from_attribute(item["correction"])
+    if "extensions" in item:
+        plain["extensions"] = item["extensions"]["S"]
     return {
         **plain,
         "catalogue": item["catalogue"]["N"],

@@ -11,11 +11,13 @@ from shared.domain.accounts import Account
 from shared.services.catalogue import CachedCatalogue
 from tests.fakes.billing_store import MemoryBillingStore
 from tests.fakes.catalogue import MemoryCatalogueStore
+from tests.fakes.corrections import MemoryCorrectionStore
 from tests.fakes.events import MemoryBarrierStore, MemoryEventStore
 from tests.fakes.streams import MemoryStream, place_of, place_within
 from tests.simulation.faults import (
     FaultyBillingStore,
     FaultyCatalogueStore,
+    FaultyCorrectionStore,
     FaultyEventStore,
     FaultyStore,
     SkewedClock,
@@ -54,10 +56,12 @@ class Tables:
         self.billing = MemoryBillingStore(self._account_written)
         self.events = MemoryEventStore(self._item_inserted)
         self.catalogue = MemoryCatalogueStore()
+        corrections = MemoryCorrectionStore(self.events, self.billing)
         storm_rng = random.Random(f"{seed}/storm")
         self.storm = Storm(storm_rng, mix, self.seen, elsewhere)
         self.store = FaultyBillingStore(self.billing, self.storm, self.seen)
         self.faulty_events = FaultyEventStore(self.events, self.storm, self._poisoned)
+        self.corrections = FaultyCorrectionStore(corrections, self.storm, self.seen)
         passing = MemoryBarrierStore(self._item_inserted)
         self.barriers: Any = FaultyStore(passing, self.storm, "send", "mark_passed")
         streams = {"usage": self.usage_stream, "account": self.account_stream}

@@ -11,25 +11,28 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.errors import InvalidError, MeterlineError
+from shared.domain.errors import MeterlineError, UnavailableError
 from shared.services.billing_run import BillingRun
-from shared.services.catalogue import CatalogueService
-from shared.services.ingest import Ingest
+from shared.services.correcting import Correcting
+from shared.services.ingest import Ingest, Submission
 from shared.services.redrive import NotApplicableError, Redrive
 from shared.services.standing import Books
 from shared.services.test_clocks import TestClocks
 from tests.fakes.clocks import MovingClocks
 from tests.fakes.events import MemoryIngestContext
 from tests.simulation.clients import Clients
+from tests.simulation.correctors import Correctors
 from tests.simulation.delivery import Delivery
 from tests.simulation.faults import Crash, FaultyStore
 from tests.simulation.lifetimes import Lifetimes
+from tests.simulation.market import Market
 from tests.simulation.mending import Mending
 from tests.simulation.mix import ZONES, Options, draw_mix
-from tests.simulation.offers import METERS, a_plan, credit_units
 from tests.simulation.people import People
+from tests.simulation.spending import Spending
 from tests.simulation.tables import Tables
 from tests.simulation.timeline import Timeline
+from tests.simulation.wishes import Wishes
 
 GRACE = timedelta(hours=1)
 MAX_EVENTS = 190
@@ -58,7 +61,7 @@ class World:
         )
         self.seen = self.tables.seen
         self.storm = self.tables.storm
-        self._offers()
+        self.market = Market(self.rng, self.tables.catalogue, self.mix.interval, self.timeline.now)
         self.delivery = Delivery(self.tables, self.mix, self.rng, GRACE)
         self.errors = self.delivery.errors
         self._services()
@@ -66,41 +69,18 @@ class World:
 
     # -- composition
 
-    def _offers(self) -> None:
-        """Publishes meters, units and plans; the first plan is the default, if any."""
-        self.currency = self.rng.choice(("USD", "USD", "JPY", "BHD"))
-        self._publisher = CatalogueService(self.tables.catalogue)
-        for unit in credit_units(self.currency):
-            self._publisher.put_unit(unit, "tests", self.timeline.now)
-        for meter in METERS:
-            self._publisher.put_meter(meter, "tests", self.timeline.now)
-        self.plans = ["basic", "plus", "pro"]
-        self._default = self.rng.random() < 0.85
-        for key in self.plans:
-            self._publish(key)
-
-    def _publish(self, key: str) -> None:
-        """Publishes a drawn plan; one that does not fit is drawn again."""
-        for _ in range(20):
-            # A period much shorter than the seed is long would end by the dozen.
-            longer = {"day": "week", "week": "month", "month": "month"}[self.mix.interval]
-            interval = self.mix.interval if self.rng.random() < 0.8 else longer
-            default = self._default and key == self.plans[0]
-            plan = a_plan(self.rng, key, self.currency, interval, default=default)
-            try:
-                self._publisher.put_plan(plan, "tests", self.timeline.now)
-            except InvalidError:
-                continue
-            return
-
     def _services(self) -> None:
         self.queue: list[tuple[str, datetime]] = []
         tables, seed = self.tables, self.options.seed
         rng = random.Random(f"{seed}/clients")
-        self.clients = Clients(rng, self.storm, self.seen, self.now_of)
-        units = [self.currency, "sparks", "coins"]
+        self.clients = Clients(rng, self.storm, self.seen, self.now_of, self._reserved_by)
         rng = random.Random(f"{seed}/people")
-        self.people = People(rng, self.seen, tables.billing, units, self.plans)
+        self.people = People(rng, self.seen, self.now_of)
+        units, market = self.market.units, self.market
+        self.wishes = Wishes(rng, tables.billing, units, market.plans)
+        self.spending = Spending(
+            rng, tables.billing, units, market.add_ons, self.clients.event, self._take
+        )
         context = MemoryIngestContext(tables.store, tables.faulty_catalogue())
         # A clock that is far behind would refuse all usage as not yet happened.
         clock = tables.clock(-2)
@@ -114,6 +94,16 @@ class World:
         self.redriving = Redrive(
             tables.store, lookup, tables.cached_catalogue(), tables.clock(), GRACE
         )
+        correcting = Correcting(
+            store=tables.store,
+            corrections=tables.corrections,
+            catalogue=tables.cached_catalogue(),
+            clock=tables.clock(),
+            is_backfilled=lambda _: False,
+            count_again=lambda *_: None,
+        )
+        rng = random.Random(f"{seed}/correctors")
+        self.correctors = Correctors(rng, tables.events, correcting, self.clients.data)
         rng = random.Random(f"{seed}/mending")
         self.mending = Mending(rng, self.storm, self.seen, tables.events, tables.cures)
         self.mending.compose(
@@ -163,6 +153,8 @@ class World:
             "redrive": self._redrive,
             "reconcile": self._reconcile,
             "clock": self._clock,
+            "spend": self._spend,
+            "correct": self._correct,
         }
         return self.safely(actors[name])
 
@@ -243,13 +235,35 @@ class World:
                 if zone is not None:
                     self.people.introduce(self.books, customer, zone, None)
                 return
-            self.people.want(self.now_of(customer), customer)
+            self.people.want(customer, self.wishes.draw(self.now_of(customer), customer))
         self.people.insist(self.books)
+
+    def _spend(self) -> None:
+        customer = self.rng.choice(self.customers)
+        if customer in self.tables.billing.profiles:
+            self.people.want(customer, self.spending.draw(customer))
+        self.people.insist(self.books)
+
+    def _correct(self) -> None:
+        customer = self.rng.choice(self.customers)
+        wish = self.correctors.draw(customer)
+        if wish is not None and len(self.tables.events.items) < MAX_EVENTS:
+            self.people.want(customer, wish)
+        self.people.insist(self.books)
+
+    def _take(self, usage: Submission) -> None:
+        """Has an event stored by itself."""
+        if self.ingest.take([usage]).outcomes[0] not in ("accepted", "duplicate"):
+            raise UnavailableError("nothing is known of the event")
+
+    def _reserved_by(self, customer: str) -> list[str]:
+        held = self.tables.billing.reservations_of.get(customer, {}).values()
+        return sorted(each.id for each in held if each.status == "open")
 
     def operate(self) -> None:
         """Publishing, splits of shards, containers that go."""
-        if self.storm.strikes("publishing", "plan published"):
-            self._publish(self.rng.choice(self.plans))
+        if self.storm.strikes("publishing", "plan or add-on published"):
+            self.market.publish(self.timeline.now)
         outages = self.tables.outages
         if self.storm.strikes("split", "shard split"):
             leaves = [s for s in self.tables.usage_stream.shards if not s.closed]

@@ -25,11 +25,11 @@ class Finding:
 class Evidence:
     """Plain data: nothing here has code of the system in it.
 
-    `versions` are all versions of each customer's account in order; `granted` and `voided` the
-    ids of grants that people were told of; `pending` how many records are still on their way;
+    `versions` are all versions of each customer's account in order; `orders` what people asked for
+    and were told; `pending` how many records are still on their way;
     `lost` the events (customer, key) that the stream forgot unacknowledged, `lost_versions` the
     account versions (customer, version); `troubles` what the last reconciliation of each customer
-    still found.
+    still found; `now` each customer's present.
     """
 
     settled: bool
@@ -39,13 +39,13 @@ class Evidence:
     customers: dict[str, Plain]
     versions: dict[str, list[Plain]]
     numbers: dict[str, int]
-    granted: dict[str, set[str]]
-    voided: dict[str, set[str]]
+    orders: list[Plain]
     contradictions: list[str]
     pending: int
     lost: set[tuple[str, str]]
     lost_versions: set[tuple[str, int]]
     troubles: dict[str, list[str]]
+    now: dict[str, datetime]
     grace_seconds: int
 
 
@@ -84,7 +84,8 @@ class Watch:
 class Usage:
     """What one event adds to one meter; `order` and `value` for what is not a sum.
 
-    `order` is the event's place among others: its time, source and id.
+    `order` is the event's place among others: its time, source and id. `sign` is -1 for what a
+    correction takes back.
     """
 
     meter: str
@@ -94,16 +95,20 @@ class Usage:
     aggregation: str
     order: tuple[str, str, str]
     value: str
+    sign: int
 
 
 @dataclass(frozen=True)
 class Event:
-    """A raw event as the auditor reads it."""
+    """A raw event as the auditor reads it, or an entry that corrects one."""
 
     customer: str
     key: str
     occurred_at: datetime
+    received_at: datetime
     usages: tuple[Usage, ...]
+    corrects: bool
+    reservation: str | None
 
 
 def read_event(item: Plain, meters: list[Plain], newest: int) -> Event | None:
@@ -120,10 +125,19 @@ def read_event(item: Plain, meters: list[Plain], newest: int) -> Event | None:
     for meter in meters:
         archived = meter["archived_since"]
         live = meter["since"] <= stamp and (archived is None or stamp < archived)
-        usage = _read(meter, item, data) if live and meter["event_type"] == kind else None
+        counted = live and meter["event_type"] == kind and not _is_kept(meter, item)
+        usage = _read(meter, item, data) if counted else None
         if usage is not None:
             usages.append(usage)
-    return Event(item["pk"], item["sk"], at, tuple(usages))
+    named = json.loads(item.get("extensions", "{}")).get("reservation")
+    received_at = datetime.fromisoformat(item["received_at"])
+    place = item["pk"], item["sk"], at, received_at
+    return Event(*place, tuple(usages), "correction" in item, named)
+
+
+def _is_kept(meter: Plain, item: Plain) -> bool:
+    """Whether a correction leaves the meter alone: no difference takes back what it keeps."""
+    return "correction" in item and meter["aggregation"] not in ("count", "sum", "average")
 
 
 def _read(meter: Plain, item: Plain, data: Plain) -> Usage | None:
@@ -140,9 +154,9 @@ def _read(meter: Plain, item: Plain, data: Plain) -> Usage | None:
     text = json.dumps([item["source"], item["id"], value], separators=(",", ":"))
     checksum = int(hashlib.sha256(text.encode()).hexdigest()[:16], 16)
     order = item["occurred_at"], item["source"], item["id"]
-    return Usage(
-        meter["key"], Fraction(quantity), dimensions, checksum, meter["aggregation"], order, value
-    )
+    sign = -1 if item.get("correction", {}).get("role") == "reversal" else 1
+    kind = meter["aggregation"]
+    return Usage(meter["key"], Fraction(quantity), dimensions, checksum, kind, order, value, sign)
 
 
 def _number(value: object) -> Decimal | None:
@@ -173,9 +187,14 @@ def fingerprint(kind: str, data: dict[str, str] | str) -> str:
     if not isinstance(data, str):
         data = "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in data.items()) + "}"
     values = json.loads(data, parse_float=Decimal, parse_int=Decimal)
+    whole = f"[{json.dumps(kind)},{canonical(values)}]"
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def canonical(values: dict[str, object]) -> str:
+    """Flat data as JSON with sorted keys and normalised numbers."""
     members = []
     for name, value in sorted(values.items()):
         text = plain_text(value) if isinstance(value, Decimal) else json.dumps(value)
         members.append(f"{json.dumps(name)}:{text}")
-    whole = f"[{json.dumps(kind)},{{{','.join(members)}}}]"
-    return hashlib.sha256(whole.encode()).hexdigest()
+    return "{" + ",".join(members) + "}"

@@ -11,6 +11,8 @@ from tests.simulation.auditor.evidence import Finding, Plain
 from tests.simulation.auditor.picture import PhasePicture, Picture
 from tests.simulation.auditor.prices import price_nanos, waits_for_the_end
 
+# Entries whose draws have no usage of their own: other checks look at those.
+WITHOUT_USAGE = ("void", "breakage", "close", "grant", "settle")
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -92,6 +94,11 @@ def follow(picture: Picture) -> Flows:
             boundary = phase.start if phase else None
             for key in [g for g in grants if g.startswith(f"p{number}-")]:
                 _issue(flows, grants, key, changes, index)
+        if entry["kind"] == "add_on":
+            bought = [key for key in changes if grants.get(key, {}).get("source") == "add_on"]
+            purchases = {key.rpartition("-")[0] for key in bought if not flows.grants[key].issued}
+            for key in [g for g in grants if g.rpartition("-")[0] in purchases]:
+                _issue(flows, grants, key, changes, index)
         if entry["kind"] == "grant":
             _issue(flows, grants, entry["cause"]["grant"], changes, index)
         if entry["kind"] == "close":
@@ -144,12 +151,13 @@ def grants_are_conserved(picture: Picture, flows: Flows) -> Iterator[Finding]:
             yield Finding("V5", f"{who}: grant {key}: {flow} does not leave {left}")
         if grant["voided_at"] is not None and left:
             yield Finding("V5", f"{who}: grant {key} is voided and has {left} left")
-    told = picture.evidence.granted.get(who, set())
-    made = {key for key, grant in grants.items() if grant["source"] != "plan"}
+    orders = [o for o in picture.evidence.orders if o["customer"] == who]
+    told = {o["answer"]["id"] for o in orders if o["kind"] == "grant"}
+    made = {key for key, grant in grants.items() if grant["source"] not in ("plan", "add_on")}
     if told != made:
         yield Finding("V5", f"{who}: granted {sorted(made ^ told)} without or against an answer")
     voids = {key for key, grant in grants.items() if grant["voided_at"] is not None}
-    if voids != picture.evidence.voided.get(who, set()):
+    if voids != {o["answer"]["id"] for o in orders if o["kind"] == "void"}:
         yield Finding("V5", f"{who}: voided are {sorted(voids)}, not what people were told")
     yield from _breakage_is_due(picture)
     for phase in picture.phases:
@@ -259,17 +267,26 @@ def double_entry_is_balanced(picture: Picture, flows: Flows) -> Iterator[Finding
         held = sum(picture.account["grants"].get(unit, {}).values())
         if balance[unit] != held:
             yield Finding("V13", f"{picture.customer} {unit}: {balance[unit] - held} from nowhere")
-    drawn: dict[str, int] = defaultdict(int)
-    for phase in picture.phases:
-        for card, totals in zip(phase.cards, phase.totals, strict=True):
-            drawn[card["unit"]] += totals["drawn"]
-            drawn[f"meter:{card['meter']}"] += half_away(Fraction(totals["covered"]) * NANO)
+    drawn = _drawn(picture)
     for unit in sorted({*used, *drawn}):
         if used[unit] != drawn[unit]:
             yield Finding(
                 "V6",
                 f"{picture.customer} {unit}: grants gave {used[unit]}, usage drew {drawn[unit]}",
             )
+
+
+def _drawn(picture: Picture) -> dict[str, int]:
+    """What usage and settled reservations drew of each unit."""
+    drawn: dict[str, int] = defaultdict(int)
+    for phase in picture.phases:
+        for card, totals in zip(phase.cards, phase.totals, strict=True):
+            drawn[card["unit"]] += totals["drawn"]
+            drawn[f"meter:{card['meter']}"] += half_away(Fraction(totals["covered"]) * NANO)
+    for held in picture.stored["reservations"].values():
+        if held["status"] == "settled" and held["event"] is None:
+            drawn[held["unit"]] += held["drawn"]
+    return drawn
 
 
 def opening_charge(phase: PhasePicture, unit: str) -> int:
@@ -287,7 +304,7 @@ def expired_is_not_drawn(picture: Picture) -> Iterator[Finding]:
     versions[0] = {"grants": {}, "phases": [], "late": {}}
     for account in picture.versions:
         entry = entries.get(account["version"])
-        if entry is not None and entry["kind"] not in ("void", "breakage", "close", "grant"):
+        if entry is not None and entry["kind"] not in WITHOUT_USAGE:
             for moved in entry["changes"].values():
                 drawn = [key for key, nanos in moved.items() if nanos < 0 and key in grants]
                 for key in drawn:

@@ -48,7 +48,8 @@ def one_invoice_a_period(picture: Picture) -> Iterator[Finding]:
         start = document["period"]["start"] if document["kind"] == "change" else ""
         same_start = [d for d in documents if d["period"]["start"] == start]
         # Two changes of plan at one instant are two, of phases of their own.
-        if len({json.dumps(d["lines"], sort_keys=True) for d in same_start}) < 2:
+        alone = len({json.dumps(d["lines"], sort_keys=True) for d in same_start}) < 2
+        if alone and document["kind"] != "add_on":  # Those are one a purchase.
             kinds[document["kind"], (document["period_number"], start)] += 1
         content = {key: value for key, value in document.items() if key != "hash"}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -3,7 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from tests.simulation.auditor import fees, grants, invoices, periods, rating, usage
+from tests.simulation.auditor import (
+    corrections,
+    fees,
+    grants,
+    invoices,
+    packs,
+    periods,
+    rating,
+    reservations,
+    usage,
+)
 from tests.simulation.auditor.evidence import Evidence, Finding, Plain
 from tests.simulation.auditor.picture import Picture
 
@@ -19,6 +29,7 @@ def _findings(evidence: Evidence) -> Iterator[Finding]:
     if evidence.settled:
         yield from usage.acknowledged_is_durable(evidence)
         yield from usage.nothing_is_stuck(evidence)
+        yield from corrections.corrections_are_kept(evidence)
     yield from invoices.numbers_have_no_gap(evidence)
     for order in evidence.contradictions:
         yield Finding("V5", f"a repeated order was answered anew: {order}")
@@ -37,6 +48,9 @@ def _of_customer(picture: Picture) -> Iterator[Finding]:
     yield from usage.raw_is_partitioned(picture)
     yield from usage.only_losses_are_repaired(picture)
     yield from grants.ledger_explains_balances(picture)
+    yield from reservations.reserved_is_held(picture)
+    yield from reservations.reservations_are_those_told(picture)
+    yield from packs.packs_are_as_sold(picture)
     flows = grants.follow(picture)
     yield from grants.grants_are_conserved(picture, flows)
     yield from grants.double_entry_is_balanced(picture, flows)

@@ -3,13 +3,16 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from tests.simulation.auditor.arithmetic import CHECKSUM_MODULUS, calendar_start
 from tests.simulation.auditor.evidence import Event, Evidence, Plain, Usage, read_event
 
+# Machines' clocks are up to ten minutes wrong: of who stores, and of who applies.
+SKEW = timedelta(minutes=20)
 METERING_ONLY: Plain = {
     "key": "metering-only",
     "version": 0,
@@ -38,15 +41,20 @@ class Tally:
 
     @property
     def count(self) -> int:
-        return len(self.usages)
+        return sum(usage.sign for usage in self.usages)
 
     @property
     def checksum(self) -> int:
-        return sum(usage.checksum for usage in self.usages) % CHECKSUM_MODULUS
+        return sum(usage.sign * usage.checksum for usage in self.usages) % CHECKSUM_MODULUS
 
     @property
-    def quantities(self) -> list[Fraction]:
-        return [usage.quantity for usage in self.usages]
+    def quantities(self) -> list[tuple[Fraction, int]]:
+        """What single events add, each with its sign."""
+        return [(usage.quantity, usage.sign) for usage in self.usages]
+
+    @property
+    def corrected(self) -> bool:
+        return any(usage.sign < 0 for usage in self.usages)
 
     @property
     def value(self) -> Fraction:
@@ -64,7 +72,7 @@ def _value(usages: list[Usage]) -> Fraction:
         return max(Fraction(0), *quantities)
     if usages and usages[0].aggregation == "unique_count":
         return Fraction(len({usage.value for usage in usages}))
-    return sum(quantities, Fraction(0))
+    return sum((usage.sign * usage.quantity for usage in usages), Fraction(0))
 
 
 @dataclass
@@ -170,6 +178,22 @@ class Picture:
             zone = self.stored["subscription"]["timezone"]
             return calendar_start(phase.plan["interval"], phase.start, zone)
         return min(p.start for p in self.group(phase.stored["period"]))
+
+    @cached_property
+    def given_back(self) -> dict[str, datetime]:
+        """The units whose grants corrections may have given to, each with when at the earliest."""
+        found: dict[str, datetime] = {}
+        for phase in self.phases:
+            events = [*phase.on_time, *(e for late in phase.late_events.values() for e in late)]
+            for event in events:
+                for usage in event.usages:
+                    index = phase.card_of(usage)
+                    if usage.sign > 0 or index is None:
+                        continue
+                    for unit in (phase.cards[index]["unit"], f"meter:{usage.meter}"):
+                        at = event.received_at - SKEW
+                        found[unit] = min(at, found.get(unit, at))
+        return found
 
     def _phases(self) -> list[PhasePicture]:
         assert self.account is not None

@@ -15,16 +15,16 @@ def waits_for_the_end(price: Price | None) -> bool:
     return price is not None and price["model"] == "volume"
 
 
-def event_nanos(price: Price | None, quantities: Iterable[Fraction]) -> int:
-    """What single events come to where each has a minimum or a maximum, else nothing."""
+def event_nanos(price: Price | None, quantities: Iterable[tuple[Fraction, int]]) -> int:
+    """What single events come to, by their sign, where each has a minimum or a maximum."""
     if price is None or not {"min_per_event", "max_per_event"} & set(price):
         return 0
     total = 0
-    for quantity in quantities:
+    for quantity, sign in quantities:
         cost = quantity * _part(price, "rate") / 100 + _part(price, "fixed_fee")
         if "max_per_event" in price:
             cost = min(cost, _part(price, "max_per_event"))
-        total += half_away(max(cost, _part(price, "min_per_event")) * NANO)
+        total += sign * half_away(max(cost, _part(price, "min_per_event")) * NANO)
     return total
 
 

@@ -31,8 +31,11 @@ def usage_is_rated(picture: Picture) -> Iterator[Finding]:
                 yield Finding("V6", f"{name}: rated {totals['amount']}, the price is {amount}")
             if totals["drawn"] + totals["overage"] != totals["amount"]:
                 yield Finding("V6", f"{name}: drawn + overage is not what was rated")
-            below = totals["overage"] < 0 and not waits
-            if not 0 <= covered <= value or totals["drawn"] < 0 or below:
+            # What a correction gives back finds neither overage nor a grant at times.
+            exact = waits or tallies[index].corrected
+            below = totals["overage"] < 0 and not exact
+            beyond = covered > value and not tallies[index].corrected
+            if covered < 0 or beyond or totals["drawn"] < 0 or below:
                 yield Finding("V6", f"{name}: out of bounds {totals}")
 
 
@@ -78,7 +81,9 @@ def _uncovered(
             wants.append(card["unit"])
         if total["value"] > total["covered"]:
             wants.append(f"meter:{card['meter']}")
-        for unit in wants:
+        for unit in set(wants) - set(
+            picture.given_back
+        ):  # What came back later finds usage rated already.
             for key, nanos in remaining.get(unit, {}).items():
                 grant, flow = picture.stored["grants"].get(key), flows.grants[key]
                 if grant is None or nanos <= 0 or not 0 <= flow.issued_in <= opened:
@@ -96,11 +101,13 @@ def _uncovered(
 
 def order_is_kept(picture: Picture) -> Iterator[Finding]:
     """V6: nothing is drawn from a grant while one that comes first could have served."""
-    grants = picture.stored.get("grants", {})
+    grants, given_back = picture.stored.get("grants", {}), picture.given_back
     for entry in picture.stored.get("ledger", []):
-        if entry["kind"] != "usage":
+        if entry["kind"] not in ("usage", "settle"):
             continue
         for unit, moved in entry["changes"].items():
+            if unit in given_back and given_back[unit] <= entry["at"]:
+                continue
             left = entry["remaining"].get(unit, {})
             for drawn in (grants[key] for key, n in moved.items() if n < 0 and key in grants):
                 for key, nanos in left.items():

@@ -75,8 +75,8 @@ def _expected(picture: Picture, stored: set[Place]) -> dict[Place, list[list[Usa
 
 
 def _recount(usages: list[Usage]) -> tuple[int, Fraction, int, Fraction | None]:
-    tally = sum((usage.quantity for usage in usages), Fraction(0))
-    checksum = sum(usage.checksum for usage in usages) % CHECKSUM_MODULUS
+    tally = sum((usage.sign * usage.quantity for usage in usages), Fraction(0))
+    checksum = sum(usage.sign * usage.checksum for usage in usages) % CHECKSUM_MODULUS
     wins = None
     if usages and usages[0].aggregation == "max":
         wins = max(usage.quantity for usage in usages)
@@ -84,7 +84,7 @@ def _recount(usages: list[Usage]) -> tuple[int, Fraction, int, Fraction | None]:
         wins = min(usage.quantity for usage in usages)
     if usages and usages[0].aggregation == "latest":
         wins = max(usages, key=lambda usage: usage.order).quantity
-    return len(usages), tally, checksum, wins
+    return sum(usage.sign for usage in usages), tally, checksum, wins
 
 
 def _values_are_recounted(
