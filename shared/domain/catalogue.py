@@ -95,7 +95,8 @@ class PackCredits:
 class Plan:
     """One published version of a priced offer. `fee_nanos` is charged at each period's start.
 
-    A customer's first `trial_days` on plans with a trial are free of the fee, and of what usage
+    `minimum_nanos` is what a period's usage comes to at the least, whatever the seats. A customer's
+    first `trial_days` on plans with a trial are free of the fee, and of what usage
     costs unless `bill_trial_usage`. A plan that `converts_to` another is free: it never bills.
     """
 
@@ -106,6 +107,7 @@ class Plan:
     interval: Interval = "month"
     period: PeriodMode = "anniversary"
     fee_nanos: int = 0
+    minimum_nanos: int = 0
     allowances: tuple[Allowance, ...] = ()
     credits: tuple[IncludedCredits, ...] = ()
     rates: tuple[Rate, ...] = ()
@@ -119,9 +121,9 @@ class Plan:
     def in_force(self, state: PhaseState, quantity: int) -> "Plan":
         """What the plan comes to for a number of seats, and what of it applies in a state.
 
-        Fee, allowances and credits are for each seat. A trial and a pause have no fee, and unless
-        a trial bills usage, no price and no credits; a pause gives no allowances either. The rate
-        cards stay as many, in their order.
+        Fee, allowances and credits are for each seat. A trial and a pause have no fee, no minimum,
+        and unless a trial bills usage, no price and no credits; a pause gives no allowances either.
+        The rate cards stay as many, in their order.
         """
         if state == "active" and quantity == 1:  # Most are, and every record asks.
             return self
@@ -133,9 +135,9 @@ class Plan:
         if state == "active":
             return seated
         if state == "trial" and self.bill_trial_usage:
-            return replace(seated, fee_nanos=0)
+            return replace(seated, fee_nanos=0, minimum_nanos=0)
         unpriced = tuple(replace(card, price=None) for card in self.rate_cards)
-        free = replace(seated, fee_nanos=0, rates=unpriced, credits=())
+        free = replace(seated, fee_nanos=0, minimum_nanos=0, rates=unpriced, credits=())
         return replace(free, allowances=()) if state == "paused" else free
 
     @property
@@ -155,7 +157,7 @@ class Plan:
         """Whether anything on it can ever come to an amount of money."""
         priced = (rate for rate in self.rates if rate.price is not None)
         in_money = any(r.unit == self.currency or self.on_exhausted == "bill" for r in priced)
-        return self.fee_nanos > 0 or in_money
+        return self.fee_nanos > 0 or self.minimum_nanos > 0 or in_money
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.advancing import advance
-from shared.domain.carrying import carry
 from shared.domain.catalogue import Catalogue
 from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
+from shared.domain.discounts import reduced
 from shared.domain.fees import Fee, period_fee
 from shared.domain.invoices import Invoice, period_invoice
+from shared.domain.minimums import with_true_up
 from shared.domain.opening import begin_next, due_terms, next_plan, period_span
 from shared.domain.prices import can_fall
 from shared.domain.rating import add_totals, settle, subtract_totals
@@ -44,14 +45,15 @@ def upcoming_fee(
         running = after[0].period == account.current.period
         anchor = subscription.anchor if running else after[0].start
         span = period_span(plan, anchor, subscription.timezone, after[0].start)
-        return period_fee(plan, span, after[0].quantity)
+        return period_fee(plan, span, after[0].period, after[0].quantity)
     if account.boundary < account.current.end:
         changed = advance(account, subscription, catalogue, ())
         return upcoming_fee(changed.account, period, changed.subscription, catalogue)
     due = due_terms(account, subscription)
     beginning = begin_next(due, account.current, catalogue)
     plan = next_plan(due, catalogue)
-    return period_fee(beginning.plan(plan), beginning.span, beginning.terms.quantity)
+    quantity = beginning.terms.quantity
+    return period_fee(beginning.plan(plan), beginning.span, period + 1, quantity)
 
 
 def settled(
@@ -101,10 +103,10 @@ def draft_invoice(
     grants: Mapping[str, Grant],
     *,
     period: int | None = None,
-) -> tuple[Invoice, int]:
+) -> tuple[Invoice, Subscription]:
     """The invoice of an open period, the oldest by default: what closing it now would bill.
 
-    With it, the credit in nanos that it would leave for the next one.
+    With it, the terms that it would leave: the credit and the coupons for the next one.
     """
     period = account.phases[0].period if period is None else period
     account = settled(account, catalogue, closed, grants, period)
@@ -117,7 +119,7 @@ def _invoice(
     catalogue: Catalogue,
     closed: Sequence[ClosedPhase],
     period: int,
-) -> tuple[Invoice, int]:
+) -> tuple[Invoice, Subscription]:
     fee = upcoming_fee(account, period, subscription, catalogue)
     plan = fee.plan if fee else catalogue.plan(subscription.plan, subscription.plan_version)
     # Metering alone bills nothing, so the first fee decides the currency.
@@ -130,7 +132,7 @@ def _invoice(
         next_fee=fee.line() if fee else None,
         currency=currency,
     )
-    return carry(draft, subscription.credit_nanos)
+    return reduced(with_true_up(draft, account, subscription, catalogue), subscription)
 
 
 def close_period(
@@ -145,7 +147,7 @@ def close_period(
     """Closes the oldest open period, which must have ended and have a successor."""
     period = account.phases[0].period
     account = settled(account, catalogue, closed, grants, period)
-    draft, credit = _invoice(account, subscription, catalogue, closed, period)
+    draft, terms = _invoice(account, subscription, catalogue, closed, period)
     invoice = draft if draft.lines else None
     reference = invoice.id if invoice else ""
     ended = [p for p in account.phases if p.period == period]
@@ -161,7 +163,6 @@ def close_period(
         phases=tuple(p for p in account.phases if p.period != period),
         late={},
     )
-    terms = replace(subscription, credit_nanos=credit)
     return Closing(after, terms, (*frozen, *moved), invoice)
 
 

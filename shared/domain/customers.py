@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from shared.domain.coupons import AppliedCoupon
+
 
 @dataclass(frozen=True, slots=True)
 class Customer:
@@ -32,7 +34,8 @@ class Subscription:
     for good.
     `due_at` is when the next scheduled step falls due; the billing run finds customers by it.
     `currency` is that of the first plan that bills, for good; `credit_nanos` of it are the
-    customer's, left over by invoices that came out below zero. `version` guards concurrent changes.
+    customer's, left over by invoices that came out below zero. `coupons` are those it was given,
+    in that order. `version` guards concurrent changes.
     `test_clock` is the customer's: the billing run of the real clock leaves it alone.
     """
 
@@ -47,6 +50,7 @@ class Subscription:
     test_clock: str | None = None
     currency: str | None = None
     credit_nanos: int = 0
+    coupons: tuple[AppliedCoupon, ...] = ()
     quantity: int = 1
     next_quantity: int | None = None
     paused: bool = False

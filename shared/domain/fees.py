@@ -13,11 +13,12 @@ from shared.domain.periods import Span
 class Fee:
     """A plan's fee for a span, in advance, for a number of seats.
 
-    `nanos` may be negative: the credit of a proration.
+    `period` is the billing period that it is of. `nanos` may be negative: a proration's credit.
     """
 
     plan: Plan
     span: Span
+    period: int
     nanos: int
     quantity: int = 1
     kind: LineKind = "fee"
@@ -36,9 +37,12 @@ class Fee:
             unit=self.plan.currency,
             unit_amount=self.nanos,
             quantity=Decimal(self.quantity),
+            period=self.period,
         )
 
 
-def period_fee(plan: Plan, span: Span, quantity: int) -> Fee | None:
+def period_fee(plan: Plan, span: Span, period: int, quantity: int) -> Fee | None:
     """The fee in force for the span, prorated by the second; None for a plan without one."""
-    return Fee(plan, span, span.share(plan.fee_nanos), quantity) if plan.fee_nanos else None
+    if not plan.fee_nanos:
+        return None
+    return Fee(plan, span, period, span.share(plan.fee_nanos), quantity)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from shared.domain.coupons import Discount
 from shared.domain.events import canonical_json, time_text
 from shared.domain.invoices import Invoice, Line, Scope
 from shared.domain.money import format_exact, format_money, format_quantity
@@ -70,7 +71,30 @@ def _line(number: int, line: Line, currency: str) -> dict[str, Any]:
             document["before"]["amounts"] = format_exact(before.event_amounts)
     if line.unit_value is not None:
         document["unit_value"] = format_quantity(line.unit_value)
+    return document | _derivation(line, currency)
+
+
+def _derivation(line: Line, currency: str) -> dict[str, Any]:
+    """What a line is computed from, if it is from earlier lines.
+
+    A coupon takes off a percentage of them, or at most what was `left` of an amount.
+    """
+    if line.kind not in ("minimum", "discount"):
+        return {}
+    document: dict[str, Any] = {"of": list(line.of), "period_number": line.period}
+    if line.minimum is not None:
+        document["minimum"] = format_exact(line.minimum)
+    if line.discount is not None:
+        document["coupon"] = _coupon(line.discount, currency)
     return document
+
+
+def _coupon(discount: Discount, currency: str) -> dict[str, Any]:
+    coupon = discount.coupon
+    document = {"id": discount.applied, "key": coupon.key, "version": coupon.version}
+    if coupon.percentage is not None:
+        return {**document, "percentage": format_quantity(coupon.percentage)}
+    return {**document, "left": format_money(discount.left or 0, currency)}
 
 
 def _tally(count: int, value: Decimal, checksum: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.catalogue import Catalogue, CreditUnit, Meter, Plan
+from shared.domain.coupons import Discount
 from shared.domain.errors import RatingError
 from shared.domain.events import canonical_json
 from shared.domain.money import (
@@ -30,6 +31,8 @@ LineKind = Literal[
     "usage",
     "credits_applied",
     "overage",
+    "minimum",
+    "discount",
     "add_on",
     "carried_forward",
     "brought_forward",
@@ -60,7 +63,9 @@ class Line:
     credit unit). `count`, `quantity` and `checksum` are frozen: the events behind the line, told by
     `scope`, can be recounted against them. `before` is what was billed of the same totals earlier,
     on a line of late usage. `event_amounts` is there where the price is by event: the sum of what
-    each came to, in nanos.
+    each came to, in nanos. `period` is the billing period that the line is of, whichever invoice it
+    is on. `of` are the numbers of the earlier lines that a line is computed from: a true-up from
+    them and the prorated `minimum` in nanos, a `discount` from what they come to.
     """
 
     kind: LineKind
@@ -85,6 +90,10 @@ class Line:
     scope: Scope | None = None
     before: Totals | None = None
     unit_value: Decimal | None = None
+    period: int = 0
+    of: tuple[int, ...] = ()
+    minimum: int | None = None
+    discount: Discount | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +223,7 @@ def _rate_lines(
         event_amounts=total.event_amounts if by_event(rate.price) else None,
         scope=_scope(plan, index, catalogue),
         before=before,
+        period=phase.period,
     )
     yield usage
     bare = replace(

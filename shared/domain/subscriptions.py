@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from shared.domain.accounts import Account, Phase
-from shared.domain.carrying import carry
 from shared.domain.catalogue import Plan
 from shared.domain.credits import Grant
 from shared.domain.customers import Subscription
+from shared.domain.discounts import reduced
 from shared.domain.errors import ConflictError
 from shared.domain.fees import Fee, period_fee
 from shared.domain.invoices import Invoice, invoice_id
@@ -120,7 +120,8 @@ def change_now(
     whole = period_span(current, subscription.anchor, subscription.timezone, last.start)
     unused = Span(now, last.end, whole.whole_start)
     beginning, same_period = _begin_within(last, subscription, current, wanted, unused)
-    charge = period_fee(beginning.plan(wanted.plan), beginning.span, wanted.quantity)
+    period = last.period if same_period else last.period + 1
+    charge = period_fee(beginning.plan(wanted.plan), beginning.span, period, wanted.quantity)
     paid = current.in_force(last.state, subscription.quantity)
     credit = unused.share(paid.fee_nanos)
     gives_back = credit > (charge.nanos if charge else 0)
@@ -129,15 +130,13 @@ def change_now(
         credit = min(credit, _fee_of_unused(account, paid, given, whole))
     phases = (*account.phases[:-1], replace(last, end=now))
     ended = replace(account, phases=phases, changes_at=None)
-    period = last.period if same_period else last.period + 1
     held = tuple(grants.values())
     opening = open_phase(ended, wanted.plan, beginning, period, grants=held, fee_invoiced=True)
     opened = replace(opening.account, version=account.version + 1)
-    credited = _credited(paid, unused, credit, subscription.quantity)
+    credited = _credited(paid, unused, last.period, credit, subscription.quantity)
     fees = (*credited, *((charge,) if charge else ()))
     reference = str(opened.current.number)
-    invoice, left = fee_invoice(opened, "change", fees, subscription.credit_nanos, reference)
-    terms = replace(opening.subscription, credit_nanos=left)
+    invoice, terms = fee_invoice(opened, "change", fees, opening.subscription, reference)
     changed = Opening(opened, opening.grants, terms, opening.at, "subscription", invoice)
     return PlanChange(changed, fees, gives_back)
 
@@ -175,13 +174,13 @@ def change_quantity(
     whole = period_span(current, subscription.anchor, subscription.timezone, phase.start)
     rest = Span(now, phase.end, whole.whole_start)
     paid = current.in_force(phase.state, subscription.quantity)
-    charge = period_fee(current.in_force(phase.state, quantity), rest, quantity)
+    charge = period_fee(current.in_force(phase.state, quantity), rest, phase.period, quantity)
     credit = rest.share(paid.fee_nanos)
-    credited = _credited(paid, rest, credit, subscription.quantity)
+    credited = _credited(paid, rest, phase.period, credit, subscription.quantity)
     fees = (*credited, *((charge,) if charge else ()))
     reference = f"{phase.number}.{subscription.version}"
-    invoice, left = fee_invoice(account, "change", fees, subscription.credit_nanos, reference)
-    terms = replace(subscription, quantity=quantity, credit_nanos=left).without_schedule()
+    invoice, left = fee_invoice(account, "change", fees, subscription, reference)
+    terms = replace(left, quantity=quantity).without_schedule()
     after = replace(account, changes_at=None, version=account.version + 1)
     return Opening(after, (), terms, now, "seats", invoice)
 
@@ -207,26 +206,28 @@ def _fee_of_unused(account: Account, paid: Plan, gave: Plan, whole: Span) -> int
     return min(unused, default=paid.fee_nanos)
 
 
-def _credited(plan: Plan, unused: Span, nanos: int, quantity: int) -> tuple[Fee, ...]:
+def _credited(
+    plan: Plan, unused: Span, period: int, nanos: int, quantity: int
+) -> tuple[Fee, ...]:
     if not plan.fee_nanos:
         return ()
     words = f"{plan.name} fee, unused time"
-    return (Fee(plan, unused, -nanos, quantity, "proration", words),)
+    return (Fee(plan, unused, period, -nanos, quantity, "proration", words),)
 
 
 def fee_invoice(
     account: Account,
     kind: Literal["start", "change"],
     fees: tuple[Fee, ...],
-    credit: int = 0,
+    terms: Subscription,
     reference: str = "1",
-) -> tuple[Invoice | None, int]:
-    """The invoice of fees that are due at once, None when there are none; and the credit left.
+) -> tuple[Invoice | None, Subscription]:
+    """The invoice of fees that are due at once, None when there are none; and the terms after it.
 
-    `credit` is what earlier invoices left over, in nanos; `reference` tells changes apart.
+    `reference` tells changes apart.
     """
     if not fees:
-        return None, credit
+        return None, terms
     phase = account.current
     invoice = Invoice(
         id=invoice_id(account.customer, kind, reference),
@@ -238,4 +239,4 @@ def fee_invoice(
         currency=fees[-1].plan.currency,
         lines=tuple(fee.line() for fee in fees),
     )
-    return carry(invoice, credit)
+    return reduced(invoice, terms)

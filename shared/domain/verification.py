@@ -5,14 +5,16 @@ carry, and the sum and the hash are taken anew. What the events cannot show (how
 allowance or a credit took, and what a plan's fee is) is in the hash, and must fit the amounts.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from shared.domain.card_tally import CardTally
+from shared.domain.discounts import DISCOUNTED
 from shared.domain.events import UsageEvent, canonical_json
 from shared.domain.invoice_document import document_hash
+from shared.domain.minimums import counts, worth
 from shared.domain.money import EXACT, from_nanos, is_currency, round_to_minor, to_nanos
 from shared.domain.prices import price_of
 from shared.domain.pricing import Usage, price_nanos
@@ -21,6 +23,7 @@ from shared.domain.usage_hours import Quarter
 
 NOTHING = Decimal(0)
 CREDIT_LINES = ("credits_applied", "overage")
+Lines = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ def verify(document: Document, events: Iterable[tuple[UsageEvent, Fate]]) -> tup
             *_differing_events([line for line in lines if line], events),
             *_differing_amounts(document),
             *_differing_credits(document),
+            *_differing_derived(document),
             *_differing_total(document),
         )
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -149,6 +153,56 @@ def _rated(line: Mapping[str, Any]) -> int:
 def _usage(tally: Mapping[str, Any], included: str) -> Usage:
     quantity = EXACT.subtract(Decimal(tally["sum"]), Decimal(included))
     return Usage(quantity, int(tally["count"]), to_nanos(Decimal(tally.get("amounts", 0))))
+
+
+def _differing_derived(document: Document) -> Iterator[Difference]:
+    """True-ups and discounts, computed anew from the earlier lines that they name."""
+    discounted: set[tuple[str, int]] = set()
+    earlier: dict[int, Mapping[str, Any]] = {}
+    for line in document["lines"]:
+        if line["type"] in ("minimum", "discount"):
+            place = f"line {line['n']}: "
+            named = [earlier[n] for n in line["of"] if n in earlier]
+            if line["type"] == "minimum":
+                computed = _true_up(line, named, document["currency"])
+                fit = [each for each in named if counts(each["type"], each["unit"])]
+                taken = set()
+            else:
+                computed = _discount(line, named, list(earlier.values()))
+                fit = [each for each in named if each["type"] in DISCOUNTED]
+                taken = {(line["coupon"]["id"], n) for n in line["of"]}
+            if len(fit) < len(line["of"]) or len(set(line["of"])) < len(fit) or taken & discounted:
+                yield Difference(f"{place}of", str(line["of"]), "lines of which it can be, once")
+            discounted |= taken
+            stated = to_nanos(Decimal(line["unit_amount"]))
+            yield from _differing(f"{place}unit_amount", stated, computed)
+        earlier[line["n"]] = line
+
+
+def _true_up(line: Mapping[str, Any], counted: Lines, currency: str) -> int:
+    """What the lines fall short of the minimum, in nanos."""
+    spent = 0
+    for each in counted:
+        if each["type"] == "credits_applied":
+            drawn = -to_nanos(Decimal(each["unit_amount"]))
+            spent += worth(drawn, Decimal(each["unit_value"]), currency)
+        else:
+            spent += _amount(each)
+    return max(0, to_nanos(Decimal(line["minimum"])) - spent)
+
+
+def _discount(line: Mapping[str, Any], discounted: Lines, earlier: Lines) -> int:
+    """What the coupon takes off the lines, in nanos, as a negative amount."""
+    base, coupon = sum(map(_amount, discounted)), line["coupon"]
+    if "percentage" in coupon:
+        percent = EXACT.multiply(from_nanos(base), Decimal(coupon["percentage"])) / 100
+        return -to_nanos(percent)
+    left = to_nanos(Decimal(coupon["left"]))
+    return -max(0, min(left, base, sum(map(_amount, earlier))))
+
+
+def _amount(line: Mapping[str, Any]) -> int:
+    return to_nanos(Decimal(line["amount"]))
 
 
 def _differing_credits(document: Document) -> Iterator[Difference]:

@@ -45,8 +45,8 @@ def creation(
         PutLedgerEntry(entry_between(None, account, started_at, "opening", cause)),
         *(PutGrant(grant) for grant in opening.grants),
     ]
-    fee = period_fee(account.current.plan_in(catalogue), span, 1)
-    invoice, _ = fee_invoice(account, "start", (fee,) if fee else ())
+    fee = period_fee(account.current.plan_in(catalogue), span, 1, 1)
+    invoice, _ = fee_invoice(account, "start", (fee,) if fee else (), opening.subscription)
     if invoice is not None:
         changes.append(finalize(store, subscription, invoice, started_at))
     return changes

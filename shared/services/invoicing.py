@@ -1,7 +1,6 @@
 """Reading invoices: the real-time one of the open period, and the finalized ones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.closing import draft_invoice
@@ -24,11 +23,10 @@ def upcoming_invoice(books: Books, key: str) -> Document:
     terms, catalogue = standing.subscription, standing.catalogue
     drafts = []
     for period in sorted({phase.period for phase in account.phases}):
-        draft, credit = draft_invoice(
+        draft, terms = draft_invoice(
             account, terms, catalogue, closed, standing.grants, period=period
         )
         drafts.append(invoice_document(draft))
-        terms = replace(terms, credit_nanos=credit)
     *closing, current = drafts
     return {**current, "closing": closing}
 

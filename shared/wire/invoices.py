@@ -53,11 +53,23 @@ class BeforeView(BilledEventsView):
     included: DecimalText
 
 
+class LineCouponView(WireModel):
+    """The coupon of a discount line: a percentage, or what was `left` of an amount before it."""
+
+    id: str
+    key: str
+    version: int
+    percentage: DecimalText | None = None
+    left: DecimalText | None = None
+
+
 class InvoiceLineView(WireModel):
     """One line. `amount` is in the invoice's currency, `unit_amount` exact in `unit`.
 
     Of a fee, `quantity` is the number of seats. Of a usage line, it is all usage and `included`
     the part that allowances took; `price` is what it was billed at, in the catalogue's shape.
+    A true-up (`minimum`) and a `discount` are computed from the lines `of` the same invoice, and are
+    of one billing period, which is not always that of the invoice.
     """
 
     n: int
@@ -80,6 +92,10 @@ class InvoiceLineView(WireModel):
     counts: CountsView | None = None
     before: BeforeView | None = None
     unit_value: DecimalText | None = None
+    of: list[int] | None = None
+    period_number: int | None = None
+    minimum: DecimalText | None = None
+    coupon: LineCouponView | None = None
 
 
 class InvoiceView(WireModel):

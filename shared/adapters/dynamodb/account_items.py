@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.adapters.dynamodb.attributes import Item, from_item, to_item
+from shared.adapters.dynamodb.coupon_items import applied_coupon_values, read_applied_coupon
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.checkpoints import Checkpoints
 from shared.domain.credits import Grant, Validity
@@ -194,6 +195,7 @@ def subscription_item(subscription: Subscription) -> Item:
             "test_clock": subscription.test_clock,
             "currency": subscription.currency,
             "credit": subscription.credit_nanos or None,
+            "coupons": [*map(applied_coupon_values, subscription.coupons)] or None,
             "quantity": subscription.quantity,
             "next_quantity": subscription.next_quantity,
             "paused": subscription.paused,
@@ -226,6 +228,7 @@ def read_subscription(item: Mapping[str, Any]) -> Subscription:
         test_clock=stored.get("test_clock"),
         currency=stored.get("currency"),
         credit_nanos=int(stored.get("credit", 0)),
+        coupons=tuple(map(read_applied_coupon, stored.get("coupons", ()))),
         quantity=int(stored.get("quantity", 1)),
         next_quantity=None if next_quantity is None else int(next_quantity),
         paused=stored.get("paused", False),

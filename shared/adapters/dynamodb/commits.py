@@ -55,6 +55,7 @@ OPTIONAL = {
         "next_quantity",
         "next_paused",
         "credit",
+        "coupons",
     ),
 }
 

@@ -53,7 +53,7 @@ def test_a_line_is_rounded_once_half_away_from_zero(
 
 def test_a_yen_fee_has_no_decimals() -> None:
     plan = a_plan(currency="JPY", fee_nanos=units(1000), rates=(), allowances=(), credits=())
-    fee = period_fee(plan, Span(MARCH, APRIL, MARCH.replace(month=2)), 1)
+    fee = period_fee(plan, Span(MARCH, APRIL, MARCH.replace(month=2)), 1, 1)
     assert fee is not None
     assert fee.line().amount == units(525)  # 31 of 59 days: 525.42
     books = Books.open(a_catalogue(plan), MARCH)
