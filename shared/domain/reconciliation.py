@@ -35,8 +35,6 @@ Each = TypeVar("Each")
 
 RECONCILE = "reconcile"  # under this name repairs step an item's checkpoints
 ZERO = Quarter()
-# Up to so many candidates any choice is tried: 2^14 sums for each half.
-MAX_FEW = 28
 
 # A quarter of an hour of one usage hour item.
 Slot = tuple[HourKey, int]
@@ -97,82 +95,6 @@ def gaps(expected: Mapping[Each, Quarter], found: Mapping[Each, Quarter]) -> dic
     keys = dict.fromkeys([*expected, *found])
     differences = {key: minus(expected.get(key, ZERO), found.get(key, ZERO)) for key in keys}
     return {key: gap for key, gap in differences.items() if gap != ZERO}
-
-
-def find_missing(
-    candidates: Sequence[tuple[Each, Quarter]], gap: Quarter
-) -> tuple[Each, ...] | None:
-    """The candidates that together make the gap, or None if they cannot be told.
-
-    In whatever order they are given: a run of them, all but a run, one or two, all but one or two;
-    of few candidates, any of them.
-    """
-    # One candidate may count several times, once for each meter, and reversals count down.
-    counts = [own.count for _, own in candidates]
-    least, most = (sum(min(n, 0) for n in counts), sum(max(n, 0) for n in counts))
-    if gap == ZERO or not least <= gap.count <= most:
-        return None
-    found = _run(candidates, gap) or _pair(candidates, gap)
-    if found is None:
-        rest = minus(total_of(own for _, own in candidates), gap)
-        others = _run(candidates, rest) or _pair(candidates, rest)
-        if others is not None:
-            chosen = set(others)
-            found = tuple(i for i in range(len(candidates)) if i not in chosen)
-    if found is None and len(candidates) <= MAX_FEW:
-        found = _any(candidates, gap)
-    return None if found is None else tuple(candidates[i][0] for i in found)
-
-
-def _run(candidates: Sequence[tuple[Each, Quarter]], gap: Quarter) -> tuple[int, ...] | None:
-    """The neighbours that make the gap: a difference of two running sums is theirs."""
-    running = [ZERO]
-    for _, own in candidates:
-        running.append(running[-1].merged(own))
-    # The nearest end: a longer run would hold events and their reversals, which make nothing.
-    ends: dict[tuple[int, int], int] = {}
-    for first in reversed(range(len(running))):
-        after = running[first].merged(gap)
-        last = ends.get((after.count, after.checksum))
-        if last is not None and running[last] == after:
-            return tuple(range(first, last))
-        ends[running[first].count, running[first].checksum] = first
-    return None
-
-
-def _pair(candidates: Sequence[tuple[Each, Quarter]], gap: Quarter) -> tuple[int, ...] | None:
-    """The one or two, anywhere, that make the gap."""
-    seen: dict[int, int] = {}
-    for index, (_, own) in enumerate(candidates):
-        if own == gap:
-            return (index,)
-        rest = minus(gap, own)
-        other = seen.get(rest.checksum)
-        if other is not None and candidates[other][1] == rest:
-            return (other, index)
-        seen[own.checksum] = index
-    return None
-
-
-def _any(candidates: Sequence[tuple[Each, Quarter]], gap: Quarter) -> tuple[int, ...] | None:
-    """Any that make the gap: every choice of one half is looked up among those of the other."""
-    middle = len(candidates) // 2
-    lower = {own.checksum: (chosen, own) for chosen, own in _choices(candidates[:middle])}
-    for chosen, own in _choices(candidates[middle:]):
-        rest = minus(gap, own)
-        other = lower.get(rest.checksum)
-        if other is not None and other[1] == rest:
-            mask = other[0] | chosen << middle
-            return tuple(i for i in range(len(candidates)) if mask >> i & 1)
-    return None
-
-
-def _choices(candidates: Sequence[tuple[Each, Quarter]]) -> Iterator[tuple[int, Quarter]]:
-    """Every choice of the candidates, as a bit for each, and its sum."""
-    sums = [ZERO]
-    for _, own in candidates:
-        sums += [each.merged(own) for each in sums]
-    return iter(enumerate(sums))
 
 
 def phases_of(account: Account, closed: Sequence[ClosedPhase]) -> Iterator[PhaseTotals]:

@@ -10,7 +10,8 @@ from shared.domain.dimension_cap import RegisterKey, Registers
 from shared.domain.errors import MeterlineError
 from shared.domain.events import Measurement, time_text, utc_text
 from shared.domain.folding import Terms
-from shared.domain.reconciliation import ZERO, Slot, find_missing, slot_of, slot_start
+from shared.domain.missing import find_missing
+from shared.domain.reconciliation import ZERO, Slot, slot_of, slot_start
 from shared.domain.records import Record, measured
 from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, quarter_of
 from shared.services.reconciliation import RawEvents

@@ -10,10 +10,10 @@ import pytest
 
 from shared.domain.accounts import Phase, Totals
 from shared.domain.checkpoints import LIFETIME_SECONDS, Checkpoints
+from shared.domain.missing import find_missing
 from shared.domain.reconciliation import (
     PhaseTotals,
     cut_quarters,
-    find_missing,
     gaps,
     holds,
     in_flight,
@@ -103,7 +103,32 @@ def test_of_few_candidates_any_are_found() -> None:
 
 def test_scattered_events_among_many_are_not_guessed() -> None:
     candidates = some(40)
-    assert find_missing(candidates, gap_of(candidates, 2, 9, 15, 18)) is None
+    assert find_missing(candidates, gap_of(candidates, 2, 13, 25, 38)) is None
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        (11, *range(13, 17), *range(19, 40)),
+        (2, *range(4, 25)),
+        (3, *range(5, 30), 33, 35),
+        (12, 14, 17, 21),
+        (*range(10), 12, 30, *range(32, 40)),
+    ],
+)
+def test_the_order_of_receipt_may_differ_at_the_ends_of_a_run(missing: tuple[int, ...]) -> None:
+    candidates = some(40)
+    found = find_missing(candidates, gap_of(candidates, *missing))
+    assert found is not None
+    assert tuple(sorted(found)) == missing
+
+
+def test_a_ragged_run_is_found_among_very_many() -> None:
+    candidates = some(20_000)
+    missing = (7_000, *range(7_002, 15_000), 15_002)
+    found = find_missing(candidates, gap_of(candidates, *missing))
+    assert found is not None
+    assert tuple(sorted(found)) == missing
 
 
 def test_equal_tallies_have_no_gap() -> None:
