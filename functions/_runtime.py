@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shared.services.reconcile import Reconciler
     from shared.services.reconciliation import ReconciliationStore
     from shared.services.redrive import Redrive
+    from shared.services.replay import Replays
     from shared.services.segments import SegmentStore
     from shared.services.shadow import Shadow
     from shared.services.spread import Spread
@@ -81,6 +82,14 @@ class Runtime(Credentials):
         from shared.services.usage_query import UsageQueries
 
         return UsageQueries(self.books, self.segments, self.spread)
+
+    @cached_property
+    def replays(self) -> "Replays":
+        from shared.services.past_usage import PastUsage
+        from shared.services.replay import Replays
+
+        usage = PastUsage(self.store, self.backfilled_usage.raw)
+        return Replays(self.books, self.segments, self.spread, usage)
 
     @cached_property
     def shadow(self) -> "Shadow":

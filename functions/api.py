@@ -6,6 +6,7 @@ from functions._http import Router
 from functions._runtime import runtime
 from functions.routes import (
     add_ons,
+    analytics,
     catalogue,
     costs,
     customers,
@@ -32,6 +33,7 @@ router = Router(
         openapi.router,
         catalogue.router,
         costs.router,
+        analytics.router,
         customers.router,
         segments.router,
         subscriptions.router,

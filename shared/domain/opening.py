@@ -152,7 +152,7 @@ def open_next_period(
     due = due_terms(account, subscription)
     plan = next_plan(due, catalogue)
     beginning = begin_next(due, last, catalogue)
-    rolled, remaining = _roll_over(account, grants, beginning.span, last.number + 1)
+    rolled, remaining = roll_over(account, grants, beginning.span, last.number + 1)
     continued = replace(account, grants=remaining)
     if due == subscription:
         continued = replace(continued, changes_at=None)
@@ -251,7 +251,7 @@ def _credit_expiry(expires: str, span: Span) -> datetime | None:
     return None if expires == "never" else span.start + timedelta(days=parse_days(expires))
 
 
-def _roll_over(
+def roll_over(
     account: Account, grants: Sequence[Grant], span: Span, number: int
 ) -> tuple[tuple[Grant, ...], Mapping[str, Mapping[str, int]]]:
     """Moves what may roll over of the grants that expire at the boundary into new grants.

@@ -1,0 +1,154 @@
+"""Replaying past phases under a plan: what their usage and their fees would have come to.
+
+The phases keep their spans, states and seats; everything in them is computed as it was when it
+happened: grants of the plan as a phase opens, usage charged in order of time, prices that can fall
+at the end. Grants that are not the plan's are left out: who is compared under two plans has the
+same of them under both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from shared.domain.accounts import Account, Phase, Totals
+from shared.domain.catalogue import Catalogue, Plan
+from shared.domain.closing import settled
+from shared.domain.credits import Grant, Purse
+from shared.domain.customers import Subscription
+from shared.domain.invoices import Line, phase_lines
+from shared.domain.money import round_to_minor
+from shared.domain.opening import Beginning, open_phase, roll_over
+from shared.domain.periods import Span, period_containing, prorate
+from shared.domain.rating import charge_usage, counted_before, rate_card_index
+from shared.domain.shares import Share
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A phase as it was, and what was before it, from its start on, of its billing period."""
+
+    phase: Phase
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A phase with the totals that it comes to; `fee` and the lines are in the plan's currency."""
+
+    phase: Phase
+    fee: int
+    lines: tuple[Line, ...]
+
+    @property
+    def usage(self) -> int:
+        """What usage comes to in money, less what the plan's credits paid for, in nanos."""
+        return sum(line.amount for line in self.lines)
+
+
+def past_phases(
+    phases: Sequence[Phase], subscription: Subscription, catalogue: Catalogue
+) -> list[Past]:
+    """The phases, oldest first, each with its place in the whole period that fees are for."""
+    found = []
+    for phase in phases:
+        mine = [other for other in phases if other.period == phase.period]
+        start, end = mine[0].start, mine[-1].end
+        plan = catalogue.plan(phase.plan, phase.plan_version)
+        if phase.state != "trial":
+            # A calendar period may have begun before the customer did.
+            whole = period_containing(
+                plan.interval, plan.period, subscription.anchor, subscription.timezone, phase.start
+            )
+            if plan.period == "calendar" or whole.end == end:
+                start, end = whole
+        found.append(Past(phase, Span(phase.start, end, start)))
+    return found
+
+
+@dataclass(slots=True)
+class Replay:
+    """One customer's phases under plans, oldest first."""
+
+    subscription: Subscription
+    catalogue: Catalogue
+    _account: Account = field(init=False)
+    _grants: dict[str, Grant] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._account = Account(self.subscription.customer)
+
+    def phase(self, past: Past, plan: Plan, shares: Sequence[Share]) -> Replayed:
+        """The phase under the published or drafted plan, which the catalogue must hold.
+
+        Raises: RatingError.
+        """
+        was, span = past.phase, past.span
+        terms = replace(self.subscription, quantity=was.quantity)
+        rolled, left = roll_over(
+            self._account, tuple(self._grants.values()), span, self._next_number()
+        )
+        opening = open_phase(
+            replace(self._account, grants=left),
+            plan,
+            Beginning(span, was.state, terms),
+            was.period,
+            grants=tuple(self._grants.values()),
+            rolled=rolled,
+        )
+        self._grants |= {grant.id: grant for grant in opening.grants}
+        phase = replace(opening.account.current, end=was.end)
+        account = self._charged(opening.account, phase, shares)
+        self._account = settled(account, self.catalogue, (), self._grants, was.period)
+        over = self._account.current
+        as_it_was = replace(over, number=was.number)
+        fee = _fee(plan.in_force(was.state, was.quantity), past)
+        lines = phase_lines(as_it_was, over.totals, self.catalogue)
+        return Replayed(as_it_was, round_to_minor(fee, plan.currency), tuple(lines))
+
+    def _next_number(self) -> int:
+        return self._account.current.number + 1 if self._account.phases else 1
+
+    def _charged(self, account: Account, phase: Phase, shares: Sequence[Share]) -> Account:
+        """The account with only this phase, and its usage charged."""
+        plan = phase.plan_in(self.catalogue)
+        purse = Purse(tuple(self._grants.values()), account.grants)
+        totals = list(phase.totals)
+        counted: set[tuple[int, str]] = set()
+        for share in shares:
+            measurement = share.measurement
+            index = rate_card_index(plan, measurement)
+            if index is None:
+                continue
+            if measurement.distinct is not None:
+                if (index, measurement.distinct) in counted:
+                    measurement = counted_before(measurement)
+                counted.add((index, measurement.distinct or ""))
+            at = _within(phase, share.at)
+            charge = charge_usage(plan.rate_cards[index], totals[index], measurement, at, purse)
+            totals[index], purse = charge.totals, charge.purse
+        phase = replace(phase, totals=tuple(totals))
+        return replace(account, phases=(phase,), grants=purse.remaining)
+
+
+def same_usage(phase: Phase, actual: Sequence[Totals]) -> bool:
+    """Whether the replayed phase counted exactly the usage that the actual totals did."""
+    pairs = zip(phase.totals, actual, strict=True)
+    return all((a.count, a.value, a.checksum) == (b.count, b.value, b.checksum) for a, b in pairs)
+
+
+def with_draft(catalogue: Catalogue, draft: Plan) -> Catalogue:
+    """The catalogue as if the draft were published."""
+    plans: Mapping[str, tuple[Plan, ...]] = {**catalogue.plans, draft.key: (draft,)}
+    return replace(catalogue, plans=plans)
+
+
+def _within(phase: Phase, at: datetime) -> datetime:
+    """Usage from before the first phase draws what that phase was given."""
+    return max(at, phase.start)
+
+
+def _fee(plan: Plan, past: Past) -> int:
+    """The fee by the second, for as long as the phase was."""
+    whole = int((past.span.end - past.span.whole_start).total_seconds())
+    lasted = int((past.phase.end - past.phase.start).total_seconds())
+    return prorate(plan.fee_nanos, lasted, whole)
