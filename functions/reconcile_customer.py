@@ -5,6 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from functions._conversions import ask_where_due
 from functions._deadline import deadline
 from functions._metrics import count
 from functions._reconciliation import report
@@ -34,5 +35,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             failures.append({"itemIdentifier": message["messageId"]})
             continue
         report(result)
+        account = runtime().store.account(customer)
+        ask_where_due(runtime(), [account] if account else [])
     count("reconcile_customer", {"ReconciliationDelayed": len(failures)})
     return {"batchItemFailures": failures}

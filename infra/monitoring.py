@@ -62,6 +62,8 @@ class Monitoring(Construct):
         self._alarm("BatchesDelayed", delayed, "Usage is behind", threshold=10, periods=2)
         not_noted = _counter("aggregate", "EventTypesNotNoted")
         self._alarm("EventTypesNotNoted", not_noted, "Event types are not noted")
+        not_asked = _counter("conversions", "ConversionsNotRecorded")
+        self._alarm("ConversionsNotRecorded", not_asked, "Conversions are not recorded")
         billing = _counter("bill_customer", "BillingDelayed")
         self._alarm("BillingDelayed", billing, "Billing is delayed", periods=3)
         self._watch_archive(functions["Archive"])

@@ -22,7 +22,8 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "billing": READ,
     },
     "aggregate": {"billing": (*READ, *WRITE)},
-    "react": {"billing": ("PutItem",)},
+    # It puts ledger entries and conversions; what a plan asks is in the catalogue.
+    "react": {"billing": ("GetItem", "BatchGetItem", "Query", "PutItem")},
     "archive": {},
     "start_billing_run": {"billing/by_due": ("Query",)},
     "bill_customer": {"events": ("PutItem",), "billing": (*READ, *WRITE)},

@@ -94,15 +94,38 @@ def _metered(
     free = account.current.state == "trial" and not included and not prices
     if free or plan.on_exhausted == "bill" or left > 0 or any(n > 0 for n in credits_left.values()):
         return found
+    if _in_grace(account, catalogue, meter, credit_units):
+        return found
     reason: Reason = "credits-used-up" if credit_units else "allowance-used-up"
     return replace(found, allowed=False, reason=reason)
 
 
-def _cards(account: Account, catalogue: Catalogue, meter: str) -> Iterator[tuple[Rate, Totals]]:
-    """The meter's rate cards with their totals, in all phases of the current billing period."""
+def _in_grace(
+    account: Account, catalogue: Catalogue, meter: str, credit_units: Sequence[str]
+) -> bool:
+    """Whether a plan that asks its customers to pay leaves them a while, in quantity, to do so."""
+    offer = account.current.plan_in(catalogue).converts_to
+    if offer is None:
+        return False
+    used, below = offer.allowance_used_up, offer.credits_below
+    if used and used.meter == meter:
+        cards = _cards(account, catalogue, meter)
+        if sum(totals.value - totals.covered for _, totals in cards) < used.grace:
+            return True
+    if below and below.unit in credit_units:
+        cards = _cards(account, catalogue, None)
+        overage = sum(totals.overage for rate, totals in cards if rate.unit == below.unit)
+        return overage < below.grace_nanos
+    return False
+
+
+def _cards(
+    account: Account, catalogue: Catalogue, meter: str | None
+) -> Iterator[tuple[Rate, Totals]]:
+    """The meter's rate cards (None: all) with their totals, in the current billing period."""
     for phase in account.phases:
         if phase.period == account.current.period:
             plan = phase.plan_in(catalogue)
             for rate, totals in zip(plan.rate_cards, phase.totals, strict=True):
-                if rate.meter == meter:
+                if meter in (None, rate.meter):
                     yield rate, totals

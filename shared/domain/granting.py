@@ -53,8 +53,9 @@ def _cover(account: Account, grant: Grant, catalogue: Catalogue) -> Account:
     phases = []
     for phase in account.phases:
         totals = list(phase.totals)
-        if phase.period == account.current.period:
-            plan = phase.plan_in(catalogue)
+        plan = phase.plan_in(catalogue)
+        # What was free stays free: credits that were bought later do not pay for it.
+        if phase.period == account.current.period and plan.converts_to is None:
             for i, rate in enumerate(plan.rate_cards):
                 at = max(phase.start, grant.effective_at)
                 charge = cover_overage(rate, totals[i], at, purse)

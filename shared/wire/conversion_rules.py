@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from shared.domain.conversion_rules import (
     AllowanceUsedUp,
@@ -47,11 +47,17 @@ class RulesBody(WireModel):
     credits_below: CreditsBelowBody | None = None
     spend_over: SpendOverBody | None = None
 
-    @model_validator(mode="after")
-    def _one_at_least(self) -> "RulesBody":
-        if not (self.allowance_used_up or self.credits_below or self.spend_over):
-            raise refuse("no-rule")
-        return self
+    @property
+    def empty(self) -> bool:
+        """Whether none is there."""
+        return not (self.allowance_used_up or self.credits_below or self.spend_over)
+
+
+# Told apart by their kind of value, so that what is wrong with one is not told of both.
+When = Annotated[
+    Annotated[Literal["choice"], Tag("choice")] | Annotated[RulesBody, Tag("rules")],
+    Discriminator(lambda value: "choice" if isinstance(value, str) else "rules"),
+]
 
 
 class ConvertsToBody(WireModel):
@@ -62,9 +68,16 @@ class ConvertsToBody(WireModel):
     """
 
     plan: Slug
-    when: Literal["choice"] | RulesBody = "choice"
+    when: When = "choice"
     asks: Asks = "once"
     open_days: Annotated[int, Field(ge=1, le=MAX_OPEN_DAYS)] = 30
+
+    @field_validator("when")
+    @classmethod
+    def _one_rule_at_least(cls, when: Literal["choice"] | RulesBody) -> object:
+        if when != "choice" and when.empty:
+            raise refuse("no-rule")
+        return when
 
     def to_offer(self) -> ConvertsTo:
         """What it says."""

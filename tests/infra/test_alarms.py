@@ -15,6 +15,7 @@ ALARMED = {
     ("aggregate", "EventTypesNotNoted"): 1,
     ("archive", "ArchiveDelayed"): 1,
     ("archive", "EventsUnreadable"): 1,
+    ("conversions", "ConversionsNotRecorded"): 1,
     ("bill_customer", "BillingDelayed"): 1,
     ("bill_customer", "BillingHeld"): 1,
     ("reconcile_customer", "RepairsMade"): 1,

@@ -53,7 +53,7 @@ NEEDS: dict[str, dict[str, set[str]]] = {
         "ArchiveFailures": {"sqs:SendMessage"},
     },
     "ReactionsReactRole": {
-        BILLING: {"dynamodb:PutItem"},
+        BILLING: {f"dynamodb:{action}" for action in READ | {"PutItem"}},
         f"{BILLING}.StreamArn": {f"dynamodb:{action}" for action in STREAM},
         "ReactionsFailures": {"sqs:SendMessage"},
     },
