@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from shared.services.ingest import Ingest
     from shared.services.line_events import LineProofs
     from shared.services.reconcile import Reconciler
-    from shared.services.reconciliation import ReconciliationStore
+    from shared.services.reconciliation import RawEvents, ReconciliationStore
+    from shared.services.recounting import Recounting
     from shared.services.redrive import Redrive
+    from shared.services.revaluing import Revaluing
     from shared.services.replay import Replays
     from shared.services.segments import SegmentStore
     from shared.services.shadow import Shadow
@@ -109,8 +111,28 @@ class Runtime(Credentials):
         from shared.services.aggregate import Aggregator
 
         return Aggregator(
-            self.store, self.barriers, self.catalogue, self.clock, self.grace, self.spread
+            store=self.store,
+            barriers=self.barriers,
+            catalogue=self.catalogue,
+            clock=self.clock,
+            grace=self.grace,
+            revalue=self.revaluing.revalue,
+            spread=self.spread,
         )
+
+    @cached_property
+    def recounting(self) -> "Recounting":
+        from shared.services.phase_check import PhaseCheck
+        from shared.services.recounting import Recounting
+
+        phases = PhaseCheck(self.store, self.raw_events, self.event_index)
+        return Recounting(self.store, self.raw_events, self.catalogue, phases)
+
+    @cached_property
+    def revaluing(self) -> "Revaluing":
+        from shared.services.revaluing import Revaluing
+
+        return Revaluing(self.store, self.recounting, self.clock)
 
     @cached_property
     def spread(self) -> "Spread":
@@ -154,37 +176,38 @@ class Runtime(Credentials):
     @cached_property
     def reconciler(self) -> "Reconciler":
         from shared.services.bookkeeping import Bookkeeping
-        from shared.services.phase_check import PhaseCheck
         from shared.services.reconcile import Reconciler
-        from shared.services.recounting import Recounting
         from shared.services.repairing import Repairing
 
-        raw = self.backfilled_usage.raw
-        phases = PhaseCheck(self.store, raw, self.event_index)
         return Reconciler(
             store=self.store,
             notes=self.reconciliations,
-            raw=raw,
+            raw=self.raw_events,
             barriers=self.barriers,
             catalogue=self.catalogue,
             clock=self.clock,
-            recounting=Recounting(self.store, raw, self.catalogue, phases),
+            recounting=self.recounting,
             repairing=Repairing(self.store, self.grace),
             bookkeeping=Bookkeeping(self.store, self.catalogue),
             settle=timedelta(seconds=self.settings.settle_seconds),
             sleep=time.sleep,
+            revalue=self.revaluing.revalue,
             check_backfills=self.backfilled_usage.check,
         )
 
     @cached_property
+    def raw_events(self) -> "RawEvents":
+        from shared.adapters.dynamodb.reconciliation import DynamoRawEvents
+
+        return DynamoRawEvents(self.dynamodb, self.settings.events_table)
+
+    @cached_property
     def backfilled_usage(self) -> "BackfilledUsage":
         from shared.adapters.dynamodb.backfills import DynamoBackfillStore
-        from shared.adapters.dynamodb.reconciliation import DynamoRawEvents
         from shared.services.backfilled_usage import BackfilledUsage
 
-        raw = DynamoRawEvents(self.dynamodb, self.settings.events_table)
         kept = DynamoBackfillStore(self.dynamodb, self.settings.billing_table, self.clock)
-        return BackfilledUsage(self.store, kept, raw, self.catalogue, self.spread)
+        return BackfilledUsage(self.store, kept, self.raw_events, self.catalogue, self.spread)
 
     @cached_property
     def backfills(self) -> "Backfills":
@@ -231,7 +254,14 @@ class Runtime(Credentials):
     def redrive(self) -> "Redrive":
         from shared.services.redrive import Redrive
 
-        return Redrive(self.store, self.event_index, self.catalogue, self.clock, self.grace)
+        return Redrive(
+            store=self.store,
+            events=self.event_index,
+            catalogue=self.catalogue,
+            clock=self.clock,
+            grace=self.grace,
+            revalue=self.revaluing.revalue,
+        )
 
     @cached_property
     def line_proofs(self) -> "LineProofs":

@@ -90,6 +90,8 @@ class Account:
     that open reservations hold; the first of them expires at `reserved_until`, or after it.
     `changes_at` is when the change takes effect that the terms have scheduled, if not with the next
     period.
+    `stale` is start of a quarter of an hour -> keys of the reversals that took back a maximum, say,
+    in it: what is left of such values is to be counted anew, and nothing is closed before that.
     """
 
     customer: str
@@ -104,6 +106,7 @@ class Account:
     test_clock: str | None = None
     reserved: Mapping[str, int] = field(default_factory=dict)
     reserved_until: datetime | None = None
+    stale: Mapping[datetime, frozenset[str]] = field(default_factory=dict)
     changes_at: datetime | None = None
 
     @property

@@ -5,16 +5,19 @@ counts those stamped earlier, and the two never meet. Backfilled usage stands in
 own: whoever computes one of them, however often, puts the same. It is usage only, never money.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.catalogue import Meter
-from shared.domain.corrections import effective_events
 from shared.domain.dimension_cap import RegisterKey, newcomers, placed, register_key
-from shared.domain.distinct import Seen, sighting
-from shared.domain.events import Measurement, UsageEvent, measure, reversible
-from shared.domain.usage_hours import QUARTER, HourKey, UsageHour, hour_key
+from shared.domain.distinct import Seen, ValueKey, sighting
+from shared.domain.events import Measurement, UsageEvent, measure
+from shared.domain.kept_values import KeptValues
+from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, hour_key
+
+# The time of an event, and what the meter reads of it.
+Reading = tuple[datetime, Measurement]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,14 @@ class Backfill:
 
 @dataclass(frozen=True, slots=True)
 class BackfilledHour:
-    """A backfilled usage hour, and the quarters that its distinct values were seen in."""
+    """A backfilled usage hour, and the quarters that its distinct values were seen in.
+
+    `gone` are quarters in which only events had a value that were taken back.
+    """
 
     hour: UsageHour
     values: Seen
+    gone: Seen
 
 
 def backfilled_hours(meter: Meter, events: Iterable[UsageEvent]) -> list[BackfilledHour]:
@@ -54,38 +61,44 @@ def backfilled_hours(meter: Meter, events: Iterable[UsageEvent]) -> list[Backfil
     The cap on dimension values holds for history by itself, whatever is counted live. What was
     taken back leaves an hour of nothing, which replaces the hour that had it.
     """
-    found: dict[HourKey, list[tuple[UsageEvent, Measurement]]] = {}
-    for event in events if reversible(meter) else effective_events(events):
+    found: dict[HourKey, list[Reading]] = {}
+    for event in events:
         if event.type != meter.event_type or event.catalogue_version >= meter.since:
             continue
         measurement = measure(event, meter)
         if measurement is not None:
             key = hour_key(event.customer, measurement, event.occurred_at)
-            found.setdefault(key, []).append((event, measurement))
+            found.setdefault(key, []).append((event.occurred_at, measurement))
     groups: dict[RegisterKey, list[HourKey]] = {}
     for key in sorted(found, key=lambda key: key.dimensions):
         groups.setdefault(register_key(key), []).append(key)
     registers = {register: newcomers(frozenset(), keys) for register, keys in groups.items()}
-    hours: dict[HourKey, BackfilledHour] = {}
+    readings: dict[HourKey, list[Reading]] = {}
     for key, counted in found.items():
         place = replace(placed(key, registers), backfilled=True)
-        hour = hours.get(place, BackfilledHour(UsageHour(place), {}))
-        for event, measurement in counted:
-            hour = _added(hour, event, measurement)
-        hours[place] = hour
-    return list(hours.values())
+        readings.setdefault(place, []).extend(counted)
+    return [_counted(place, own) for place, own in readings.items()]
 
 
-def _added(kept: BackfilledHour, event: UsageEvent, measurement: Measurement) -> BackfilledHour:
-    quarters = list(kept.hour.quarters)
-    index = (event.occurred_at - kept.hour.key.hour) // QUARTER
-    quarters[index] = quarters[index].plus(measurement)
+def _counted(place: HourKey, readings: Sequence[Reading]) -> BackfilledHour:
+    """What the readings of one hour come to, quarter by quarter."""
+    quarters = []
+    values: dict[ValueKey, frozenset[int]] = {}
+    gone: dict[ValueKey, frozenset[int]] = {}
+    for start in (place.hour + number * QUARTER for number in range(4)):
+        own = [m for at, m in readings if start <= at < start + QUARTER]
+        kept = KeptValues()
+        kept.add(own)
+        total = Quarter()
+        for measurement in own:
+            total = total.plus(measurement)
+        quarters.append(replace(total, mark=kept.mark))
+        for value in {m.distinct for m in own if m.distinct is not None}:
+            seen = sighting(place, start, value)
+            where = values if value in kept.values else gone
+            where[seen.key] = where.get(seen.key, frozenset()) | seen.quarters
     first, second, third, fourth = quarters
-    values = kept.values
-    if measurement.distinct is not None:
-        seen = sighting(kept.hour.key, event.occurred_at, measurement.distinct)
-        values = {**values, seen.key: values.get(seen.key, frozenset()) | seen.quarters}
-    return BackfilledHour(replace(kept.hour, quarters=(first, second, third, fourth)), values)
+    return BackfilledHour(UsageHour(place, (first, second, third, fourth)), values, gone)
 
 
 def events_in(hours: Iterable[UsageHour]) -> int:

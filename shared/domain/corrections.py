@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.domain.catalogue import Meter
-from shared.domain.events import Correction, UsageEvent, Value, measure, reversible
+from shared.domain.events import Correction, UsageEvent, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +59,6 @@ def correct(
         return (reversal,)
     made = replace(made, number=number, role="replacement")
     return reversal, replace(reversal, data=data, correction=made)
-
-
-def irreversible_meters(
-    meters: Iterable[Meter], before: UsageEvent, after: UsageEvent | None
-) -> list[str]:
-    """Those of the meters that keep what no difference takes back, where it would change."""
-
-    def differs(meter: Meter) -> bool:
-        counted = measure(replace(before, correction=None), meter)
-        counts = measure(after, meter) if after else None
-        return counted != counts
-
-    return sorted(m.key for m in meters if not reversible(m) and differs(m))
 
 
 def effective_events(events: Iterable[UsageEvent]) -> list[UsageEvent]:

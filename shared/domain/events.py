@@ -108,7 +108,8 @@ class Measurement:
 
     Each event counts 1 for `count` and `unique_count`. `mark` is for `min`, `max` and `latest`;
     `distinct` for `unique_count`: a hash of the value that is counted once. Of a reversal `count`
-    is -1, and the quantity and the checksum are the opposites of what it takes back.
+    is -1, quantity and checksum are the opposites of what it takes back, and the mark or the
+    distinct value is what it takes back.
     """
 
     meter: str
@@ -138,11 +139,7 @@ def measure(event: UsageEvent, meter: Meter) -> Measurement | None:
     """What the event adds to the meter; None where its filter or a missing value says nothing.
 
     A `count` meter counts 1. A dimension that the event lacks is its own group, the empty text.
-    What cannot be taken back (a maximum, say) is only ever corrected without a change to it, so
-    entries that correct add nothing to it.
     """
-    if event.correction is not None and not reversible(meter):
-        return None
     measurement = _measured(event, meter)
     if measurement is None or event.reversed_key is None:
         return measurement
@@ -154,9 +151,13 @@ def measure(event: UsageEvent, meter: Meter) -> Measurement | None:
     )
 
 
-def reversible(meter: Meter) -> bool:
-    """Whether a difference takes an event back from what is kept for the meter."""
-    return meter.aggregation in ("count", "sum", "average")
+def takes_value_back(measurement: Measurement) -> bool:
+    """Whether it takes back what no difference does: a minimum, maximum, latest or distinct value.
+
+    What is kept is then counted anew from the events that remain.
+    """
+    kept = measurement.mark is not None or measurement.distinct is not None
+    return kept and measurement.count < 0
 
 
 def _measured(event: UsageEvent, meter: Meter) -> Measurement | None:

@@ -16,7 +16,7 @@ from shared.domain.catalogue import Catalogue
 from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
 from shared.domain.errors import MeterlineError
-from shared.domain.events import Measurement, UsageEvent
+from shared.domain.events import Measurement, UsageEvent, takes_value_back
 from shared.domain.opening import Opening
 from shared.domain.placing import Claim, claim_of, find_phase
 from shared.domain.rating import (
@@ -26,6 +26,7 @@ from shared.domain.rating import (
     rate_card_index,
     subtract_totals,
 )
+from shared.domain.reconciliation import floor_quarter
 from shared.domain.records import Record, unratable
 from shared.domain.reservations import Reservation, settle_by_usage
 
@@ -176,12 +177,14 @@ class Fold:
             if claim is not None and not known:
                 claims.append(claim)
             added = counted_before(measurement) if known else measurement
-            account = _charge(account, place, added, record.event, self.terms)
+            account = charge(account, place, added, record.event, self.terms)
         if closed is not None and account is not self.account:
             period = self.account.phases[0].period
             self._late.append(LateUsage(record.event, phase.number, period))
         if closed is None and record.measurements:
             account = _reached(account, phase.number, max(at, phase.start))
+        if any(map(takes_value_back, record.measurements)):
+            account = _stale(account, record.event)
         self.account = self._settle(account, record.event)
         self._claims += claims
         self._claimed.update(claims)
@@ -205,7 +208,14 @@ def _reached(account: Account, number: int, at: datetime) -> Account:
     return replace(account, phases=tuple(phases))
 
 
-def _charge(
+def _stale(account: Account, reversal: UsageEvent) -> Account:
+    """The account with the note that what the reversal took back is to be counted anew."""
+    at = floor_quarter(reversal.occurred_at)
+    keys = account.stale.get(at, frozenset()) | {reversal.key}
+    return replace(account, stale={**account.stale, at: keys})
+
+
+def charge(
     account: Account,
     place: tuple[Phase, ClosedPhase | None],
     measurement: Measurement,

@@ -6,7 +6,7 @@ from itertools import chain
 
 from shared.domain.dimension_cap import Registers, placed
 from shared.domain.distinct import Seen, ValueKey, sighting
-from shared.domain.events import Measurement
+from shared.domain.events import Measurement, takes_value_back
 from shared.domain.records import Record
 from shared.domain.usage_hours import QUARTER, REDRIVE, HourKey, UsageHour, hour_key
 
@@ -41,6 +41,13 @@ class HourWrite:
     values: Seen
 
 
+def in_parts(values: Seen) -> list[Seen]:
+    """The values in parts that a transaction can take; none are a part as well."""
+    keys = list(values)
+    starts = range(0, max(1, len(keys)), MAX_NEW_VALUES)
+    return [{key: values[key] for key in keys[start:][:MAX_NEW_VALUES]} for start in starts]
+
+
 def hours_touched(records: Iterable[Record], metering: Metering) -> list[HourKey]:
     """The items that the records add to, each once, in the records' order."""
     places = chain.from_iterable(
@@ -58,7 +65,7 @@ def values_touched(records: Iterable[Record], metering: Metering) -> list[ValueK
         ).key
         for record in records
         for measurement in record.measurements
-        if measurement.distinct is not None
+        if measurement.distinct is not None and not takes_value_back(measurement)
     )
     return list(dict.fromkeys(keys))
 
@@ -122,7 +129,7 @@ def _with_value(
     values: Seen, seen: Seen, hour: HourKey, record: Record, measurement: Measurement
 ) -> Seen:
     """The values with the measurement's, unless it was seen in its quarter before."""
-    if measurement.distinct is None:
+    if measurement.distinct is None or takes_value_back(measurement):
         return values
     new = sighting(hour, record.event.occurred_at, measurement.distinct)
     if new.quarters <= seen.get(new.key, frozenset()):

@@ -8,7 +8,7 @@ from datetime import datetime
 from shared.domain.accounts import Account, ClosedPhase, Phase
 from shared.domain.catalogue import Catalogue
 from shared.domain.errors import MeterlineError, RatingError
-from shared.domain.events import Measurement
+from shared.domain.events import Measurement, takes_value_back
 from shared.domain.rating import rate_card_index
 from shared.domain.records import Record
 
@@ -52,7 +52,7 @@ class Claim:
 
 def claim_of(phase: Phase, measurement: Measurement, catalogue: Catalogue) -> Claim | None:
     """What counting the measurement's distinct value claims, if it has one that is billed."""
-    if measurement.distinct is None:
+    if measurement.distinct is None or takes_value_back(measurement):
         return None
     index = rate_card_index(phase.plan_in(catalogue), measurement)
     return None if index is None else Claim(phase.number, index, measurement.distinct)

@@ -12,7 +12,7 @@ from shared.domain.accounts import Totals, allowance_unit
 from shared.domain.catalogue import Plan, Rate
 from shared.domain.credits import Purse
 from shared.domain.errors import RatingError
-from shared.domain.events import CHECKSUM_MODULUS, Measurement
+from shared.domain.events import CHECKSUM_MODULUS, Measurement, takes_value_back
 from shared.domain.money import EXACT, from_nanos, to_nanos
 from shared.domain.prices import can_fall
 from shared.domain.pricing import Usage, event_nanos, price_nanos
@@ -38,7 +38,12 @@ def rate_card_index(plan: Plan, measurement: Measurement) -> int | None:
 
 
 def value_with(value: Decimal, measurement: Measurement) -> Decimal:
-    """A running value with one more usage, by the meter's aggregation; `max` starts from zero."""
+    """A running value with one more usage, by the meter's aggregation; `max` starts from zero.
+
+    What a reversal leaves of a maximum or of distinct values is for those that remain to tell.
+    """
+    if takes_value_back(measurement):
+        return value
     if measurement.aggregation == "max":
         return max(value, measurement.quantity)
     return EXACT.add(value, measurement.quantity)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from shared.domain.checkpoints import Checkpoints
-from shared.domain.events import CHECKSUM_MODULUS, Mark, Measurement
+from shared.domain.events import CHECKSUM_MODULUS, Mark, Measurement, takes_value_back
 from shared.domain.money import EXACT
 
 QUARTER_MINUTES = 15
@@ -61,8 +61,9 @@ class Quarter:
 
 
 def quarter_of(measurement: Measurement) -> Quarter:
-    """What a single event adds to its quarter."""
-    return Quarter(measurement.count, measurement.quantity, measurement.checksum, measurement.mark)
+    """What a single event adds to its quarter; the mark that a reversal takes back stays."""
+    mark = None if takes_value_back(measurement) else measurement.mark
+    return Quarter(measurement.count, measurement.quantity, measurement.checksum, mark)
 
 
 def winner(a: Mark | None, b: Mark | None) -> Mark | None:

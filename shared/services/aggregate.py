@@ -5,11 +5,11 @@ conditional on what was read and carries the shard's position, so a batch may be
 cut differently, or stopped between any two writes: the totals come out the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from shared.domain.accounts import ClosedPhase
+from shared.domain.accounts import Account, ClosedPhase
 from shared.domain.catalogue import Catalogue
 from shared.domain.customers import Customer
 from shared.domain.errors import (
@@ -51,6 +51,7 @@ from shared.services.store import (
 )
 
 MAX_ATTEMPTS = 12
+REVALUE_PATIENCE = timedelta(minutes=1)
 
 
 @dataclass(slots=True)
@@ -80,13 +81,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Aggregator:
-    """Folds batches of stream records; `grace` is how long a period stays open after its end."""
+    """Folds batches of stream records; `grace` is how long a period stays open after its end.
+
+    `revalue` counts anew what is left of a customer's values when events were taken back, and tells
+    whether it could.
+    """
 
     store: BillingStore
     barriers: BarrierStore
     catalogue: CatalogueSource
     clock: Clock
     grace: timedelta
+    revalue: Callable[[str], bool]
     spread: Spread = one_by_one
 
     def apply(self, shard: str, records: Sequence[StreamRecord]) -> Outcome:
@@ -155,9 +161,24 @@ class Aggregator:
         self.spread(self._save_hour, hours)
         for step in fold.steps:
             self.store.commit(self._changes(step, state.terms))
+        self._revalue(fold.account, state.records)
         outcome.applied += len(state.records)
         outcome.over_cap += _over_cap(state)
         return True
+
+    def _revalue(self, account: Account, records: Sequence[Record]) -> None:
+        """Counts anew what was taken back, by these records or earlier ones.
+
+        What is on its way to the index or through another shard is waited for, but not for long:
+        whatever comes next for the customer, or reconciliation, tries again.
+        Raises: UnavailableError while it is worth waiting.
+        """
+        if not account.stale or self.revalue(account.customer):
+            return
+        stale = {key for keys in account.stale.values() for key in keys}
+        patience = self.clock.now() - REVALUE_PATIENCE
+        if any(r.event.key in stale and r.event.received_at > patience for r in records):
+            raise UnavailableError("what is left of what was taken back cannot be counted yet")
 
     def _save_hour(self, writes: Sequence[HourWrite]) -> None:
         """One hour's writes, each of which stands on the one before."""

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from shared.domain.backfilling import Backfill, BackfilledHour, backfilled_hours, events_in
+from shared.domain.backfilling import Backfill, backfilled_hours, events_in
 from shared.domain.catalogue import Meter
 from shared.domain.customers import Customer
 from shared.domain.distinct import Seen
 from shared.domain.events import UsageEvent
-from shared.domain.hour_writes import MAX_NEW_VALUES
+from shared.domain.hour_writes import in_parts
 from shared.domain.usage_hours import UsageHour, floor_hour
-from shared.services.changes import PutAudit, PutBackfilledHour
+from shared.services.changes import DropValues, PutAudit, PutBackfilledHour
 from shared.services.ingest import MAX_AHEAD
 from shared.services.looks import Span
 from shared.services.reconciliation import RawEvents
@@ -65,7 +65,9 @@ class BackfilledUsage:
         hours = backfilled_hours(meter, events)
         known = {hour.key: hour.quarters for hour in kept}
         new = [h for h in hours if h.values or known.get(h.hour.key) != h.hour.quarters]
-        puts = [PutBackfilledHour(each.hour, values) for each in new for values in _parts(each)]
+        for each in hours:
+            self._drop(each.gone)
+        puts = [PutBackfilledHour(h.hour, values) for h in new for values in in_parts(h.values)]
         self.spread(lambda put: self.store.commit([put]), puts)
         return events_in(each.hour for each in hours)
 
@@ -104,6 +106,13 @@ class BackfilledUsage:
         if profile is not None:
             self.check(profile, [(floor_hour(at), floor_hour(at) + HOUR)])
 
+    def _drop(self, gone: Seen) -> None:
+        """Takes out what is still kept of values that no event has any more."""
+        kept = self.store.seen(gone) if gone else {}
+        dropped = {key: seen & gone[key] for key, seen in kept.items() if seen & gone[key]}
+        for part in in_parts(dropped) if dropped else ():
+            self.store.commit([DropValues(part)])
+
     def _stored(
         self, meter: Meter, customer: str, start: datetime, end: datetime
     ) -> list[UsageHour]:
@@ -119,10 +128,3 @@ def _span(
     if customer.test_clock is not None:
         return begin, end
     return begin, min(end, floor_hour(backfill.requested_at + MAX_AHEAD) + HOUR)
-
-
-def _parts(kept: BackfilledHour) -> list[Seen]:
-    """The values in parts that a transaction can take; none are a part as well."""
-    keys = list(kept.values)
-    starts = range(0, max(1, len(keys)), MAX_NEW_VALUES)
-    return [{k: kept.values[k] for k in keys[start:][:MAX_NEW_VALUES]} for start in starts]

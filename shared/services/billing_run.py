@@ -134,6 +134,8 @@ class BillingRun:
         """
         if account.held is not None:
             raise HeldError(f"billing is held: {account.held}")
+        if account.stale:
+            raise UnavailableError("what is left of what was taken back is to be counted first")
         wait_for_barriers(self.barriers, [(account.customer, due_token(moment))], self.sleep)
 
     def _close(self, due: _Due, now: datetime) -> None:

@@ -185,6 +185,24 @@ class PutClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class DropClaim:
+    """Takes out a claim, which must be there: no event of the phase has the value any more."""
+
+    customer: str
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class DropValues:
+    """Takes quarters out of values that are there: no event of these quarters has them any more.
+
+    The usage hours that they belong to are fenced beside it, or put as a whole after it.
+    """
+
+    values: Seen
+
+
+@dataclass(frozen=True, slots=True)
 class PutBackfilledHour:
     """Puts a usage hour of events from before its meter: whoever computes it puts the same.
 
@@ -229,6 +247,8 @@ Change = (
     | SaveUsageHour
     | ExtendRegister
     | PutClaim
+    | DropClaim
+    | DropValues
     | SaveReservation
     | SaveConversion
     | PutBackfilledHour

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.domain.catalogue import Catalogue, Meter
-from shared.domain.corrections import History, correct, irreversible_meters
+from shared.domain.corrections import History, correct
 from shared.domain.errors import (
     ConflictError,
     InvalidError,
@@ -31,12 +31,6 @@ class AlreadyCancelledError(ConflictError):
     """A cancelled event counts for ever no more (409)."""
 
     code = "already-cancelled"
-
-
-class NotReversibleError(ConflictError):
-    """A meter keeps what no difference takes back, such as a maximum (409)."""
-
-    code = "not-reversible"
 
 
 class CorrectionStore(Protocol):
@@ -96,8 +90,8 @@ class Correcting:
     def correct(self, order: CorrectionOrder, render: Callable[[History], str]) -> StoredAnswer:
         """Corrects the event; `render` makes the answer. The same data again changes nothing.
 
-        Raises: NotFoundError, InvalidError, AlreadyCancelledError, NotReversibleError,
-        IdempotencyKeyReusedError, UnavailableError.
+        Raises: NotFoundError, InvalidError, AlreadyCancelledError, IdempotencyKeyReusedError,
+        UnavailableError.
         """
         attempted: Sequence[UsageEvent] = ()
         for _ in range(MAX_ATTEMPTS):
@@ -142,14 +136,9 @@ class Correcting:
             problem = Problem("/id", "too-old")
             raise InvalidError("Events are corrected for 35 days from their time.", [problem])
         made = Correction(0, "reversal", order.actor, now, history.event.received_at, order.reason)
-        entries = correct(history, order.data, made, self.clock.now())
-        meters = self._meters(effective, self.catalogue.newest())
         if order.data is not None:
-            _check_quantities(order.data, meters)
-        kept = irreversible_meters(meters, effective, _replaced(entries))
-        if kept:
-            raise NotReversibleError(f"This would change what cannot be reversed: {kept}.")
-        return entries
+            _check_quantities(order.data, self._meters(effective, self.catalogue.newest()))
+        return correct(history, order.data, made, self.clock.now())
 
     def _meters(self, event: UsageEvent, catalogue: Catalogue) -> list[Meter]:
         """The meters that count the event, live or by a backfill."""
@@ -177,10 +166,6 @@ class Correcting:
             self.corrections.commit(entries, beside)
         elif beside:
             self.store.commit(beside)
-
-
-def _replaced(entries: Sequence[UsageEvent]) -> UsageEvent | None:
-    return History(entries[0], tuple(entries)).effective
 
 
 def _check_quantities(data: Mapping[str, Value], meters: Sequence[Meter]) -> None:

@@ -70,7 +70,7 @@ class PhaseCheck:
     def judge(self, look: Look, phase: PhaseTotals, settled: datetime, now: datetime) -> None:
         """Compares the phase's totals with its usage hours, and names what the account lacks."""
         values = CardValues(phase.phase, look.terms.catalogue)
-        expected = self._expected(look, values, settled, now)
+        expected = self.expected(look, values, settled, now)
         if expected is None or not self._stands_still(look, phase):
             look.unsettled = True
             return
@@ -88,7 +88,7 @@ class PhaseCheck:
             known = look.missing.get(record.event.key)
             from_hours = known.from_hours if known else ()
             look.missing[record.event.key] = Missing(record, from_hours, from_account=True)
-        if not gap and not mine:
+        if not gap and not mine and not look.account.stale:
             look.findings += values.differing(dict(enumerate(phase.totals)))
         if names is None:
             cards = phase.phase.plan_in(look.terms.catalogue).rate_cards
@@ -96,11 +96,12 @@ class PhaseCheck:
                 place = f"phase {phase.phase.number}, meter {cards[index].meter}"
                 look.findings.append(f"{place}: {difference(each)}")
 
-    def _expected(
+    def expected(
         self, look: Look, values: CardValues, settled: datetime, now: datetime
     ) -> dict[int, Quarter] | None:
         """What each rate card should have counted by the usage hours; None while some are written.
 
+        `values` takes what the phase's marks and distinct values come to.
         Where a quarter's totals do not tell that, the raw events that it holds do: a boundary cuts
         it, or it is over the cap of dimension values and these decide on the rate card.
         """

@@ -8,6 +8,7 @@ in any more. Every pass goes on where the last one stopped.
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -15,6 +16,7 @@ from shared.domain.accounts import Account
 from shared.domain.closing import next_due
 from shared.domain.customers import Customer
 from shared.domain.errors import NotFoundError, UnavailableError, VersionConflictError
+from shared.domain.events import time_text
 from shared.domain.ledger import entry_between
 from shared.domain.usage_hours import floor_hour
 from shared.services.billing_run import due_token, wait_for_barriers
@@ -51,7 +53,9 @@ class Pass:
 class Reconciler:
     """Reconciles customers. `settle` is how long after its receipt an event is judged by.
 
-    `check_backfills` computes backfilled usage anew, and says how many events it lacked.
+    `revalue` counts anew what is left of a customer's values when events were taken back, and tells
+    whether it could; `check_backfills` computes backfilled usage anew, and says how many events it
+    lacked.
     """
 
     store: BillingStore
@@ -65,6 +69,7 @@ class Reconciler:
     bookkeeping: Bookkeeping
     settle: timedelta
     sleep: Callable[[float], None]
+    revalue: Callable[[str], bool]
     check_backfills: Callable[[Customer, Sequence[Span]], int] = lambda *_: 0
 
     def reconcile(
@@ -82,6 +87,7 @@ class Reconciler:
         note = self.notes.reconciliation(key) or Reconciliation(key)
         result = Pass()
         note = self._hours(customer, note, result, now, out_of_time, again=again)
+        result.findings += self._revalued(key)
         account = self._account(key)
         if again or account.version != note.ledger_version or account.held is not None:
             result.findings += self._books(account)
@@ -132,6 +138,19 @@ class Reconciler:
         if account is None:
             raise UnavailableError("the customer has no account yet")
         return account
+
+    def _revalued(self, key: str) -> list[str]:
+        """What was taken back and cannot be counted anew, when everything was delivered."""
+        if not self._account(key).stale:
+            return []
+        self._drain(key)
+        for _ in range(MAX_STANDSTILLS):
+            with suppress(VersionConflictError):
+                if self.revalue(key):
+                    return []
+            self.sleep(STANDSTILL_SECONDS)
+        at = time_text(min(self._account(key).stale))
+        return [f"usage at {at}: what is left of what was taken back cannot be told"]
 
     def _books(self, account: Account) -> list[str]:
         """What two readings find wrong: a void or a close may have come between two reads."""

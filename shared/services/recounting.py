@@ -12,6 +12,7 @@ from shared.domain.accounts import Phase
 from shared.domain.distinct import DistinctValue
 from shared.domain.errors import UnavailableError
 from shared.domain.folding import Terms
+from shared.domain.kept_values import KeptValues
 from shared.domain.reconciliation import (
     ZERO,
     Slot,
@@ -58,7 +59,7 @@ class Recounting:
         machine's time.
         Raises: UnavailableError for a customer without an account.
         """
-        look, events = self._read(customer), 0
+        look, events = self.read(customer), 0
         for start, end in spans:
             look.spans.append((start, end))
             events += self._judge_hours(look, start, end, settled)
@@ -71,7 +72,11 @@ class Recounting:
                 self.phases.judge(look, phase, settled, now)
         return look
 
-    def _read(self, customer: str) -> Look:
+    def read(self, customer: str) -> Look:
+        """Where a look at the customer begins: the account, and what its usage is judged by.
+
+        Raises: UnavailableError for a customer without an account.
+        """
         account, terms = self.store.account(customer), self.store.subscription(customer)
         if account is None or terms is None:
             raise UnavailableError("the customer has no account yet")
@@ -105,7 +110,7 @@ class Recounting:
         look.hours |= {hour.key: hour for hour in hours}
         events = 0
         counted: dict[Slot, Quarter] = {}
-        distinct: dict[Slot, set[str]] = {}
+        in_force: dict[Slot, KeptValues] = {}
         for record in records_of(self.raw, look, start, end):
             event = record.event
             events += 1
@@ -114,8 +119,7 @@ class Recounting:
             for measurement in look.applied(record):
                 slot = slot_of(record, measurement, look.registers)
                 counted[slot] = counted.get(slot, ZERO).plus(measurement)
-                if measurement.distinct is not None:
-                    distinct.setdefault(slot, set()).add(measurement.distinct)
+                in_force.setdefault(slot, KeptValues()).add([measurement])
         found = slots_of(hours)
         differing = gaps(counted, found)
         short: dict[datetime, dict[Slot, Quarter]] = {}
@@ -126,9 +130,10 @@ class Recounting:
             self._name_missing(look, lacking)
         kept = _distinct_by_slot(values)
         for slot, quarter in found.items():
-            judged = slot not in differing and slot[0].hour not in look.young
-            wins = quarter.mark == counted.get(slot, ZERO).mark
-            if judged and not (wins and kept.get(slot, set()) == distinct.get(slot, set())):
+            young = slot[0].hour in look.young or slot_start(slot) in look.account.stale
+            mine = in_force.get(slot, KeptValues())
+            right = quarter.mark == mine.mark and kept.get(slot, set()) == mine.values
+            if slot not in differing and not young and not right:
                 kept_text = "what is kept of the values is not what they were"
                 look.findings.append(f"{slot_text(slot)}: {kept_text}")
         return events

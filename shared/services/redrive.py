@@ -5,7 +5,8 @@ quarantine item does. The transaction that marks it redriven applies what was no
 the versions that were read, so whoever comes second finds it marked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -64,13 +65,17 @@ class Redriven:
 
 @dataclass(frozen=True, slots=True)
 class Redrive:
-    """Redrives quarantined records; nothing of it depends on the stream."""
+    """Redrives quarantined records; nothing of it depends on the stream.
+
+    `revalue` counts anew what is left of a customer's values when events were taken back.
+    """
 
     store: BillingStore
     events: EventIndex
     catalogue: CatalogueSource
     clock: Clock
     grace: timedelta
+    revalue: Callable[[str], bool]
 
     def redrive(self, customer: str, event_key: str, actor: str) -> Redriven:
         """Applies the record unless it was redriven before; a repeat finds it so.
@@ -89,6 +94,9 @@ class Redrive:
                 self._apply(kept, actor, now)
             except VersionConflictError:
                 continue
+            with suppress(VersionConflictError):
+                # What comes to nothing is still noted as stale, for whoever comes next.
+                self.revalue(customer)
             return Redriven(replace(kept, redriven_at=now), now_applied=True)
         raise UnavailableError(f"gave up after {MAX_ATTEMPTS} lost races")
 

@@ -244,6 +244,10 @@ class MemoryBillingStore:
                 return (asked.stored if asked else None) == read
             case changes.PutClaim(customer_key, claim):
                 return claim not in self.claims_of.get(customer_key, set())
+            case changes.DropClaim(customer_key, claim):
+                return claim in self.claims_of.get(customer_key, set())
+            case changes.DropValues(values):
+                return all(k in self._values_of.get((k.meter, k.customer), {}) for k in values)
             case _:
                 return True
 
@@ -296,6 +300,12 @@ class MemoryBillingStore:
                 asked[conversion.number] = conversion
             case changes.PutClaim(customer_key, claim):
                 self.claims_of.setdefault(customer_key, set()).add(claim)
+            case changes.DropClaim(customer_key, claim):
+                self.claims_of[customer_key].discard(claim)
+            case changes.DropValues(values):
+                for key, quarters in values.items():
+                    theirs = self._values_of[key.meter, key.customer]
+                    theirs[key] = theirs[key] - quarters
             case changes.SaveUsageHour(_, after, values) | changes.PutBackfilledHour(after, values):
                 for key, quarters in values.items():
                     kept = self._values_of.setdefault((key.meter, key.customer), {})
@@ -375,5 +385,7 @@ def _keys(change: Change) -> list[Key]:  # noqa: C901, PLR0911, PLR0912
             return [("RESERVATION", reservation.customer, reservation.id)]
         case changes.SaveConversion(conversion):
             return [("CONVERSION", conversion.customer, conversion.number)]
-        case changes.PutClaim(customer_key, claim):
+        case changes.DropValues(values):
+            return [("VALUE", key) for key in values]
+        case changes.PutClaim(customer_key, claim) | changes.DropClaim(customer_key, claim):
             return [("CLAIM", customer_key, claim)]

@@ -294,6 +294,7 @@ def test_long_after_the_stream_has_lost_it_a_record_is_redriven_as_ever(
         meterline.runtime.catalogue,
         clock,
         meterline.runtime.grace,
+        meterline.runtime.revaluing.revalue,
     )
     assert service.redrive("outage", event.key, "op").record.redriven_at == now
     assert_whole(meterline, "outage", 5)

@@ -19,6 +19,7 @@ from shared.services.setting_aside import StreamRecord
 from tests.fakes.streams import MemoryShard, MemoryStream
 from tests.simulation.faults import Crash
 from tests.simulation.mix import Mix
+from tests.simulation.revaluing import a_revaluing
 from tests.simulation.tables import Tables
 
 RETENTION = timedelta(hours=23)  # DynamoDB keeps stream records for 24 hours.
@@ -219,6 +220,7 @@ class Delivery:
                 tables.cached_catalogue(),
                 tables.clock(),
                 self._grace,
+                a_revaluing(tables).revalue,
             )
         outcome = self._aggregators[shard].apply(shard, records)
         self._seen["branch: race lost by aggregation"] += outcome.conflicts

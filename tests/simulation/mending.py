@@ -13,6 +13,7 @@ from shared.services.phase_check import PhaseCheck
 from shared.services.reconcile import Pass, Reconciler
 from shared.services.recounting import Recounting
 from shared.services.repairing import Repairing
+from shared.services.revaluing import Revaluing
 from shared.services.store import BarrierStore, CatalogueSource, Clock
 from tests.fakes.events import MemoryEventStore
 from tests.fakes.reconciliation import MemoryRawEvents, MemoryReconciliationNotes
@@ -36,6 +37,7 @@ class Mending:
     notes: MemoryReconciliationNotes = field(default_factory=MemoryReconciliationNotes)
     troubles: dict[str, list[str]] = field(default_factory=dict)
     reconciler: Reconciler = field(init=False)
+    revaluing: Revaluing = field(init=False)
 
     def compose(
         self,
@@ -52,6 +54,8 @@ class Mending:
         notes: Any = FaultyStore(self.notes, self.storm, "save")
         index: Any = self.events  # Looks events up by identity, and nothing else.
         phases = PhaseCheck(store, raw, index)
+        recounting = Recounting(store, raw, catalogue, phases)
+        self.revaluing = Revaluing(store, recounting, clock)
         self.reconciler = Reconciler(
             store=store,
             notes=notes,
@@ -59,11 +63,12 @@ class Mending:
             barriers=barriers,
             catalogue=catalogue,
             clock=clock,
-            recounting=Recounting(store, raw, catalogue, phases),
+            recounting=recounting,
             repairing=Repairing(store, grace),
             bookkeeping=Bookkeeping(store, catalogue),
             settle=SETTLE,
             sleep=sleep,
+            revalue=self.revaluing.revalue,
         )
 
     def reconcile(self, customer: str, *, again: bool) -> Pass | None:

@@ -49,6 +49,7 @@ def account_item(account: Account) -> Item:
             "test_clock": account.test_clock,
             "reserved": account.reserved or None,
             "reserved_until": account.reserved_until,
+            "stale": {str(_micros(at)): sorted(keys) for at, keys in account.stale.items()} or None,
             "changes_at": account.changes_at,
         }
     )
@@ -81,6 +82,7 @@ def read_account(item: Mapping[str, Any]) -> Account:
         test_clock=stored.get("test_clock"),
         reserved={unit: int(nanos) for unit, nanos in stored.get("reserved", {}).items()},
         reserved_until=utc_time(reserved_until) if reserved_until else None,
+        stale={_instant(at): frozenset(keys) for at, keys in stored.get("stale", {}).items()},
         changes_at=utc_time(changes_at) if changes_at else None,
     )
 

@@ -154,7 +154,8 @@ def read_value(item: Mapping[str, Any]) -> DistinctValue:
     dimensions = tuple(sorted(stored.get("dimensions", {}).items()))
     of = (customer, meter, start, dimensions, value)
     key = ValueKey(*of, other=group == OTHER, backfilled=bool(backfilled))
-    return DistinctValue(key, frozenset(int(number) for number in stored["quarters"]))
+    # A set of numbers with nothing left in it is no member of its item.
+    return DistinctValue(key, frozenset(int(number) for number in stored.get("quarters", ())))
 
 
 def register_partition(meter: str, customer: str) -> str:

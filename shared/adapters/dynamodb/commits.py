@@ -28,7 +28,7 @@ from shared.adapters.dynamodb.billing_items import (
 from shared.adapters.dynamodb.conversion_items import conversion_item
 from shared.adapters.dynamodb.reservation_items import reservation_item
 from shared.domain.customers import Customer, Subscription
-from shared.domain.distinct import Seen
+from shared.domain.distinct import Seen, ValueKey
 from shared.domain.events import utc_text
 from shared.domain.folding import LateUsage
 from shared.services import changes
@@ -47,6 +47,7 @@ OPTIONAL = {
         "held",
         "reserved",
         "reserved_until",
+        "stale",
         "changes_at",
     ),
     "SUBSCRIPTION": (
@@ -106,6 +107,11 @@ def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C
             yield _save_if(table, conversion_item(conversion), "stored", read)
         case changes.PutClaim(customer_key, claim):
             yield _put(table, to_item(claim_keys(customer_key, claim)), ABSENT)
+        case changes.DropClaim(customer_key, claim):
+            key = to_item(claim_keys(customer_key, claim))
+            yield {"Delete": {"TableName": table, "Key": key, "ConditionExpression": PRESENT}}
+        case changes.DropValues(values):
+            yield from (_drop_value(table, *each) for each in values.items())
         case changes.PutBackfilledHour():
             yield _put(table, usage_hour_item(change.hour))
             yield from _see_values(table, change.values)
@@ -169,6 +175,19 @@ def _see_values(table: str, values: Seen) -> Iterator[Write]:
                 "ExpressionAttributeValues": added,
             }
         }
+
+
+def _drop_value(table: str, key: ValueKey, quarters: frozenset[int]) -> Write:
+    """Takes the quarters out of the set as it is then: others are seen and dropped beside them."""
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": to_item(value_keys(key)),
+            "UpdateExpression": "DELETE quarters :quarters",
+            "ConditionExpression": PRESENT,
+            "ExpressionAttributeValues": {":quarters": {"NS": [str(n) for n in sorted(quarters)]}},
+        }
+    }
 
 
 def _extend_register(table: str, change: changes.ExtendRegister) -> Write:

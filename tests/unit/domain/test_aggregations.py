@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import get_args
+from typing import cast, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -13,16 +13,22 @@ from hypothesis import strategies as st
 
 from shared.domain import dimension_cap
 from shared.domain.catalogue import Aggregation, Catalogue, Meter, Rate
-from shared.domain.events import UsageEvent, Value
+from shared.domain.corrections import History, correct
+from shared.domain.events import Correction, UsageEvent, Value
 from shared.domain.periods import Period
 from shared.domain.prices import PerUnit
 from shared.domain.usage_answers import AnswerRow, Kept, Shape, usage_answer
 from shared.domain.usage_hours import QUARTER
 from shared.domain.usage_windows import usage_windows
 from shared.services.aggregate import Aggregator, Outcome
+from shared.services.event_list import EventIndex
+from shared.services.phase_check import PhaseCheck
+from shared.services.recounting import Recounting
+from shared.services.revaluing import Revaluing
 from shared.services.setting_aside import StreamRecord
 from tests.fakes.billing_store import MemoryBillingStore
-from tests.fakes.events import MemoryBarrierStore
+from tests.fakes.events import MemoryBarrierStore, MemoryEventStore
+from tests.fakes.reconciliation import MemoryRawEvents
 from tests.support.builders import APRIL, DAY, HOUR, MARCH, a_plan, usage
 
 AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
@@ -67,10 +73,13 @@ PLAN = a_plan(allowances=(), credits=(), rates=RATES)
 CATALOGUE = Catalogue(5, {m.key: m for m in METERS.values()}, {"basic": (PLAN,)})
 
 
-def an_aggregator(store: MemoryBillingStore) -> Aggregator:
-    return Aggregator(
-        store, MemoryBarrierStore(), FixedCatalogue(CATALOGUE), FixedClock(), timedelta(hours=1)
-    )
+def an_aggregator(store: MemoryBillingStore, raw: MemoryEventStore) -> Aggregator:
+    catalogue, clock, index = FixedCatalogue(CATALOGUE), FixedClock(), cast("EventIndex", raw)
+    events = MemoryRawEvents(raw)
+    recounting = Recounting(store, events, catalogue, PhaseCheck(store, events, index))
+    revalue = Revaluing(store, recounting, clock).revalue
+    barriers = MemoryBarrierStore()
+    return Aggregator(store, barriers, catalogue, clock, timedelta(hours=1), revalue)
 
 
 def call(number: int, at: datetime, value: Value, model: str = "a") -> UsageEvent:
@@ -108,16 +117,57 @@ def test_windows_are_a_recount_of_raw_events(
 @settings(max_examples=40, deadline=None)
 def test_billing_counts_maxima_and_values_once(events: list[UsageEvent], cuts: list[int]) -> None:
     store = MemoryBillingStore()
-    deliver(store, [call(-1, MARCH, Decimal(0), "a"), *events], cuts)
+    first = call(-1, MARCH, Decimal(0), "a")
+    deliver(store, [first, *events], cuts)
+    assert_billed(store, [first, *events])
+
+
+def assert_billed(store: MemoryBillingStore, events: Sequence[UsageEvent]) -> None:
     for index, rate in enumerate(RATES):
         meter = METERS["max" if rate.meter == "max" else "unique_count"]
         narrow = rate.where.get("model") == "a"
         mine = [e for e in events if (e.data["model"] == "a") == narrow]
-        mine += [call(-1, MARCH, Decimal(0), "a")] if narrow else []
         expected = brute(meter, mine) or Decimal(0)
         totals = store.accounts["ada"].current.totals[index]
         assert totals.value == expected
         assert totals.amount == expected * {0: 2, 1: 1, 2: 5, 3: 3}[index] * 10**9
+
+
+@st.composite
+def corrected(draw: st.DrawFn) -> tuple[list[UsageEvent], list[UsageEvent]]:
+    """Events with entries that correct some of them, in any order; and those in force."""
+    entries, in_force = list[UsageEvent](), list[UsageEvent]()
+    for event in draw(EVENTS):
+        history = History(event)
+        for value in draw(st.lists(st.sampled_from((*VALUES, "cancel")), max_size=2)):
+            data = None if value == "cancel" else {"v": value, "model": draw(st.sampled_from("ab"))}
+            made = Correction(0, "reversal", "key", APRIL, event.received_at)
+            if history.effective is not None:
+                new = correct(history, data, made, event.received_at + HOUR)
+                history = History(event, (*history.entries, *new))
+        entries += [event, *history.entries]
+        in_force += [history.effective] if history.effective else []
+    return draw(st.permutations(entries)), in_force
+
+
+@given(drawn=corrected(), cuts=st.lists(st.integers(1, 24), max_size=8))
+@settings(max_examples=150, deadline=None)
+def test_what_was_corrected_counts_as_what_is_in_force(
+    drawn: tuple[list[UsageEvent], list[UsageEvent]], cuts: list[int]
+) -> None:
+    events, in_force = drawn
+    store = MemoryBillingStore()
+    first = call(-1, MARCH, Decimal(0), "a")
+    deliver(store, [first, *events], cuts)
+    assert store.accounts["ada"].stale == {}
+    windows = usage_windows(ORIGIN + QUARTER, ORIGIN + 15 * HOUR, "day", "UTC", 100)
+    for meter in METERS.values():
+        for group_by in ((), ("model",)):
+            rows = asked(store, meter, windows, group_by)
+            assert {(r.start, r.group.values): r.value for r in rows} == dict(
+                recount(meter, in_force, windows, group_by)
+            ), meter.key
+    assert_billed(store, [first, *in_force])
 
 
 @given(
@@ -169,7 +219,9 @@ def test_a_value_on_two_days_counts_once_in_a_window_over_both() -> None:
 
 def deliver(store: MemoryBillingStore, events: Sequence[UsageEvent], cuts: list[int]) -> Outcome:
     """Delivers the events in batches of these sizes, everything again, and the rest at once."""
-    aggregator, outcome = an_aggregator(store), Outcome()
+    raw = MemoryEventStore()
+    raw.insert(events)
+    aggregator, outcome = an_aggregator(store, raw), Outcome()
     records = [
         StreamRecord(number, event.customer, event.key, event)
         for number, event in enumerate(events, start=1)
