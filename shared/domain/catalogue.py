@@ -13,6 +13,7 @@ from typing import Literal
 
 from shared.domain.conversion_rules import ConvertsTo
 from shared.domain.costs import MeterCosts
+from shared.domain.coupons import Coupon
 from shared.domain.errors import NotFoundError
 from shared.domain.prices import Price
 
@@ -211,8 +212,8 @@ class CreditUnit:
 class Catalogue:
     """The whole catalogue at one version.
 
-    `plans` and `add_ons` hold every version, oldest first per key; `costs` those of each meter
-    that has any, by date.
+    `plans`, `add_ons` and `coupons` hold every version, oldest first per key; `costs` those of each
+    meter that has any, by date.
     """
 
     version: int = 0
@@ -220,6 +221,7 @@ class Catalogue:
     plans: Mapping[str, tuple[Plan, ...]] = field(default_factory=dict)
     units: Mapping[str, CreditUnit] = field(default_factory=dict)
     add_ons: Mapping[str, tuple[AddOn, ...]] = field(default_factory=dict)
+    coupons: Mapping[str, tuple[Coupon, ...]] = field(default_factory=dict, kw_only=True)
     costs: Mapping[str, tuple[MeterCosts, ...]] = field(default_factory=dict)
 
     def plan(self, key: str, version: int) -> Plan:

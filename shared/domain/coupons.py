@@ -93,6 +93,13 @@ class AppliedCoupon:
         """Under which number `taken` has what it took off of the billing period."""
         return 0 if self.coupon.is_budget else period
 
+    def periods_left(self, period: int) -> int | None:
+        """For how many billing periods it is, from this one on; None: no end is set by them."""
+        lasts = self.coupon.lasts
+        if self.last is None:
+            return lasts
+        return max(0, self.last - max(period, self.first) + 1)
+
     def state(self, period: int) -> AppliedState:
         """Whether it may still take something off of the billing period or a later one."""
         used_up = self.coupon.is_budget and not self.left(period)

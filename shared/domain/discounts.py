@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from shared.domain.accounts import Account
 from shared.domain.carrying import carry
+from shared.domain.catalogue import Catalogue
 from shared.domain.coupons import AppliedCoupon, Discount
 from shared.domain.customers import Subscription
 from shared.domain.invoices import Invoice, Line
@@ -22,6 +24,23 @@ def reduced(invoice: Invoice, terms: Subscription) -> tuple[Invoice, Subscriptio
         invoice, coupons[applied.id] = _discount(invoice, applied)
     carried, credit = carry(invoice, terms.credit_nanos)
     return carried, replace(terms, credit_nanos=credit, coupons=tuple(coupons.values()))
+
+
+def first_period(account: Account, catalogue: Catalogue) -> int:
+    """The billing period that a coupon which is applied now is for first.
+
+    It is the current one, unless its fee was charged already: then what is given back of that fee
+    would be discounted, and the fee was not.
+    """
+    current = account.current.period
+    # The fee is charged when the period before is closed, unless it was due at once.
+    pending = account.phases[0].period < current
+    fees = [
+        phase.plan_in(catalogue).fee_nanos
+        for phase in account.phases
+        if phase.period == current and (phase.fee_invoiced or not pending)
+    ]
+    return current + 1 if any(fees) else current
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from datetime import datetime
 from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, IncludedCredits, Meter, Plan, Rate
 from shared.domain.conversions import conversion_problems
 from shared.domain.costs import MeterCosts
+from shared.domain.coupons import Coupon
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
 from shared.domain.money import is_currency
 from shared.domain.periods import parse_days
@@ -29,7 +30,7 @@ DAYS_OF = {"day": 1, "week": 7, "month": 28, "year": 365}
 # usage can take something away: they have a value only when a period is over.
 RATED_AGGREGATIONS = ("count", "sum", "max", "unique_count")
 
-Entry = Meter | Plan | CreditUnit | AddOn | MeterCosts
+Entry = Coupon | Meter | Plan | CreditUnit | AddOn | MeterCosts
 
 
 class MeterImmutableError(ConflictError):

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, Meter, Plan
 from shared.domain.costs import MeterCosts
+from shared.domain.coupons import Coupon
 from shared.domain.errors import UnavailableError, VersionConflictError
 from shared.domain.publishing import (
     Publication,
@@ -18,6 +19,7 @@ from shared.domain.publishing import (
     publish_unit,
 )
 from shared.domain.publishing_costs import publish_costs
+from shared.domain.publishing_coupons import publish_coupon
 from shared.services.changes import PutAudit
 
 # People publish rarely: whoever loses this many races in a row is told to try again.
@@ -94,6 +96,14 @@ class CatalogueService:
         """
         catalogue = self._publish(lambda read: publish_add_on(read, add_on), actor, now)
         return catalogue.add_ons[add_on.key][-1]
+
+    def put_coupon(self, coupon: Coupon, actor: str, now: datetime) -> Coupon:
+        """The coupon's newest version; that of the argument does not matter.
+
+        Raises: InvalidError.
+        """
+        catalogue = self._publish(lambda read: publish_coupon(read, coupon), actor, now)
+        return catalogue.coupons[coupon.key][-1]
 
     def put_costs(self, costs: MeterCosts, actor: str, now: datetime) -> MeterCosts:
         """The stored costs, in the place of those of the same date.

@@ -68,8 +68,8 @@ class InvoiceLineView(WireModel):
 
     Of a fee, `quantity` is the number of seats. Of a usage line, it is all usage and `included`
     the part that allowances took; `price` is what it was billed at, in the catalogue's shape.
-    A true-up (`minimum`) and a `discount` are computed from the lines `of` the same invoice, and are
-    of one billing period, which is not always that of the invoice.
+    A true-up (`minimum`) and a `discount` are computed from the earlier lines that `of` names, and
+    are of one billing period, which is not always that of the invoice.
     """
 
     n: int

@@ -30,7 +30,7 @@ from shared.wire.common import (
     refuse,
 )
 from shared.wire.conversion_rules import ConvertsToBody
-from shared.wire.prices import Currency, PriceBody, Unsupported, of_price, once, to_price
+from shared.wire.prices import Currency, PriceBody, of_price, once, to_price
 
 MAX_FEATURES = 50
 MAX_TRIAL_DAYS = 730
@@ -95,6 +95,8 @@ Feature = Literal[True] | Annotated[int, Field(ge=0, le=10**12)]
 class PlanBody(WireModel):
     """A priced offer. Its fee is charged at each period's start, for each seat.
 
+    What a period's usage falls short of the `minimum` is charged when it ends, whatever the seats.
+
     The first `trial_days` of a customer on plans with a trial are free: of the fee, and of what
     usage costs unless `bill_trial_usage`.
     """
@@ -112,14 +114,14 @@ class PlanBody(WireModel):
     default: bool = False
     period: PeriodMode = "anniversary"
     on_exhausted: OnExhausted = "bill"
-    minimum: Unsupported = None
+    minimum: Annotated[Decimal, Bounds(places=3)] = Decimal(0)
     converts_to: ConvertsToBody | None = None
 
-    @field_validator("fee")
+    @field_validator("fee", "minimum")
     @classmethod
-    def _fee_in_minor_units(cls, fee: Decimal, info: ValidationInfo) -> Decimal:
+    def _in_minor_units(cls, amount: Decimal, info: ValidationInfo) -> Decimal:
         currency = info.data.get("currency")
-        return fee if currency is None else money(fee, currency)
+        return amount if currency is None else money(amount, currency)
 
     @field_validator("allowances")
     @classmethod
@@ -147,6 +149,7 @@ class PlanBody(WireModel):
             interval=self.interval,
             period=self.period,
             fee_nanos=to_nanos(self.fee),
+            minimum_nanos=to_nanos(self.minimum),
             allowances=tuple(Allowance(a.meter, a.quantity) for a in self.allowances),
             credits=tuple(_included_credits(body) for body in self.credits),
             rates=tuple(
@@ -179,6 +182,7 @@ class PlanAnswer(PlanBody):
             interval=plan.interval,
             period=plan.period,
             fee=from_nanos(plan.fee_nanos),
+            minimum=from_nanos(plan.minimum_nanos),
             allowances=tuple(
                 AllowanceBody(meter=a.meter, quantity=a.quantity) for a in plan.allowances
             ),

@@ -1,9 +1,11 @@
 """The catalogue in memory."""
 
 from collections.abc import Callable
+from typing import Any
 
 from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, Meter, Plan
 from shared.domain.costs import MeterCosts
+from shared.domain.coupons import Coupon
 from shared.domain.errors import VersionConflictError
 from shared.domain.publishing import Publication
 from shared.services.changes import PutAudit
@@ -33,17 +35,19 @@ class MemoryCatalogueStore:
         entry, old = publication.after, self.catalogue
         meters, plans, units = dict(old.meters), dict(old.plans), dict(old.units)
         add_ons, costs = dict(old.add_ons), dict(old.costs)
+        coupons: dict[str, Any] = dict(old.coupons)
         match entry:
             case Meter():
                 meters[entry.key] = entry
-            case Plan():
-                plans[entry.key] = (*plans.get(entry.key, ()), entry)
+            case Plan() | AddOn() | Coupon():
+                versions: dict[str, Any] = {Plan: plans, AddOn: add_ons}.get(type(entry), coupons)
+                versions[entry.key] = (*versions.get(entry.key, ()), entry)
             case CreditUnit():
                 units[entry.key] = entry
-            case AddOn():
-                add_ons[entry.key] = (*add_ons.get(entry.key, ()), entry)
             case MeterCosts():
                 dated = {each.effective_from: each for each in costs.get(entry.key, ())}
                 dated[entry.effective_from] = entry
                 costs[entry.key] = tuple(dated[at] for at in sorted(dated))
-        self.catalogue = Catalogue(old.version + 1, meters, plans, units, add_ons, costs)
+        self.catalogue = Catalogue(
+            old.version + 1, meters, plans, units, add_ons, costs, coupons=coupons
+        )

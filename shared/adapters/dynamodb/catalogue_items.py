@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from shared.adapters.dynamodb.coupon_items import read_coupon
 from shared.domain.catalogue import (
     AddOn,
     Allowance,
@@ -18,11 +19,15 @@ from shared.domain.catalogue import (
 )
 from shared.domain.conversion_rules import AllowanceUsedUp, ConvertsTo, CreditsBelow, SpendOver
 from shared.domain.costs import CostRate, MeterCosts
+from shared.domain.coupons import Coupon
 from shared.domain.events import utc_text, utc_time
 from shared.domain.prices import price_of, price_values
 from shared.domain.publishing import Entry
 
 Body = Mapping[str, Any]
+
+# Kinds of entries of which every version is kept, and what their sort keys begin with.
+VERSIONED: Mapping[type, str] = {Plan: "PLAN", AddOn: "ADDON", Coupon: "COUPON"}
 
 
 def sort_key(entry: Entry) -> str:
@@ -30,12 +35,10 @@ def sort_key(entry: Entry) -> str:
     match entry:
         case Meter():
             return f"METER#{entry.key}"
-        case Plan():
-            return f"PLAN#{entry.key}#{entry.version:06d}"
+        case Plan() | AddOn() | Coupon():
+            return f"{VERSIONED[type(entry)]}#{entry.key}#{entry.version:06d}"
         case CreditUnit():
             return f"UNIT#{entry.key}"
-        case AddOn():
-            return f"ADDON#{entry.key}#{entry.version:06d}"
         case MeterCosts():
             return f"COSTS#{entry.key}#{utc_text(entry.effective_from)}"
 
@@ -58,6 +61,7 @@ def catalogue_of(version: int, bodies: Mapping[str, Body]) -> Catalogue:
     units: dict[str, CreditUnit] = {}
     add_ons: dict[str, tuple[AddOn, ...]] = {}
     costs: dict[str, tuple[MeterCosts, ...]] = {}
+    coupons: dict[str, tuple[Coupon, ...]] = {}
     for stored_key, body in sorted(bodies.items()):
         key = body["key"]
         if stored_key.startswith("METER#"):
@@ -66,11 +70,13 @@ def catalogue_of(version: int, bodies: Mapping[str, Body]) -> Catalogue:
             plans[key] = (*plans.get(key, ()), _plan(body))
         elif stored_key.startswith("ADDON#"):
             add_ons[key] = (*add_ons.get(key, ()), _add_on(body))
+        elif stored_key.startswith("COUPON#"):
+            coupons[key] = (*coupons.get(key, ()), read_coupon(body))
         elif stored_key.startswith("COSTS#"):
             costs[key] = (*costs.get(key, ()), _costs(body))
         else:
             units[key] = _unit(body)
-    return Catalogue(version, meters, plans, units, add_ons, costs)
+    return Catalogue(version, meters, plans, units, add_ons, costs, coupons=coupons)
 
 
 def _meter(body: Body) -> Meter:
@@ -96,6 +102,7 @@ def _plan(body: Body) -> Plan:
         interval=body["interval"],
         period=body["period"],
         fee_nanos=int(body["fee_nanos"]),
+        minimum_nanos=int(body.get("minimum_nanos", 0)),
         allowances=tuple(Allowance(a["meter"], a["quantity"]) for a in body["allowances"]),
         credits=tuple(_included_credits(c) for c in body["credits"]),
         rates=tuple(_rate(rate) for rate in body["rates"]),

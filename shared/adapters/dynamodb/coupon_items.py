@@ -7,13 +7,6 @@ from typing import Any
 from shared.domain.coupons import AppliedCoupon, Coupon
 from shared.domain.events import utc_time
 
-COUPON_PREFIX = "COUPON#"
-
-
-def coupon_sort_key(coupon: Coupon) -> str:
-    """Where a version of a coupon stands in the catalogue's partition."""
-    return f"{COUPON_PREFIX}{coupon.key}#{coupon.version:06d}"
-
 
 def read_coupon(body: Mapping[str, Any]) -> Coupon:
     """The coupon of its plain values."""

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from functions._openapi import document
 from functions.routes.catalogue import router
 from tests.unit.catalogue.fakes import MemoryCatalogueStore, fake_runtime
 from tests.unit.http.events import api_event
@@ -145,6 +144,7 @@ WHOLE_PLAN: dict[str, Any] = {
     "currency": "USD",
     "interval": "month",
     "fee": "20",
+    "minimum": "12.5",
     "allowances": [{"meter": "tokens", "quantity": "1000000"}],
     "credits": [
         {"unit": "sparks", "amount": "500", "expires": "period_end", "rollover_max": "100"},
@@ -258,7 +258,9 @@ PERCENTAGE = {"model": "percentage", "rate": "1"}
         ),
         (rates(PER_UNIT, PER_UNIT), ("/rates/1", "unreachable-rate")),
         ({"trial_days": 731}, ("/trial_days", "less-than-equal")),
-        ({"minimum": "5"}, ("/minimum", "unsupported")),
+        ({"minimum": "5.001"}, ("/minimum", "too-many-decimals")),
+        ({"minimum": "-1"}, ("/minimum", "out-of-range")),
+        ({"minimum": "1000000.00"}, ("/minimum", "out-of-range")),
         ({"converts_to": {"plan": "x"}}, ("/converts_to/plan", "unknown-plan")),
         (
             {"converts_to": {"plan": "x", "when": "never"}},
@@ -395,9 +397,3 @@ def test_preview(api: Api) -> None:
 def test_a_preview_says_how_much_in_one_way(api: Api, how_much: dict[str, Any]) -> None:
     body = {"price": PER_UNIT, **how_much}
     assert api.refusal("/v1/pricing/preview", body, "POST") == {("", "quantity-or-events")}
-
-
-def test_the_document_does_not_show_what_is_not_supported() -> None:
-    schemas = document(router.routes)["components"]["schemas"]
-    assert "fee" in schemas["PlanBody"]["properties"]
-    assert "minimum" not in schemas["PlanBody"]["properties"]

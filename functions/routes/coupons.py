@@ -1,0 +1,92 @@
+"""Coupons: in the catalogue, and those that customers have."""
+
+from itertools import dropwhile, islice
+
+from functions._http import Answer, Request, Router
+from functions._runtime import Runtime
+from functions._validation import validate
+from functions.routes._common import money_write, open_cursor, seal_cursor
+from shared.services.couponing import HeldCoupon, apply_coupon, end_coupon, list_coupons
+from shared.wire.common import Page, PageQuery, Slug
+from shared.wire.coupons import AppliedCouponView, ApplyCouponBody, CouponAnswer, CouponBody
+
+router = Router()
+
+
+@router.route(
+    "PUT",
+    "/v1/coupons/{coupon}",
+    scope="admin",
+    summary="Publish a coupon's next version",
+    body=CouponBody,
+    answer=CouponAnswer,
+)
+def put_coupon(request: Request, runtime: Runtime, body: CouponBody) -> CouponAnswer:
+    coupon = body.to_coupon(validate(Slug, request.parameters["coupon"]))
+    service = runtime.catalogue_service
+    return CouponAnswer.of(service.put_coupon(coupon, request.principal, runtime.clock.now()))
+
+
+@router.route(
+    "GET",
+    "/v1/coupons",
+    scope="read",
+    summary="List coupons by key, the newest version of each",
+    query=PageQuery,
+    answer=Page[CouponAnswer],
+)
+def list_published(request: Request, runtime: Runtime, query: PageQuery) -> Page[CouponAnswer]:
+    after = open_cursor(runtime, request, query.cursor)
+    coupons = runtime.catalogue_service.catalogue().coupons
+    keys = dropwhile(lambda key: after is not None and key <= after, sorted(coupons))
+    page = list(islice(keys, query.limit))
+    last = page[-1] if next(keys, None) is not None else None
+    return Page[CouponAnswer](
+        data=[CouponAnswer.of(coupons[key][-1]) for key in page],
+        next_cursor=seal_cursor(runtime, request, last),
+    )
+
+
+@router.route(
+    "POST",
+    "/v1/customers/{customer}/coupons",
+    scope="admin",
+    summary="Give a customer a coupon",
+    body=ApplyCouponBody,
+    answer=AppliedCouponView,
+    status=201,
+    money=True,
+)
+def give_coupon(request: Request, runtime: Runtime, body: ApplyCouponBody) -> Answer:
+    stored = apply_coupon(runtime.books, money_write(request, body), body.coupon, _json)
+    return Answer(stored.answer, stored.status)
+
+
+@router.route(
+    "POST",
+    "/v1/customers/{customer}/coupons/{coupon}/end",
+    scope="admin",
+    summary="End a customer's coupon for the billing periods to come",
+    answer=AppliedCouponView,
+    money=True,
+)
+def end_given_coupon(request: Request, runtime: Runtime) -> Answer:
+    coupon = request.parameters["coupon"]
+    stored = end_coupon(runtime.books, money_write(request), coupon, _json)
+    return Answer(stored.answer, stored.status)
+
+
+@router.route(
+    "GET",
+    "/v1/customers/{customer}/coupons",
+    scope="read",
+    summary="The coupons that a customer has, and what is left of them",
+    answer=Page[AppliedCouponView],
+)
+def read_coupons(request: Request, runtime: Runtime) -> Page[AppliedCouponView]:
+    held = list_coupons(runtime.books, request.parameters["customer"])
+    return Page(data=[AppliedCouponView.of(each.applied, each.period) for each in held])
+
+
+def _json(held: HeldCoupon) -> str:
+    return AppliedCouponView.of(held.applied, held.period).model_dump_json()
