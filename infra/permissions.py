@@ -21,7 +21,12 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "events": ("BatchGetItem", "PartiQLInsert"),
         "billing": READ,
     },
-    "aggregate": {"billing": (*READ, *WRITE)},
+    # It counts anew from raw events, and deletes claims, where a correction took values back.
+    "aggregate": {
+        "events": ("GetItem",),
+        "events/by_time": ("Query",),
+        "billing": (*READ, *WRITE, "DeleteItem"),
+    },
     # It puts ledger entries and conversions; what a plan asks is in the catalogue.
     "react": {"billing": ("GetItem", "BatchGetItem", "Query", "PutItem")},
     "archive": {},
@@ -31,7 +36,7 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "reconcile_customer": {
         "events": ("GetItem", "PutItem"),
         "events/by_time": ("Query",),
-        "billing": (*READ, *WRITE),
+        "billing": (*READ, *WRITE, "DeleteItem"),  # As aggregation does.
         "billing/by_kind": ("Query",),
     },
     "backfill": {
@@ -44,7 +49,7 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         # reservations are settled with.
         "events": ("GetItem", "BatchGetItem", "PutItem", "ConditionCheckItem", "PartiQLInsert"),
         "events/by_time": ("Query",),
-        "billing": (*READ, *WRITE, "DeleteItem"),  # It deletes segments.
+        "billing": (*READ, *WRITE, "DeleteItem"),  # It deletes segments and, redriving, claims.
         "billing/by_kind": ("Query",),
     },
     "test_clocks": {

@@ -42,7 +42,9 @@ NEEDS: dict[str, dict[str, set[str]]] = {
         BILLING: {f"dynamodb:{action}" for action in READ | WRITE | {"BatchWriteItem"}},
     },
     "AggregationAggregateRole": {
-        BILLING: {f"dynamodb:{action}" for action in READ | WRITE},
+        EVENTS: {"dynamodb:GetItem"},
+        f"{EVENTS}/index/by_time": {"dynamodb:Query"},
+        BILLING: {f"dynamodb:{action}" for action in READ | WRITE | {"DeleteItem"}},
         f"{EVENTS}.StreamArn": {f"dynamodb:{action}" for action in STREAM},
         "AggregationFailures": {"sqs:SendMessage"},
     },
@@ -73,7 +75,7 @@ NEEDS: dict[str, dict[str, set[str]]] = {
     "ReconciliationReconcileCustomerRole": {
         EVENTS: {"dynamodb:GetItem", "dynamodb:PutItem"},
         f"{EVENTS}/index/by_time": {"dynamodb:Query"},
-        BILLING: {f"dynamodb:{action}" for action in READ | WRITE},
+        BILLING: {f"dynamodb:{action}" for action in READ | WRITE | {"DeleteItem"}},
         f"{BILLING}/index/by_kind": {"dynamodb:Query"},
         "ReconciliationQueue": {
             "sqs:SendMessage",
