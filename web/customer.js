@@ -1,20 +1,23 @@
 // One customer's usage, balance and invoices; the console and the portal show the same.
 
+import { conversionSections } from "./conversion.js";
 import { button, card, day, decimal, element, section, table } from "./page.js";
 
 /** The sections about a customer. `shown` is the id of the past invoice that is unfolded. */
 export async function customerSections(read, customer, shown, show) {
   const base = `/v1/customers/${encodeURIComponent(customer)}`;
-  const [subscription, balances, upcoming, invoices, entitlements] = await Promise.all([
+  const [subscription, balances, upcoming, invoices, entitlements, conversion] = await Promise.all([
     read(`${base}/subscription`),
     read(`${base}/balance`),
     read(`${base}/invoices/upcoming`),
     read(`${base}/invoices?limit=100`),
     read(`${base}/entitlements`),
+    read(`${base}/conversion`),
   ]);
   const unfolded = invoices.data.find((invoice) => invoice.id === shown);
   return [
     element("div", "cards", ...cards(subscription, balances.data, upcoming)),
+    ...conversionSections(conversion),
     section("Usage this period", usage(upcoming)),
     section("Credits", grants(balances.data)),
     ...(entitlements.data.length ? [section("Included in the plan", included(entitlements.data))] : []),

@@ -22,7 +22,7 @@ def _conversion_json(found: Converting) -> str:
     answer=ConversionView,
     money=True,
 )
-def convert(request: Request, runtime: Runtime, body: ConversionBody) -> Answer:
+def convert_customer(request: Request, runtime: Runtime, body: ConversionBody) -> Answer:
     write = money_write(request, body)
     stored = change_conversion(runtime.books, write, body.to_order(), _conversion_json)
     return Answer(stored.answer, stored.status)
@@ -35,5 +35,5 @@ def convert(request: Request, runtime: Runtime, body: ConversionBody) -> Answer:
     summary="Whether a customer was asked to pay, and what came of it",
     answer=ConversionView,
 )
-def read(request: Request, runtime: Runtime) -> ConversionView:
+def read_customer_conversion(request: Request, runtime: Runtime) -> ConversionView:
     return ConversionView.of(read_conversion(runtime.books, request.parameters["customer"]))

@@ -83,6 +83,29 @@ def test_archiving_is_a_money_write(server: type[Recorder]) -> None:
     assert len(server.asked[0][3]["Idempotency-Key"]) == 36
 
 
+def test_a_conversion_is_shown_and_confirmed(
+    server: type[Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"status": "asked", "cause": "choice", "payment_method": None}
+    asked |= {"asked_at": "2026-01-01T00:00:00Z", "expires_at": "2026-02-01T00:00:00Z"}
+    answer = {"customer": "ada", "plan": "free", "converts_to": "pro", "conversion": asked}
+    server.answers["/v1/customers/ada/conversion"] = (200, answer)
+    assert main(["conversion", "show", "ada"]) == 0
+    assert "choice" in capsys.readouterr().out
+    assert main(["conversion", "start", "ada"]) == 0
+    assert main(["conversion", "decline", "ada"]) == 0
+    method = ["--provider", "stripe", "--reference", "pm_1"]
+    assert main(["conversion", "confirm", "ada", *method]) == 0
+    bodies = [json.loads(body) for _, _, body, _ in server.asked[1:]]
+    paid_by = {"provider": "stripe", "reference": "pm_1"}
+    assert bodies == [
+        {"action": "start"},
+        {"action": "decline"},
+        {"action": "confirm", "payment_method": paid_by},
+    ]
+    assert len({headers["Idempotency-Key"] for *_, headers in server.asked[1:]}) == 3
+
+
 def test_a_subscription_is_shown_and_changed(
     server: type[Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:
