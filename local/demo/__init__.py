@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import yaml
@@ -14,6 +15,7 @@ import yaml
 from cli.client import Client
 from local.demo import report
 from local.demo.compare import Comparison
+from local.demo.conversion import convert, told
 from local.demo.drive import CONNECTIONS, Driver, sent
 from local.demo.scenario import EVENTS, GRACE, Scenario, Stage, build
 from local.demo.tally import Account, Tally
@@ -42,6 +44,9 @@ def run(stack: Mapping[str, str], seed: int | None, events: int) -> int:
     )
     play = Play(stack, scenario, catalogue)
     differences = play.run()
+    newcomer = f"quill-notes-{secrets.token_hex(3)}"
+    converted = convert(play.driver, newcomer, month, Fraction(catalogue["plans"]["pro"]["fee"]))
+    differences += converted.differences
     accepted = sum(len(stage.events) for stage in scenario.stages)
     report.show_events(play.driver.counts, accepted, total)
     report.show_usage(play.tally)
@@ -51,6 +56,7 @@ def run(stack: Mapping[str, str], seed: int | None, events: int) -> int:
     invoice = report.show_invoice(play.admin, account)
     session = {"customer": account.customer.key, "ttl_seconds": PORTAL_SECONDS}
     token = play.admin.call("POST", "/v1/portal/sessions", body=session)["token"]
+    print(told(converted, newcomer))
     report.show_links(stack, token, invoice, account.customer.key)
     report.show_verdict(differences)
     return 1 if differences else 0

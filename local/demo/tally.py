@@ -171,7 +171,8 @@ class Account:
     def close(self) -> None:
         """The grace period is over: the invoice is issued and what expired is gone."""
         invoice = self.upcoming()
-        if invoice.lines:
+        free = "converts_to" in self.catalogue["plans"][self.customer.plan]
+        if any(line.amount for line in invoice.lines) if free else invoice.lines:
             self.invoices.append(invoice)
         if self.ended:
             self.billed = self.ended.copy()

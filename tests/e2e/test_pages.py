@@ -86,6 +86,17 @@ def test_the_portal_shows_usage_balance_and_upcoming_invoice_live(
     expect(row.locator("td").nth(1)).to_have_text(str(EVENTS + 2), timeout=VISIBLE_MS)
 
 
+def test_who_used_up_a_free_plan_is_called_to_pay(page: Page, stack: dict[str, str]) -> None:
+    key = f"pages-{uuid.uuid4().hex[:8]}"
+    Client(stack["url"], stack["admin_key"]).call("PUT", f"/v1/customers/{key}", body={})
+    page.goto(portal_link(stack, key))
+    call = page.locator("section", has=page.get_by_role("heading", name="Add payment details"))
+    expect(page.get_by_role("heading", name="Upcoming invoice")).to_be_visible(timeout=VISIBLE_MS)
+    expect(call).to_have_count(0)
+    send_messages(stack, key, 0, 100)
+    expect(call).to_contain_text("the plan changes from free to pro", timeout=VISIBLE_MS)
+
+
 def test_the_console_asks_for_a_key_once_and_shows_everyone(
     page: Page, stack: dict[str, str], customer: str
 ) -> None:
