@@ -22,6 +22,7 @@ from cli import (
     keys,
     ledger,
     meters,
+    plans,
     price,
     quarantine,
     reconcile,
@@ -40,6 +41,7 @@ from cli.client import ClientError, exit_status
 MODULES = (
     catalog,
     meters,
+    plans,
     price,
     send,
     events,

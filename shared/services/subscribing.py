@@ -56,9 +56,9 @@ def change_subscription(
 
     def decide() -> Decision:
         before = books.open_standing(write.customer)
-        changes, after = _carry_out(books, before, order)
+        changes, after = carry_out(books, before, order)
         if changes:
-            changes.append(_audit(books, write, order, before, after))
+            changes.append(audited(books, write, order, before, after))
         return Decision(changes, render(after))
 
     return commit_once(books.store, write, decide)
@@ -101,10 +101,13 @@ def _moment(current: Target, wanted: Target, order: SubscriptionOrder) -> When |
     return "period_end" if order.action == "cancel" else "now"
 
 
-def _carry_out(
+def carry_out(
     books: Books, before: Standing, order: SubscriptionOrder
 ) -> tuple[list[Change], Standing]:
-    """The changes and the standing after them; what is in force only drops what was scheduled."""
+    """The changes and the standing after them; what is in force only drops what was scheduled.
+
+    Raises: InvalidError, ConflictError.
+    """
     terms, wanted = before.subscription, _target(before, order)
     current = Target.now(terms, before.plan)
     if wanted == current:
@@ -172,9 +175,11 @@ def _change_now(before: Standing, wanted: Target) -> PlanChange:
     )
 
 
-def _audit(
+def audited(
     books: Books, write: MoneyWrite, order: SubscriptionOrder, before: Standing, after: Standing
 ) -> PutAudit:
+    """The audit entry of an order that was carried out."""
+
     def terms(standing: Standing) -> dict[str, object]:
         return {
             "plan": standing.plan.key,

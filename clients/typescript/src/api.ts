@@ -106,6 +106,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/cost-rates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Cost rates by meter and date */
+        get: operations["list_cost_rates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/cost-rates/{meter}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Say what a meter's usage costs to serve, from a date on */
+        put: operations["put_cost_rates"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/coupons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List coupons by key, the newest version of each */
+        get: operations["list_published"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/coupons/{coupon}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Publish a coupon's next version */
+        put: operations["put_coupon"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/credit-units": {
         parameters: {
             query?: never;
@@ -220,6 +288,59 @@ export interface paths {
         get: operations["read_balance"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{customer}/conversion": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether a customer was asked to pay, and what came of it */
+        get: operations["read_customer_conversion"];
+        put?: never;
+        /** Start a customer's conversion, confirm its payment method, or decline */
+        post: operations["convert_customer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{customer}/coupons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The coupons that a customer has, and what is left of them */
+        get: operations["read_coupons"];
+        put?: never;
+        /** Give a customer a coupon */
+        post: operations["give_coupon"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{customer}/coupons/{coupon}/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End a customer's coupon for the billing periods to come */
+        post: operations["end_given_coupon"];
         delete?: never;
         options?: never;
         head?: never;
@@ -691,6 +812,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/plans/{plan}/migrations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Move a page of a plan's subscriptions to its newest version, or preview that */
+        post: operations["migrate_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/portal/sessions": {
         parameters: {
             query?: never;
@@ -719,6 +857,23 @@ export interface paths {
         put?: never;
         /** What a price comes to, tier by tier */
         post: operations["preview_price"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/pricing/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a draft plan would have brought in over past usage; changes nothing */
+        post: operations["replay_plan"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1071,6 +1226,89 @@ export interface components {
             quantity: string;
         };
         /**
+         * AllowanceUsedUpBody
+         * @description Nothing is left of the meter's allowance; `grace` may be used beyond it before a block.
+         */
+        "AllowanceUsedUpBody-Input": {
+            /** Meter */
+            meter: string;
+            /**
+             * Grace
+             * @default 0
+             */
+            grace?: string | number;
+        };
+        /**
+         * AllowanceUsedUpBody
+         * @description Nothing is left of the meter's allowance; `grace` may be used beyond it before a block.
+         */
+        "AllowanceUsedUpBody-Output": {
+            /** Meter */
+            meter: string;
+            /**
+             * Grace
+             * @default 0
+             */
+            grace?: string;
+        };
+        /**
+         * AppliedCouponView
+         * @description A coupon that a customer has, and what is left of it.
+         *
+         *     It is for billing periods from `first_period` on, up to `last_period` once that is known.
+         *     `periods_left` counts from the current period on and is null where no number of them is set;
+         *     `amount_left` is what is left of an amount for the current period.
+         */
+        AppliedCouponView: {
+            /** Id */
+            id: string;
+            /** Coupon */
+            coupon: string;
+            /** Version */
+            version: number;
+            /** Name */
+            name: string;
+            /** Percentage */
+            percentage: string | null;
+            /** Amount */
+            amount: string | null;
+            /** Currency */
+            currency: string | null;
+            /**
+             * Duration
+             * @enum {string}
+             */
+            duration: "once" | "periods" | "forever";
+            /** Plans */
+            plans: string[];
+            /**
+             * Applied At
+             * Format: date-time
+             */
+            applied_at: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "active" | "ended";
+            /** First Period */
+            first_period: number;
+            /** Last Period */
+            last_period: number | null;
+            /** Periods Left */
+            periods_left: number | null;
+            /** Amount Left */
+            amount_left: string | null;
+        };
+        /**
+         * ApplyCouponBody
+         * @description The key of the coupon, which is applied in its newest version.
+         */
+        ApplyCouponBody: {
+            /** Coupon */
+            coupon: string;
+        };
+        /**
          * AsideView
          * @description Why an event is in quarantine. `not_applied` names the writes that lack it.
          */
@@ -1086,6 +1324,45 @@ export interface components {
              * Format: date-time
              */
             quarantined_at: string;
+        };
+        /**
+         * AskedView
+         * @description What was asked of the customer last, under which version of its plan and of its account.
+         *
+         *     `asked` is open until `expires_at`; `superseded` means that the customer has left the plan.
+         */
+        AskedView: {
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "asked" | "declined" | "confirmed" | "expired" | "superseded";
+            /**
+             * Cause
+             * @enum {string}
+             */
+            cause: "allowance_used_up" | "credits_below" | "spend_over" | "choice";
+            /** Plan */
+            plan: string;
+            /** Plan Version */
+            plan_version: number;
+            /** Converts To */
+            converts_to: string;
+            /** Account Version */
+            account_version: number;
+            /**
+             * Asked At
+             * Format: date-time
+             */
+            asked_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /** Ended At */
+            ended_at: string | null;
+            payment_method: components["schemas"]["PaymentMethodBody"] | null;
         };
         /**
          * BackfillBody
@@ -1215,6 +1492,47 @@ export interface components {
             amounts?: string | null;
         };
         /**
+         * ChangeView
+         * @description An amount or a quantity of a whole period, before and after.
+         */
+        ChangeView: {
+            /** Before */
+            before: string;
+            /** After */
+            after: string;
+        };
+        /**
+         * ComparedView
+         * @description One customer's phases, replayed under its own plans and under the draft.
+         *
+         *     `difference` is what it would have paid more. `recounted`: the usage replayed is, event for
+         *     event, what was billed. `costs` are in all currencies; only that of the plan's is in the margin.
+         */
+        ComparedView: {
+            /** Customer */
+            customer: string;
+            /** Phases */
+            phases: number;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Recounted */
+            recounted: boolean;
+            before: components["schemas"]["OutcomeView"];
+            after: components["schemas"]["OutcomeView"];
+            /** Difference */
+            difference: string;
+            /** Costs */
+            costs: components["schemas"]["CostView"][];
+        };
+        /**
          * ComparisonView
          * @description A total beside ours. `difference` is ours less theirs; `ours` null: an unknown customer.
          *
@@ -1250,6 +1568,88 @@ export interface components {
             reasons: components["schemas"]["ReasonView"][];
             /** Complete */
             complete: boolean;
+        };
+        /**
+         * ConversionBody
+         * @description What is to happen: `start` by the customer's choice, `confirm`, or `decline` what is open.
+         *
+         *     `confirm` names the payment method, which its provider has confirmed.
+         */
+        ConversionBody: {
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "start" | "confirm" | "decline";
+            /** @default null */
+            payment_method?: components["schemas"]["PaymentMethodBody"] | null;
+        };
+        /**
+         * ConversionView
+         * @description The plan that the customer is on, the one that it converts to, and what was asked last.
+         */
+        ConversionView: {
+            /** Customer */
+            customer: string;
+            /** Plan */
+            plan: string;
+            /** Converts To */
+            converts_to: string | null;
+            conversion: components["schemas"]["AskedView"] | null;
+        };
+        /**
+         * ConvertsToBody
+         * @description The priced plan that a free one leads to, and when its customers are asked to pay.
+         *
+         *     A customer may ask by choice whatever the rules; `"when": "choice"` has none. What was asked
+         *     stays open for `open_days`; the rules of a plan version ask `once`, or in `every_period`.
+         */
+        "ConvertsToBody-Input": {
+            /** Plan */
+            plan: string;
+            /**
+             * When
+             * @default choice
+             */
+            when?: "choice" | components["schemas"]["RulesBody-Input"];
+            /**
+             * Asks
+             * @default once
+             * @enum {string}
+             */
+            asks?: "once" | "every_period";
+            /**
+             * Open Days
+             * @default 30
+             */
+            open_days?: number;
+        };
+        /**
+         * ConvertsToBody
+         * @description The priced plan that a free one leads to, and when its customers are asked to pay.
+         *
+         *     A customer may ask by choice whatever the rules; `"when": "choice"` has none. What was asked
+         *     stays open for `open_days`; the rules of a plan version ask `once`, or in `every_period`.
+         */
+        "ConvertsToBody-Output": {
+            /** Plan */
+            plan: string;
+            /**
+             * When
+             * @default choice
+             */
+            when?: "choice" | components["schemas"]["RulesBody-Output"];
+            /**
+             * Asks
+             * @default once
+             * @enum {string}
+             */
+            asks?: "once" | "every_period";
+            /**
+             * Open Days
+             * @default 30
+             */
+            open_days?: number;
         };
         /**
          * CorrectedEventView
@@ -1333,6 +1733,80 @@ export interface components {
             reason: string | null;
         };
         /**
+         * CostRateBody
+         * @description What a meter's usage costs to serve where its dimensions match.
+         *
+         *     The price is `per_unit`, or a `percentage` with nothing free and no bounds: costs add up.
+         */
+        "CostRateBody-Input": {
+            /** Price */
+            price: components["schemas"]["FlatPrice-Input"] | components["schemas"]["PerUnitPrice-Input"] | components["schemas"]["GraduatedPrice-Input"] | components["schemas"]["VolumePrice-Input"] | components["schemas"]["PackagePrice-Input"] | components["schemas"]["PercentagePrice-Input"] | components["schemas"]["GraduatedPercentagePrice-Input"];
+            /** Where */
+            where?: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * CostRateBody
+         * @description What a meter's usage costs to serve where its dimensions match.
+         *
+         *     The price is `per_unit`, or a `percentage` with nothing free and no bounds: costs add up.
+         */
+        "CostRateBody-Output": {
+            /** Price */
+            price: components["schemas"]["FlatPrice-Output"] | components["schemas"]["PerUnitPrice-Output"] | components["schemas"]["GraduatedPrice-Output"] | components["schemas"]["VolumePrice-Output"] | components["schemas"]["PackagePrice-Output"] | components["schemas"]["PercentagePrice-Output"] | components["schemas"]["GraduatedPercentagePrice-Output"];
+            /** Where */
+            where?: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * CostView
+         * @description An exact cost in a currency.
+         */
+        CostView: {
+            /** Currency */
+            currency: string;
+            /** Amount */
+            amount: string;
+        };
+        /**
+         * CostsAnswer
+         * @description A meter's cost rates from a date on.
+         */
+        CostsAnswer: {
+            /** Currency */
+            currency: string;
+            /** Rates */
+            rates: components["schemas"]["CostRateBody-Output"][];
+            /**
+             * Effective From
+             * Format: date-time
+             * @default 1970-01-01T00:00:00Z
+             */
+            effective_from?: string;
+            /** Meter */
+            meter: string;
+        };
+        /**
+         * CostsBody
+         * @description What it costs to serve a meter's usage from a time on (a quarter hour); always, without one.
+         *
+         *     The first rate that matches counts. It replaces what was there for the same `effective_from`.
+         */
+        CostsBody: {
+            /** Currency */
+            currency: string;
+            /** Rates */
+            rates: components["schemas"]["CostRateBody-Input"][];
+            /**
+             * Effective From
+             * Format: date-time
+             * @default 1970-01-01T00:00:00Z
+             */
+            effective_from?: string;
+        };
+        /**
          * CountsView
          * @description Which events of the service period a line counts: what its meter reads of them.
          *
@@ -1359,6 +1833,113 @@ export interface components {
             where_not: {
                 [key: string]: string;
             }[];
+        };
+        /**
+         * CouponAnswer
+         * @description One published version of a coupon.
+         */
+        CouponAnswer: {
+            /** Name */
+            name: string;
+            /**
+             * Percentage
+             * @default null
+             */
+            percentage?: string | null;
+            /**
+             * Currency
+             * @default null
+             */
+            currency?: string | null;
+            /**
+             * Amount
+             * @default null
+             */
+            amount?: string | null;
+            /**
+             * Duration
+             * @default once
+             * @enum {string}
+             */
+            duration?: "once" | "periods" | "forever";
+            /**
+             * Periods
+             * @default null
+             */
+            periods?: number | null;
+            /**
+             * Plans
+             * @default []
+             */
+            plans?: string[];
+            /**
+             * Redeem By
+             * @default null
+             */
+            redeem_by?: string | null;
+            /**
+             * Archived
+             * @default false
+             */
+            archived?: boolean;
+            /** Key */
+            key: string;
+            /** Version */
+            version: number;
+        };
+        /**
+         * CouponBody
+         * @description A percentage off, or an amount of a currency, of what billing periods cost.
+         *
+         *     A percentage is for one period (`once`), for so many in a row, or `forever`. An amount given
+         *     `once` lasts until it is used up, else it is given anew for each period. `plans` are those whose
+         *     prices it lowers, all if there are none. It can be applied before `redeem_by`, and unless it is
+         *     `archived`.
+         */
+        CouponBody: {
+            /** Name */
+            name: string;
+            /**
+             * Percentage
+             * @default null
+             */
+            percentage?: string | number | null;
+            /**
+             * Currency
+             * @default null
+             */
+            currency?: string | null;
+            /**
+             * Amount
+             * @default null
+             */
+            amount?: string | number | null;
+            /**
+             * Duration
+             * @default once
+             * @enum {string}
+             */
+            duration?: "once" | "periods" | "forever";
+            /**
+             * Periods
+             * @default null
+             */
+            periods?: number | null;
+            /**
+             * Plans
+             * @default []
+             */
+            plans?: string[];
+            /**
+             * Redeem By
+             * @default null
+             */
+            redeem_by?: string | null;
+            /**
+             * Archived
+             * @default false
+             */
+            archived?: boolean;
         };
         /**
          * CreditUnitAnswer
@@ -1397,6 +1978,42 @@ export interface components {
              * @default []
              */
             values?: components["schemas"]["UnitValueBody-Input"][];
+        };
+        /**
+         * CreditsBelowBody
+         * @description Less than `amount` of the unit is left, or nothing; `grace` may be used beyond.
+         */
+        "CreditsBelowBody-Input": {
+            /** Unit */
+            unit: string;
+            /**
+             * Amount
+             * @default 0
+             */
+            amount?: string | number;
+            /**
+             * Grace
+             * @default 0
+             */
+            grace?: string | number;
+        };
+        /**
+         * CreditsBelowBody
+         * @description Less than `amount` of the unit is left, or nothing; `grace` may be used beyond.
+         */
+        "CreditsBelowBody-Output": {
+            /** Unit */
+            unit: string;
+            /**
+             * Amount
+             * @default 0
+             */
+            amount?: string;
+            /**
+             * Grace
+             * @default 0
+             */
+            grace?: string;
         };
         /**
          * CustomerBody
@@ -1832,6 +2449,18 @@ export interface components {
             amount: string;
         };
         /**
+         * GivenView
+         * @description What the plan includes of a meter's usage or a credit unit, for all seats.
+         */
+        GivenView: {
+            /** Before */
+            before: string;
+            /** After */
+            after: string;
+            /** Unit */
+            unit: string;
+        };
+        /**
          * GraduatedPercentagePrice
          * @description Each tier takes its rate, in percent, of the units inside it.
          */
@@ -2131,6 +2760,8 @@ export interface components {
          *
          *     Of a fee, `quantity` is the number of seats. Of a usage line, it is all usage and `included`
          *     the part that allowances took; `price` is what it was billed at, in the catalogue's shape.
+         *     A true-up (`minimum`) and a `discount` are computed from the earlier lines that `of` names, and
+         *     are of one billing period, which is not always that of the invoice.
          */
         InvoiceLineView: {
             /** N */
@@ -2139,7 +2770,7 @@ export interface components {
              * Type
              * @enum {string}
              */
-            type: "fee" | "proration" | "usage" | "credits_applied" | "overage" | "add_on" | "carried_forward" | "brought_forward";
+            type: "fee" | "proration" | "usage" | "credits_applied" | "overage" | "minimum" | "discount" | "add_on" | "carried_forward" | "brought_forward";
             /** Description */
             description: string;
             /** Amount */
@@ -2200,6 +2831,35 @@ export interface components {
              * @default null
              */
             unit_value?: string | null;
+            /**
+             * Of
+             * @default null
+             */
+            of?: number[] | null;
+            /**
+             * Period Number
+             * @default null
+             */
+            period_number?: number | null;
+            /**
+             * Minimum
+             * @default null
+             */
+            minimum?: string | null;
+            /** @default null */
+            coupon?: components["schemas"]["LineCouponView"] | null;
+        };
+        /**
+         * InvoiceNowView
+         * @description What is invoiced at once: the unused rest of the old fee, and the new fee for that rest.
+         */
+        InvoiceNowView: {
+            /** Credited */
+            credited: string;
+            /** Charged */
+            charged: string;
+            /** Total */
+            total: string;
         };
         /**
          * InvoiceView
@@ -2286,7 +2946,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "usage" | "opening" | "grant" | "add_on" | "void" | "close" | "breakage" | "subscription" | "repair" | "hold" | "reserve" | "settle" | "release" | "expire";
+            kind: "usage" | "opening" | "grant" | "add_on" | "void" | "close" | "breakage" | "subscription" | "seats" | "schedule" | "repair" | "hold" | "reserve" | "settle" | "release" | "expire";
             /** Cause */
             cause: {
                 [key: string]: string;
@@ -2326,6 +2986,45 @@ export interface components {
              * @enum {string}
              */
             order?: "asc" | "desc";
+        };
+        /**
+         * LeftOutView
+         * @description A customer that was not replayed.
+         *
+         *     `no-phase`: none begins in the time asked about. `other-interval`, `other-currency`: the draft
+         *     could not have taken its plan's place. `too-much`: it has more usage than one answer may read;
+         *     ask about a shorter time. `unratable`: its usage cannot be priced by one of the plans.
+         */
+        LeftOutView: {
+            /** Customer */
+            customer: string;
+            /**
+             * Reason
+             * @enum {string}
+             */
+            reason: "no-phase" | "other-interval" | "other-currency" | "too-much" | "unratable";
+        };
+        /**
+         * LineCouponView
+         * @description The coupon of a discount line: a percentage, or what was `left` of an amount before it.
+         */
+        LineCouponView: {
+            /** Id */
+            id: string;
+            /** Key */
+            key: string;
+            /** Version */
+            version: number;
+            /**
+             * Percentage
+             * @default null
+             */
+            percentage?: string | null;
+            /**
+             * Left
+             * @default null
+             */
+            left?: string | null;
         };
         /**
          * LineEventView
@@ -2484,8 +3183,109 @@ export interface components {
             backfill: components["schemas"]["BackfillView"] | null;
         };
         /**
+         * MigrationBody
+         * @description Which subscriptions move: those on these versions (default: all older ones), in a segment.
+         *
+         *     A preview says what that would do and changes nothing.
+         */
+        MigrationBody: {
+            /**
+             * At
+             * @default period_end
+             */
+            at?: ("now" | "period_end") | string;
+            /**
+             * From Versions
+             * @default []
+             */
+            from_versions?: number[];
+            /**
+             * Segment
+             * @default null
+             */
+            segment?: string | null;
+            /**
+             * Preview
+             * @default false
+             */
+            preview?: boolean;
+        };
+        /**
+         * MigrationCounts
+         * @description Of the customers on this page.
+         */
+        MigrationCounts: {
+            /** Moved */
+            moved: number;
+            /** Scheduled */
+            scheduled: number;
+            /** Refused */
+            refused: number;
+        };
+        /**
+         * MigrationQuery
+         * @description How many customers one call looks at, and after which.
+         */
+        MigrationQuery: {
+            /**
+             * Limit
+             * @default 50
+             */
+            limit?: number;
+            /**
+             * Cursor
+             * @default null
+             */
+            cursor?: string | null;
+        };
+        /**
+         * MigrationView
+         * @description A page of a migration; with a `next_cursor` there are customers still to be looked at.
+         */
+        MigrationView: {
+            /** Plan */
+            plan: string;
+            /** To Version */
+            to_version: number;
+            /** Preview */
+            preview: boolean;
+            counts: components["schemas"]["MigrationCounts"];
+            /** Data */
+            data: components["schemas"]["MoveView"][];
+            /** Refused */
+            refused: components["schemas"]["RefusedView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * MoveView
+         * @description What a customer's move does: at once `moved`, or `scheduled` to take effect `at`.
+         */
+        MoveView: {
+            /** Customer */
+            customer: string;
+            /** From Version */
+            from_version: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "moved" | "scheduled";
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Currency */
+            currency: string;
+            invoice: components["schemas"]["InvoiceNowView"] | null;
+            next_fee: components["schemas"]["ChangeView"];
+            /** Included */
+            included: components["schemas"]["GivenView"][];
+        };
+        /**
          * NextChangeView
-         * @description What takes over at the period's end.
+         * @description What takes over `at` the period's end, or the instant that was asked for.
          */
         NextChangeView: {
             /** Plan */
@@ -2501,6 +3301,22 @@ export interface components {
              * Format: date-time
              */
             at: string;
+        };
+        /**
+         * OutcomeView
+         * @description What phases come to under a plan: `revenue` is fees and usage, `margin` revenue less cost.
+         *
+         *     Usage is after the credits that the plan includes.
+         */
+        OutcomeView: {
+            /** Fees */
+            fees: string;
+            /** Usage */
+            usage: string;
+            /** Revenue */
+            revenue: string;
+            /** Margin */
+            margin: string;
         };
         /**
          * PackAllowanceBody
@@ -2638,10 +3454,40 @@ export interface components {
              */
             next_cursor?: string | null;
         };
+        /** Page[AppliedCouponView] */
+        Page_AppliedCouponView_: {
+            /** Data */
+            data: components["schemas"]["AppliedCouponView"][];
+            /**
+             * Next Cursor
+             * @default null
+             */
+            next_cursor?: string | null;
+        };
         /** Page[BackfillView] */
         Page_BackfillView_: {
             /** Data */
             data: components["schemas"]["BackfillView"][];
+            /**
+             * Next Cursor
+             * @default null
+             */
+            next_cursor?: string | null;
+        };
+        /** Page[CostsAnswer] */
+        Page_CostsAnswer_: {
+            /** Data */
+            data: components["schemas"]["CostsAnswer"][];
+            /**
+             * Next Cursor
+             * @default null
+             */
+            next_cursor?: string | null;
+        };
+        /** Page[CouponAnswer] */
+        Page_CouponAnswer_: {
+            /** Data */
+            data: components["schemas"]["CouponAnswer"][];
             /**
              * Next Cursor
              * @default null
@@ -2781,6 +3627,16 @@ export interface components {
             spanned: number;
             /** Findings */
             findings: string[];
+        };
+        /**
+         * PaymentMethodBody
+         * @description Who keeps the customer's payment details, and what it calls them; never the details.
+         */
+        PaymentMethodBody: {
+            /** Provider */
+            provider: string;
+            /** Reference */
+            reference: string;
         };
         /**
          * PerUnitPrice
@@ -3057,6 +3913,13 @@ export interface components {
              * @enum {string}
              */
             on_exhausted?: "block" | "bill";
+            /**
+             * Minimum
+             * @default 0
+             */
+            minimum?: string;
+            /** @default null */
+            converts_to?: components["schemas"]["ConvertsToBody-Output"] | null;
             /** Key */
             key: string;
             /** Version */
@@ -3065,6 +3928,8 @@ export interface components {
         /**
          * PlanBody
          * @description A priced offer. Its fee is charged at each period's start, for each seat.
+         *
+         *     What a period's usage falls short of the `minimum` is charged when it ends, whatever the seats.
          *
          *     The first `trial_days` of a customer on plans with a trial are free: of the fee, and of what
          *     usage costs unless `bill_trial_usage`.
@@ -3131,6 +3996,13 @@ export interface components {
              * @enum {string}
              */
             on_exhausted?: "block" | "bill";
+            /**
+             * Minimum
+             * @default 0
+             */
+            minimum?: string | number;
+            /** @default null */
+            converts_to?: components["schemas"]["ConvertsToBody-Input"] | null;
         };
         /**
          * PlanMeterView
@@ -3461,6 +4333,82 @@ export interface components {
             redriven_at: string;
         };
         /**
+         * RefusedView
+         * @description A customer that stays as it is: a stable code, and the reason in words.
+         */
+        RefusedView: {
+            /** Customer */
+            customer: string;
+            /** Code */
+            code: string;
+            /** Detail */
+            detail: string;
+        };
+        /**
+         * ReplayBody
+         * @description A draft plan, and over whose past it is replayed: the phases that begin in [`from`, `to`).
+         *
+         *     Without `customers` it is all customers', of the `segment` if one is named, page by page.
+         */
+        ReplayBody: {
+            plan: components["schemas"]["PlanBody"];
+            /**
+             * Customers
+             * @default []
+             */
+            customers?: string[];
+            /**
+             * Segment
+             * @default null
+             */
+            segment?: string | null;
+            /**
+             * From
+             * Format: date-time
+             */
+            from: string;
+            /**
+             * To
+             * Format: date-time
+             */
+            to: string;
+            /**
+             * Limit
+             * @default 100
+             */
+            limit?: number;
+            /**
+             * Cursor
+             * @default null
+             */
+            cursor?: string | null;
+        };
+        /**
+         * ReplayView
+         * @description A page of customers, those first who would have paid the least more; rows of pages add up.
+         */
+        ReplayView: {
+            /**
+             * From
+             * Format: date-time
+             */
+            from: string;
+            /**
+             * To
+             * Format: date-time
+             */
+            to: string;
+            /** Currency */
+            currency: string;
+            /** Data */
+            data: components["schemas"]["ComparedView"][];
+            /** Left Out */
+            left_out: components["schemas"]["LeftOutView"][];
+            totals: components["schemas"]["TotalsView"];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
          * ReservationBody
          * @description An amount of a currency, a credit unit or `meter:<key>`, set aside for so many seconds.
          *
@@ -3533,6 +4481,30 @@ export interface components {
             end: string;
             /** Value */
             value: string | null;
+        };
+        /**
+         * RulesBody
+         * @description Each of these that is there asks on its own; whichever is met first.
+         */
+        "RulesBody-Input": {
+            /** @default null */
+            allowance_used_up?: components["schemas"]["AllowanceUsedUpBody-Input"] | null;
+            /** @default null */
+            credits_below?: components["schemas"]["CreditsBelowBody-Input"] | null;
+            /** @default null */
+            spend_over?: components["schemas"]["SpendOverBody-Input"] | null;
+        };
+        /**
+         * RulesBody
+         * @description Each of these that is there asks on its own; whichever is met first.
+         */
+        "RulesBody-Output": {
+            /** @default null */
+            allowance_used_up?: components["schemas"]["AllowanceUsedUpBody-Output"] | null;
+            /** @default null */
+            credits_below?: components["schemas"]["CreditsBelowBody-Output"] | null;
+            /** @default null */
+            spend_over?: components["schemas"]["SpendOverBody-Output"] | null;
         };
         /**
          * SegmentBody
@@ -3610,6 +4582,26 @@ export interface components {
             end: string;
         };
         /**
+         * SpendOverBody
+         * @description What usage of the billing period came to is over `amount`, in a credit unit or currency.
+         */
+        "SpendOverBody-Input": {
+            /** Unit */
+            unit: string;
+            /** Amount */
+            amount: string | number;
+        };
+        /**
+         * SpendOverBody
+         * @description What usage of the billing period came to is over `amount`, in a credit unit or currency.
+         */
+        "SpendOverBody-Output": {
+            /** Unit */
+            unit: string;
+            /** Amount */
+            amount: string;
+        };
+        /**
          * StampsView
          * @description The catalogue versions stamped on the events that count: in [since, until).
          */
@@ -3624,7 +4616,8 @@ export interface components {
          * @description A change of plan (to its newest version) or seats, a cancellation, a pause or its end.
          *
          *     Without `at`, an upgrade, a pause and what resumes are made at once, a downgrade and a
-         *     cancellation at the period's end. A cancellation leads to one seat of the default plan.
+         *     cancellation at the period's end; at an instant to come all of them are prorated, to the second.
+         *     A cancellation leads to one seat of the default plan.
          */
         SubscriptionBody: {
             /**
@@ -3646,7 +4639,7 @@ export interface components {
              * At
              * @default null
              */
-            at?: ("now" | "period_end") | null;
+            at?: ("now" | "period_end") | string | null;
         };
         /**
          * SubscriptionView
@@ -3739,6 +4732,20 @@ export interface components {
              * @default 0
              */
             flat_fee?: string;
+        };
+        /**
+         * TotalsView
+         * @description All customers of the page together. Winners would have paid less, losers more.
+         */
+        TotalsView: {
+            before: components["schemas"]["OutcomeView"];
+            after: components["schemas"]["OutcomeView"];
+            /** Difference */
+            difference: string;
+            /** Winners */
+            winners: number;
+            /** Losers */
+            losers: number;
         };
         /**
          * UnitValueBody
@@ -4273,6 +5280,140 @@ export interface operations {
             };
         };
     };
+    list_cost_rates: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_CostsAnswer_"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_cost_rates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                meter: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CostsBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CostsAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_published: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_CouponAnswer_"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_coupon: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                coupon: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CouponBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_credit_units: {
         parameters: {
             query?: {
@@ -4532,6 +5673,179 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BalanceView"] | components["schemas"]["BalancesView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_customer_conversion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                customer: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversionView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    convert_customer: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A repeat under the same key is answered as before, and changes nothing. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                customer: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConversionBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversionView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_coupons: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                customer: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AppliedCouponView_"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    give_coupon: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A repeat under the same key is answered as before, and changes nothing. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                customer: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplyCouponBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppliedCouponView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_given_coupon: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A repeat under the same key is answered as before, and changes nothing. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                customer: string;
+                coupon: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppliedCouponView"];
                 };
             };
             /** @description Refused. */
@@ -5681,6 +6995,47 @@ export interface operations {
             };
         };
     };
+    migrate_plan: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header: {
+                /** @description A repeat under the same key is answered as before, and changes nothing. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                plan: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MigrationBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MigrationView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     create_portal_session: {
         parameters: {
             query?: never;
@@ -5734,6 +7089,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PreviewAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replay_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplayView"];
                 };
             };
             /** @description Refused. */
