@@ -75,7 +75,7 @@ def create_adjustment_v2(request: Request, runtime: Runtime, body: AdjustmentBod
 def _cancel(request: Request, runtime: Runtime, body: AdjustmentBody) -> None:
     """Cancels the event of the identifier, whoever's it is; twice is as once.
 
-    Raises: NotFoundError, InvalidError, NotReversibleError.
+    Raises: NotFoundError, InvalidError.
     """
     identifier = body.cancel.identifier
     event = found(runtime, event_key(SOURCE, identifier), None, "/cancel/identifier")

@@ -124,9 +124,7 @@ class Revaluing:
                     slot = slot_of(record, measurement, look.registers)
                     readings.setdefault(slot, []).append((record, measurement))
         found = {s: q for s, q in slots_of(hours.values()).items() if slot_start(s) == at}
-        applied = {
-            slot: _applied_of(own, found.get(slot, ZERO)) for slot, own in readings.items()
-        }
+        applied = {slot: _applied_of(own, found.get(slot, ZERO)) for slot, own in readings.items()}
         complete = {slot: own for slot, own in applied.items() if own is not None}
         there = {r.event.key for own in complete.values() for r, _ in own}
         if look.findings or len(complete) < len(applied) or not look.account.stale[at] <= there:

@@ -213,7 +213,9 @@ def billed(meterline: Stack) -> list[str]:
     third = books.came(3, MARCH + 2 * DAY, "cid", 7)
     books.deliver(*books.correct(top, {"who": "ann", "load": Decimal(8)}))
     books.bill(APRIL + HOUR)
-    books.deliver(*books.correct(top, None), *books.correct(third, {"who": "c", "load": Decimal(5)}))
+    books.deliver(
+        *books.correct(top, None), *books.correct(third, {"who": "c", "load": Decimal(5)})
+    )
     books.bill(MAY + HOUR)
     documents = reversed(meterline.runtime.store.invoices("billed", 100, None).items)
     return [str(d["id"]) for d in documents if d["kind"] == "period"]

@@ -29,6 +29,7 @@ from tests.simulation.market import Market
 from tests.simulation.mending import Mending
 from tests.simulation.mix import ZONES, Options, draw_mix
 from tests.simulation.people import People
+from tests.simulation.revaluing import a_revaluing
 from tests.simulation.spending import Spending
 from tests.simulation.tables import Tables
 from tests.simulation.timeline import Timeline
@@ -92,7 +93,12 @@ class World:
         )
         lookup: Any = tables.events  # Redriving looks events up by identity, and nothing else.
         self.redriving = Redrive(
-            tables.store, lookup, tables.cached_catalogue(), tables.clock(), GRACE
+            store=tables.store,
+            events=lookup,
+            catalogue=tables.cached_catalogue(),
+            clock=tables.clock(),
+            grace=GRACE,
+            revalue=a_revaluing(tables).revalue,
         )
         correcting = Correcting(
             store=tables.store,
