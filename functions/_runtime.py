@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shared.adapters.dynamodb.usage_events import DynamoEventStore
     from shared.adapters.s3_archive import S3ArchiveFiles
     from shared.services.aggregate import Aggregator
+    from shared.services.analytics import Analytics
     from shared.services.backfill import Backfills
     from shared.services.backfilled_usage import BackfilledUsage
     from shared.services.billing_run import BillingRun
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from shared.services.event_types import EventTypes
     from shared.services.ingest import Ingest
     from shared.services.line_events import LineProofs
+    from shared.services.past_usage import PastUsage
     from shared.services.reconcile import Reconciler
     from shared.services.reconciliation import RawEvents, ReconciliationStore
     from shared.services.recounting import Recounting
     from shared.services.redrive import Redrive
-    from shared.services.revaluing import Revaluing
     from shared.services.replay import Replays
+    from shared.services.revaluing import Revaluing
     from shared.services.segments import SegmentStore
     from shared.services.shadow import Shadow
     from shared.services.spread import Spread
@@ -86,12 +88,22 @@ class Runtime(Credentials):
         return UsageQueries(self.books, self.segments, self.spread)
 
     @cached_property
-    def replays(self) -> "Replays":
+    def past_usage(self) -> "PastUsage":
         from shared.services.past_usage import PastUsage
+
+        return PastUsage(self.store, self.raw_events)
+
+    @cached_property
+    def replays(self) -> "Replays":
         from shared.services.replay import Replays
 
-        usage = PastUsage(self.store, self.backfilled_usage.raw)
-        return Replays(self.books, self.segments, self.spread, usage)
+        return Replays(self.books, self.segments, self.spread, self.past_usage)
+
+    @cached_property
+    def analytics(self) -> "Analytics":
+        from shared.services.analytics import Analytics
+
+        return Analytics(self.books, self.segments, self.spread, self.past_usage)
 
     @cached_property
     def shadow(self) -> "Shadow":

@@ -2,8 +2,17 @@
 
 from functions._http import Request, Router
 from functions._runtime import Runtime
+from functions._validation import gathered
+from functions.routes._common import open_cursor, seal_cursor
 from shared.domain.errors import InvalidError, Problem
 from shared.domain.events import canonical_json
+from shared.wire.analytics import (
+    CreditsQuery,
+    MarginQuery,
+    MarginView,
+    OwedView,
+    RevenueView,
+)
 from shared.wire.replay import ReplayBody, ReplayView
 
 router = Router()
@@ -26,3 +35,54 @@ def replay_plan(request: Request, runtime: Runtime, body: ReplayBody) -> ReplayV
     page = runtime.replays.compare(body.to_plan(), body.to_question(cursor), body.start, body.end)
     after = runtime.cursors.sign(purpose, {"after": page.cursor}) if page.cursor else None
     return ReplayView.of(body, page.items, after)
+
+
+_PAGED = gathered(("customer", "group_by"), ())
+_PAGED_BY_CUSTOMER = gathered(("customer",), ())
+
+
+@router.route(
+    "GET",
+    "/v1/analytics/revenue",
+    scope="read",
+    summary="What was earned, by the time that it is for",
+    query=MarginQuery,
+    answer=RevenueView,
+    read_query=_PAGED,
+)
+def read_revenue(request: Request, runtime: Runtime, query: MarginQuery) -> RevenueView:
+    asked = query.to_asked(open_cursor(runtime, request, query.cursor))
+    windows, page = runtime.analytics.margin(asked, costs=False)
+    cursor = seal_cursor(runtime, request, page.cursor)
+    return RevenueView.of(asked, windows, page.items, cursor)
+
+
+@router.route(
+    "GET",
+    "/v1/analytics/margin",
+    scope="read",
+    summary="What was earned, and what the usage cost to serve",
+    query=MarginQuery,
+    answer=MarginView,
+    read_query=_PAGED,
+)
+def read_margin(request: Request, runtime: Runtime, query: MarginQuery) -> MarginView:
+    asked = query.to_asked(open_cursor(runtime, request, query.cursor))
+    windows, page = runtime.analytics.margin(asked)
+    cursor = seal_cursor(runtime, request, page.cursor)
+    return MarginView.of(asked, windows, page.items, cursor)
+
+
+@router.route(
+    "GET",
+    "/v1/analytics/credits",
+    scope="read",
+    summary="Credits issued, used, expired, voided and held, and what that is in money",
+    query=CreditsQuery,
+    answer=OwedView,
+    read_query=_PAGED_BY_CUSTOMER,
+)
+def read_credits_owed(request: Request, runtime: Runtime, query: CreditsQuery) -> OwedView:
+    asked = query.to_asked(open_cursor(runtime, request, query.cursor))
+    page = runtime.analytics.credits(asked)
+    return OwedView.of(asked, page.items, seal_cursor(runtime, request, page.cursor))

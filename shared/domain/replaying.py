@@ -15,7 +15,8 @@ from shared.domain.catalogue import Catalogue, Plan
 from shared.domain.closing import settled
 from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
-from shared.domain.invoices import Line, phase_lines
+from shared.domain.invoices import Invoice, Line, phase_lines
+from shared.domain.minimums import with_true_up
 from shared.domain.money import round_to_minor
 from shared.domain.opening import Beginning, open_phase, roll_over
 from shared.domain.periods import Span, period_containing, prorate
@@ -128,6 +129,28 @@ class Replay:
             totals[index], purse = charge.totals, charge.purse
         phase = replace(phase, totals=tuple(totals))
         return replace(account, phases=(phase,), grants=purse.remaining)
+
+
+def true_ups(phases: Sequence[Replayed], subscription: Subscription, catalogue: Catalogue) -> int:
+    """What the usage of each billing period falls short of its plan's minimum, in nanos."""
+    missing = 0
+    for period in dict.fromkeys(each.phase.period for each in phases):
+        mine = [each for each in phases if each.phase.period == period]
+        plan = mine[-1].phase.plan_in(catalogue)
+        invoice = Invoice(
+            id="",
+            customer=subscription.customer,
+            kind="period",
+            period=period,
+            start=mine[0].phase.start,
+            end=mine[-1].phase.end,
+            currency=plan.currency,
+            lines=tuple(line for each in mine for line in each.lines),
+        )
+        account = Account(subscription.customer, phases=tuple(each.phase for each in mine))
+        lines = with_true_up(invoice, account, subscription, catalogue).lines
+        missing += sum(line.amount for line in lines if line.kind == "minimum")
+    return missing
 
 
 def same_usage(phase: Phase, actual: Sequence[Totals]) -> bool:

@@ -15,7 +15,15 @@ from shared.domain.errors import InvalidError, MeterlineError, Problem
 from shared.domain.prices import by_event
 from shared.domain.publishing import plan_problems
 from shared.domain.reconciliation import PhaseTotals, phases_of
-from shared.domain.replaying import Past, Replay, past_phases, same_usage, with_draft
+from shared.domain.replaying import (
+    Past,
+    Replay,
+    Replayed,
+    past_phases,
+    same_usage,
+    true_ups,
+    with_draft,
+)
 from shared.domain.shares import Share
 from shared.services.audience import Audience, Budget, Question
 from shared.services.past_usage import PastUsage, Wanted
@@ -36,15 +44,18 @@ class Outcome:
 
     fees: int = 0
     usage: int = 0
+    minimums: int = 0
 
     @property
     def revenue(self) -> int:
         """All of it."""
-        return self.fees + self.usage
+        return self.fees + self.usage + self.minimums
 
-    def plus(self, fees: int, usage: int) -> "Outcome":
-        """With one more phase."""
-        return Outcome(self.fees + fees, self.usage + usage)
+    def plus(self, other: "Outcome") -> "Outcome":
+        """Both together."""
+        return Outcome(
+            self.fees + other.fees, self.usage + other.usage, self.minimums + other.minimums
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +179,7 @@ class _One:
         Raises: RatingError.
         """
         own, drafted = Replay(terms, self.catalogue), Replay(terms, self.catalogue)
-        before, after, recounted = Outcome(), Outcome(), True
+        before, after, recounted = list[Replayed](), list[Replayed](), True
         costing = Costing(self.catalogue)
         for past, actual in chosen:
             plan = self.catalogue.plan(past.phase.plan, past.phase.plan_version)
@@ -176,20 +187,25 @@ class _One:
             for share in shares:
                 costing.add(share)
             live = [share for share in shares if not share.backfilled]
-            was = own.phase(past, plan, live)
-            would = drafted.phase(past, self.draft, shares)
-            recounted = recounted and same_usage(was.phase, actual.totals)
-            before = before.plus(was.fee, was.usage)
-            after = after.plus(would.fee, would.usage)
+            before.append(own.phase(past, plan, live))
+            after.append(drafted.phase(past, self.draft, shares))
+            recounted = recounted and same_usage(before[-1].phase, actual.totals)
         return Compared(
             customer=account.customer,
             phases=len(chosen),
             start=chosen[0][0].phase.start,
             end=chosen[-1][0].phase.end,
             recounted=recounted,
-            before=before,
-            after=after,
+            before=self._outcome(before, terms),
+            after=self._outcome(after, terms),
             costs=costing.costs,
+        )
+
+    def _outcome(self, phases: Sequence[Replayed], terms: Subscription) -> Outcome:
+        return Outcome(
+            fees=sum(each.fee for each in phases),
+            usage=sum(each.usage for each in phases),
+            minimums=true_ups(phases, terms, self.catalogue),
         )
 
     def _shares(self, customer: str, phase: Phase, plan: Plan, budget: Budget) -> list[Share]:

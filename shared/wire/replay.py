@@ -41,13 +41,14 @@ class ReplayBody(WireModel):
 
 
 class OutcomeView(WireModel):
-    """What phases come to under a plan: `revenue` is fees and usage, `margin` revenue less cost.
+    """What phases come to under a plan: `revenue` is all of it, `margin` revenue less cost.
 
-    Usage is after the credits that the plan includes.
+    Usage is after the credits that the plan includes; `minimums` are what it falls short of them.
     """
 
     fees: str
     usage: str
+    minimums: str
     revenue: str
     margin: DecimalText
 
@@ -151,6 +152,7 @@ def _outcome(outcome: Outcome, cost: Decimal, currency: str) -> OutcomeView:
     return OutcomeView(
         fees=format_money(outcome.fees, currency),
         usage=format_money(outcome.usage, currency),
+        minimums=format_money(outcome.minimums, currency),
         revenue=format_money(outcome.revenue, currency),
         margin=EXACT.subtract(from_nanos(outcome.revenue), cost),
     )
@@ -159,8 +161,7 @@ def _outcome(outcome: Outcome, cost: Decimal, currency: str) -> OutcomeView:
 def _totals(found: Sequence[Compared], currency: str) -> TotalsView:
     before, after, cost = Outcome(), Outcome(), Decimal(0)
     for each in found:
-        before = before.plus(each.before.fees, each.before.usage)
-        after = after.plus(each.after.fees, each.after.usage)
+        before, after = before.plus(each.before), after.plus(each.after)
         cost = EXACT.add(cost, each.costs.get(currency, Decimal(0)))
     return TotalsView(
         before=_outcome(before, cost, currency),
