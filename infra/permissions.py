@@ -29,6 +29,7 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     # It puts ledger entries and conversions; what a plan asks is in the catalogue.
     "react": {"billing": ("GetItem", "BatchGetItem", "Query", "PutItem")},
+    "follow_usage": {"billing": (*READ, *WRITE)},
     "archive": {},
     "start_billing_run": {"billing/by_due": ("Query",)},
     "bill_customer": {"events": ("PutItem",), "billing": (*READ, *WRITE)},

@@ -9,6 +9,7 @@ from infra.archive import Archive
 from infra.backfilling import Backfilling
 from infra.billing_run import BillingRun
 from infra.bundle import Bundle
+from infra.following import Following
 from infra.function import make_runtime
 from infra.monitoring import Monitoring
 from infra.permissions import secret_arn
@@ -16,6 +17,9 @@ from infra.reactions import Reactions
 from infra.reconciliation import Reconciliation
 from infra.stage import Stage
 from infra.tables import Tables
+
+# What streams drive: balances, and what follows from them and from usage, fall behind with these.
+DRIVEN = ("Aggregate", "React", "FollowUsage")
 
 
 class MeterlineStack(Stack):
@@ -42,6 +46,7 @@ class MeterlineStack(Stack):
         self.aggregation = Aggregation(self, "Aggregation", runtime=runtime)
         self.archive = Archive(self, "Archive", runtime=runtime)
         self.reactions = Reactions(self, "Reactions", runtime=runtime)
+        self.following = Following(self, "Following", runtime=runtime)
         self.billing_run = BillingRun(self, "BillingRun", runtime=runtime)
         self.reconciliation = Reconciliation(self, "Reconciliation", runtime=runtime)
         self.backfilling = Backfilling(
@@ -54,6 +59,7 @@ class MeterlineStack(Stack):
             "Aggregate": self.aggregation.function,
             "Archive": self.archive.function,
             "React": self.reactions.function,
+            "FollowUsage": self.following.function,
             "StartBillingRun": self.billing_run.start,
             "BillCustomer": self.billing_run.bill,
             "StartReconciliation": self.reconciliation.start,
@@ -65,11 +71,12 @@ class MeterlineStack(Stack):
             "Monitoring",
             http_api=self.api.http_api,
             functions=self.functions,
-            stream_functions={name: self.functions[name] for name in ("Aggregate", "React")},
+            stream_functions={name: self.functions[name] for name in DRIVEN},
             dead_letters={
                 "Aggregate": self.aggregation.failures,
                 "Archive": self.archive.failures,
                 "React": self.reactions.failures,
+                "FollowUsage": self.following.failures,
                 "BillCustomer": self.billing_run.failures,
                 "Schedule": self.billing_run.schedule_failures,
                 "ReconcileCustomer": self.reconciliation.failures,
@@ -89,6 +96,7 @@ class MeterlineStack(Stack):
             "BillingQueueUrl": self.billing_run.queue.queue_url,
             "AggregateMappingId": self.aggregation.mapping.resource.ref,
             "ReactMappingId": self.reactions.mapping.resource.ref,
+            "FollowUsageMappingId": self.following.mapping.resource.ref,
             "ArchiveMappingId": self.archive.mapping.resource.ref,
             "ArchiveBucketName": self.archive.bucket.bucket_name,
             "ArchiveDatabase": self.archive.database,

@@ -14,8 +14,10 @@ from typing import Literal
 from shared.domain.conversion_rules import ConvertsTo
 from shared.domain.costs import MeterCosts
 from shared.domain.coupons import Coupon
+from shared.domain.earning_rules import EarningRule
 from shared.domain.errors import NotFoundError
 from shared.domain.prices import Price
+from shared.domain.reward_rules import RewardRule
 
 Aggregation = Literal["count", "sum", "min", "max", "latest", "average", "unique_count"]
 Interval = Literal["day", "week", "month", "year"]
@@ -223,6 +225,8 @@ class Catalogue:
     add_ons: Mapping[str, tuple[AddOn, ...]] = field(default_factory=dict)
     coupons: Mapping[str, tuple[Coupon, ...]] = field(default_factory=dict, kw_only=True)
     costs: Mapping[str, tuple[MeterCosts, ...]] = field(default_factory=dict)
+    reward_rules: Mapping[str, RewardRule] = field(default_factory=dict)
+    earning_rules: Mapping[str, EarningRule] = field(default_factory=dict)
 
     def plan(self, key: str, version: int) -> Plan:
         """The plan's published version.

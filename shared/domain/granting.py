@@ -33,16 +33,8 @@ def add_grant(
         raise InvalidError(problems=[Problem("/expires_at", "in-the-past")])
     if grant.effective_at < now and grant.effective_at != period_start(account):
         raise InvalidError(problems=[Problem("/effective_at", "in-the-past")])
-    held = dict(account.grants.get(grant.unit, {}))
-    if sum(o.unit == grant.unit and o.source != "plan" for o in others) >= MAX_OPEN_GRANTS_PER_UNIT:
-        raise ConflictError(f"{MAX_OPEN_GRANTS_PER_UNIT} grants of {grant.unit} are open already")
-    held[grant.id] = grant.amount
-    granted = replace(
-        account,
-        version=account.version + 1,
-        grants={**account.grants, grant.unit: held},
-        validity={**account.validity, grant.id: grant.validity},
-    )
+    _check_room(grant, others)
+    granted = _holding(account, grant, grant.amount)
     reaches_back = grant.effective_at == period_start(account)
     return _cover(granted, grant, catalogue) if reaches_back else granted
 
@@ -80,3 +72,33 @@ def void_grant(account: Account, grant: Grant, now: datetime) -> tuple[Account, 
         grants[grant.unit] = left
     voided = replace(account, version=account.version + 1, grants=grants)
     return voided, replace(grant, voided_at=now)
+
+
+def enlarge_grant(
+    account: Account, grant: Grant, nanos: int, others: Iterable[Grant]
+) -> tuple[Account, Grant]:
+    """The account and a grant that it was given before, with so much more of it.
+
+    `others` are the open grants. One that is used up opens again.
+    Raises: ConflictError when too many grants are open.
+    """
+    _check_room(grant, others)
+    return _holding(account, grant, nanos), replace(grant, amount=grant.amount + nanos)
+
+
+def _holding(account: Account, grant: Grant, nanos: int) -> Account:
+    """The account's next version, with so much more left of the grant."""
+    held = dict(account.grants.get(grant.unit, {}))
+    held[grant.id] = held.get(grant.id, 0) + nanos
+    return replace(
+        account,
+        version=account.version + 1,
+        grants={**account.grants, grant.unit: held},
+        validity={**account.validity, grant.id: grant.validity},
+    )
+
+
+def _check_room(grant: Grant, others: Iterable[Grant]) -> None:
+    counted = [o for o in others if o.unit == grant.unit and o.source != "plan"]
+    if len(counted) >= MAX_OPEN_GRANTS_PER_UNIT and grant.id not in (o.id for o in counted):
+        raise ConflictError(f"{MAX_OPEN_GRANTS_PER_UNIT} grants of {grant.unit} are open already")

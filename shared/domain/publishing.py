@@ -12,10 +12,12 @@ from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, IncludedCredit
 from shared.domain.conversions import conversion_problems
 from shared.domain.costs import MeterCosts
 from shared.domain.coupons import Coupon
+from shared.domain.earning_rules import EarningRule
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
 from shared.domain.money import is_currency
 from shared.domain.periods import parse_days
 from shared.domain.prices import by_event, can_fall, tiers_of
+from shared.domain.reward_rules import RewardRule
 
 # Every rate card has its running totals (some 100 bytes) in each of up to eight open phases of the
 # account item, which every batch of usage writes again: 20 cards keep that within 16 KB.
@@ -30,7 +32,7 @@ DAYS_OF = {"day": 1, "week": 7, "month": 28, "year": 365}
 # usage can take something away: they have a value only when a period is over.
 RATED_AGGREGATIONS = ("count", "sum", "max", "unique_count")
 
-Entry = Coupon | Meter | Plan | CreditUnit | AddOn | MeterCosts
+Entry = Coupon | Meter | Plan | CreditUnit | AddOn | MeterCosts | RewardRule | EarningRule
 
 
 class MeterImmutableError(ConflictError):

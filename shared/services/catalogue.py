@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Protocol
 
 from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, Meter, Plan
 from shared.domain.costs import MeterCosts
 from shared.domain.coupons import Coupon
+from shared.domain.earning_rules import EarningRule
 from shared.domain.errors import UnavailableError, VersionConflictError
 from shared.domain.publishing import (
     Publication,
@@ -20,6 +21,13 @@ from shared.domain.publishing import (
 )
 from shared.domain.publishing_costs import publish_costs
 from shared.domain.publishing_coupons import publish_coupon
+from shared.domain.publishing_rules import (
+    archive_earning_rule,
+    archive_reward_rule,
+    publish_earning_rule,
+    publish_reward_rule,
+)
+from shared.domain.reward_rules import RewardRule
 from shared.services.changes import PutAudit
 
 # People publish rarely: whoever loses this many races in a row is told to try again.
@@ -112,6 +120,34 @@ class CatalogueService:
         """
         self._publish(lambda read: publish_costs(read, costs), actor, now)
         return costs
+
+    def put_reward_rule(self, rule: RewardRule, actor: str, now: datetime) -> RewardRule:
+        """The stored rule; one that is new is made now.
+
+        Raises: RuleImmutableError, InvalidError.
+        """
+        made = replace(rule, created_at=now)
+        catalogue = self._publish(lambda read: publish_reward_rule(read, made), actor, now)
+        return catalogue.reward_rules[rule.key]
+
+    def archive_reward_rule(self, key: str, actor: str, now: datetime) -> RewardRule:
+        """The archived rule. Raises: NotFoundError."""
+        catalogue = self._publish(lambda read: archive_reward_rule(read, key, now), actor, now)
+        return catalogue.reward_rules[key]
+
+    def put_earning_rule(self, rule: EarningRule, actor: str, now: datetime) -> EarningRule:
+        """The stored rule; one that is new is made now.
+
+        Raises: RuleImmutableError, InvalidError.
+        """
+        made = replace(rule, created_at=now)
+        catalogue = self._publish(lambda read: publish_earning_rule(read, made), actor, now)
+        return catalogue.earning_rules[rule.key]
+
+    def archive_earning_rule(self, key: str, actor: str, now: datetime) -> EarningRule:
+        """The archived rule. Raises: NotFoundError."""
+        catalogue = self._publish(lambda read: archive_earning_rule(read, key, now), actor, now)
+        return catalogue.earning_rules[key]
 
     def _publish(
         self, decide: Callable[[Catalogue], Publication | None], actor: str, now: datetime

@@ -14,10 +14,12 @@ from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.dimension_cap import RegisterKey
 from shared.domain.distinct import Seen
+from shared.domain.earnings import Accrual, EarningEntry, Earnings, Payout
 from shared.domain.folding import LateUsage
 from shared.domain.ledger import LedgerEntry
 from shared.domain.placing import Claim
 from shared.domain.reservations import Reservation, ReservationStatus
+from shared.domain.rewards import RewardDay, RewardProgress
 from shared.domain.usage_hours import UsageHour
 
 
@@ -213,6 +215,18 @@ class PutBackfilledHour:
     values: Seen = field(default_factory=dict)
 
 
+# What rewards and earnings are told from; each has a version of its own.
+Record = RewardProgress | RewardDay | Accrual | Earnings | EarningEntry | Payout
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRecord:
+    """Writes a record as version + 1 if the stored version is still `read_version` (0: none)."""
+
+    record: Record
+    read_version: int
+
+
 @dataclass(frozen=True, slots=True)
 class SaveReservation:
     """Puts a reservation if its status is still the one read (None: it is not there yet)."""
@@ -250,6 +264,7 @@ Change = (
     | DropClaim
     | DropValues
     | SaveReservation
+    | SaveRecord
     | SaveConversion
     | PutBackfilledHour
 )

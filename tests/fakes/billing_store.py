@@ -20,8 +20,9 @@ from shared.domain.placing import Claim
 from shared.domain.reservations import Reservation
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services import changes
-from shared.services.changes import Change, PutAudit, PutQuarantine
+from shared.services.changes import Change, PutAudit, PutQuarantine, Record
 from shared.services.store import Footing, Page, QuarantinedRecord, StoredAnswer
+from tests.fakes.records import at_version, record_key, version_of
 
 T = TypeVar("T")
 Key = tuple[object, ...]
@@ -50,6 +51,7 @@ class MemoryBillingStore:
         self.claims_of: dict[str, set[Claim]] = {}
         self.reservations_of: dict[str, dict[str, Reservation]] = {}
         self.conversions_of: dict[str, dict[int, Conversion]] = {}
+        self.records: dict[Key, Record] = {}
         self.ledgers: dict[str, dict[int, LedgerEntry]] = {}
         self.documents: dict[str, Mapping[str, object]] = {}
         self.pointers: dict[str, dict[str, str]] = {}
@@ -236,6 +238,9 @@ class MemoryBillingStore:
                 return (hour.checkpoints if hour else Checkpoints()) == before.checkpoints
             case changes.ExtendRegister(register, read):
                 return len(self.groups.get(register, frozenset())) == len(read)
+            case changes.SaveRecord(record, read):
+                known_record = self.records.get(record_key(record))
+                return version_of(known_record) == read
             case changes.SaveReservation(reservation, read_status):
                 held = self.reservations_of.get(reservation.customer, {}).get(reservation.id)
                 return (held.status if held else None) == read_status
@@ -292,6 +297,8 @@ class MemoryBillingStore:
                 self.groups[register] = self.groups.get(register, frozenset()) | added
                 owner = register.meter, register.customer
                 self._registers_of.setdefault(owner, {})[register] = None
+            case changes.SaveRecord(record, read):
+                self.records[record_key(record)] = at_version(record, read + 1)
             case changes.SaveReservation(reservation):
                 own = self.reservations_of.setdefault(reservation.customer, {})
                 own[reservation.id] = reservation
@@ -381,6 +388,8 @@ def _keys(change: Change) -> list[Key]:  # noqa: C901, PLR0911, PLR0912
             return [("HOUR", hour.key), *(("VALUE", key) for key in values)]
         case changes.ExtendRegister(register):
             return [("REGISTER", register)]
+        case changes.SaveRecord(record):
+            return [record_key(record)]
         case changes.SaveReservation(reservation):
             return [("RESERVATION", reservation.customer, reservation.id)]
         case changes.SaveConversion(conversion):

@@ -6,8 +6,10 @@ from typing import Any
 from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, Meter, Plan
 from shared.domain.costs import MeterCosts
 from shared.domain.coupons import Coupon
+from shared.domain.earning_rules import EarningRule
 from shared.domain.errors import VersionConflictError
 from shared.domain.publishing import Publication
+from shared.domain.reward_rules import RewardRule
 from shared.services.changes import PutAudit
 
 
@@ -35,6 +37,7 @@ class MemoryCatalogueStore:
         entry, old = publication.after, self.catalogue
         meters, plans, units = dict(old.meters), dict(old.plans), dict(old.units)
         add_ons, costs = dict(old.add_ons), dict(old.costs)
+        rewards, earnings = dict(old.reward_rules), dict(old.earning_rules)
         coupons: dict[str, Any] = dict(old.coupons)
         match entry:
             case Meter():
@@ -48,6 +51,11 @@ class MemoryCatalogueStore:
                 dated = {each.effective_from: each for each in costs.get(entry.key, ())}
                 dated[entry.effective_from] = entry
                 costs[entry.key] = tuple(dated[at] for at in sorted(dated))
+            case RewardRule():
+                rewards[entry.key] = entry
+            case EarningRule():
+                earnings[entry.key] = entry
+        rules = (rewards, earnings)
         self.catalogue = Catalogue(
-            old.version + 1, meters, plans, units, add_ons, costs, coupons=coupons
+            old.version + 1, meters, plans, units, add_ons, costs, *rules, coupons=coupons
         )

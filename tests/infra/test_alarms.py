@@ -16,6 +16,8 @@ ALARMED = {
     ("archive", "ArchiveDelayed"): 1,
     ("archive", "EventsUnreadable"): 1,
     ("conversions", "ConversionsNotRecorded"): 1,
+    ("follow_usage", "UsageNotFollowed"): 1,
+    ("follow_usage", "RewardsWaiting"): 1,
     ("bill_customer", "BillingDelayed"): 1,
     ("bill_customer", "BillingHeld"): 1,
     ("reconcile_customer", "RepairsMade"): 1,

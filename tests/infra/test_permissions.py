@@ -59,6 +59,11 @@ NEEDS: dict[str, dict[str, set[str]]] = {
         f"{BILLING}.StreamArn": {f"dynamodb:{action}" for action in STREAM},
         "ReactionsFailures": {"sqs:SendMessage"},
     },
+    "FollowingFollowUsageRole": {
+        BILLING: {f"dynamodb:{action}" for action in READ | WRITE},
+        f"{BILLING}.StreamArn": {f"dynamodb:{action}" for action in STREAM},
+        "FollowingFailures": {"sqs:SendMessage"},
+    },
     "BillingRunStartBillingRunRole": {
         f"{BILLING}/index/by_due": {"dynamodb:Query"},
         "BillingRunQueue": {"sqs:SendMessage"},

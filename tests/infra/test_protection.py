@@ -109,7 +109,12 @@ def test_every_dead_letter_queue_and_stream_has_an_alarm(assembly: Assembly) -> 
     assert {
         name for metric, name in watched if metric == "ApproximateNumberOfMessagesVisible"
     } == dead_letters
-    driven = ("AggregationAggregate", "ArchiveArchiveEvents", "ReactionsReact")
+    driven = (
+        "AggregationAggregate",
+        "ArchiveArchiveEvents",
+        "ReactionsReact",
+        "FollowingFollowUsage",
+    )
     assert {("IteratorAge", name) for name in driven} <= watched
 
 

@@ -28,7 +28,7 @@ def records(name: str) -> dict[str, dict[str, Any]]:
     return json.loads((RECORDS / name).read_text())
 
 
-@pytest.mark.parametrize("function", ["Aggregate", "ArchiveEvents", "React"])
+@pytest.mark.parametrize("function", ["Aggregate", "ArchiveEvents", "React", "FollowUsage"])
 class TestEveryStream:
     def test_one_batch_of_a_shard_at_a_time_from_the_oldest_record(
         self, assembly: Assembly, function: str
@@ -98,6 +98,29 @@ class TestReact:
     ) -> None:
         image = records("stream_billing.json")[record]
         assert passes(mapping_of(assembly, "React"))(image) is expected
+
+
+class TestFollowUsage:
+    def test_reads_the_stream_of_the_billing_table(self, assembly: Assembly) -> None:
+        mapping = mapping_of(assembly, "FollowUsage")
+        assert reference(mapping["EventSourceArn"]) == "TablesBilling.StreamArn"
+
+    @pytest.mark.parametrize(
+        ("event_name", "partition", "expected"),
+        [
+            ("INSERT", "U#messages#acme", True),
+            ("MODIFY", "U#messages#acme", True),
+            ("REMOVE", "U#messages#acme", False),
+            ("MODIFY", "C#acme", False),
+            ("INSERT", "R#messages#acme", False),
+        ],
+    )
+    def test_only_usage_hours_pass(
+        self, assembly: Assembly, event_name: str, partition: str, expected: bool
+    ) -> None:
+        keys = {"pk": {"S": partition}, "sk": {"S": "2026-03-10T12#"}}
+        record = {"eventName": event_name, "dynamodb": {"Keys": keys}}
+        assert passes(mapping_of(assembly, "FollowUsage"))(record) is expected
 
 
 class TestBillingQueue:

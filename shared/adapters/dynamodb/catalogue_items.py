@@ -5,6 +5,13 @@ from dataclasses import asdict
 from typing import Any
 
 from shared.adapters.dynamodb.coupon_items import read_coupon
+from shared.adapters.dynamodb.rule_items import (
+    EARNING_PREFIX,
+    REWARD_PREFIX,
+    read_earning_rule,
+    read_reward_rule,
+    rule_sort_key,
+)
 from shared.domain.catalogue import (
     AddOn,
     Allowance,
@@ -20,9 +27,11 @@ from shared.domain.catalogue import (
 from shared.domain.conversion_rules import AllowanceUsedUp, ConvertsTo, CreditsBelow, SpendOver
 from shared.domain.costs import CostRate, MeterCosts
 from shared.domain.coupons import Coupon
+from shared.domain.earning_rules import EarningRule
 from shared.domain.events import utc_text, utc_time
 from shared.domain.prices import price_of, price_values
 from shared.domain.publishing import Entry
+from shared.domain.reward_rules import RewardRule
 
 Body = Mapping[str, Any]
 
@@ -41,6 +50,8 @@ def sort_key(entry: Entry) -> str:
             return f"UNIT#{entry.key}"
         case MeterCosts():
             return f"COSTS#{entry.key}#{utc_text(entry.effective_from)}"
+        case RewardRule() | EarningRule():
+            return rule_sort_key(entry)
 
 
 def entry_body(entry: Entry) -> dict[str, object]:
@@ -62,6 +73,8 @@ def catalogue_of(version: int, bodies: Mapping[str, Body]) -> Catalogue:
     add_ons: dict[str, tuple[AddOn, ...]] = {}
     costs: dict[str, tuple[MeterCosts, ...]] = {}
     coupons: dict[str, tuple[Coupon, ...]] = {}
+    reward_rules: dict[str, RewardRule] = {}
+    earning_rules: dict[str, EarningRule] = {}
     for stored_key, body in sorted(bodies.items()):
         key = body["key"]
         if stored_key.startswith("METER#"):
@@ -74,9 +87,14 @@ def catalogue_of(version: int, bodies: Mapping[str, Body]) -> Catalogue:
             coupons[key] = (*coupons.get(key, ()), read_coupon(body))
         elif stored_key.startswith("COSTS#"):
             costs[key] = (*costs.get(key, ()), _costs(body))
+        elif stored_key.startswith(REWARD_PREFIX):
+            reward_rules[key] = read_reward_rule(body)
+        elif stored_key.startswith(EARNING_PREFIX):
+            earning_rules[key] = read_earning_rule(body)
         else:
             units[key] = _unit(body)
-    return Catalogue(version, meters, plans, units, add_ons, costs, coupons=coupons)
+    rules = (reward_rules, earning_rules)
+    return Catalogue(version, meters, plans, units, add_ons, costs, *rules, coupons=coupons)
 
 
 def _meter(body: Body) -> Meter:

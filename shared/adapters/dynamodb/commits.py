@@ -26,6 +26,7 @@ from shared.adapters.dynamodb.billing_items import (
     value_keys,
 )
 from shared.adapters.dynamodb.conversion_items import conversion_item
+from shared.adapters.dynamodb.record_items import record_item
 from shared.adapters.dynamodb.reservation_items import reservation_item
 from shared.domain.customers import Customer, Subscription
 from shared.domain.distinct import Seen, ValueKey
@@ -100,6 +101,8 @@ def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C
             yield from _save_usage_hour(table, change)
         case changes.ExtendRegister():
             yield _extend_register(table, change)
+        case changes.SaveRecord(record, read):
+            yield _update(table, record_item(record, read + 1), *_version_is(read))
         case changes.SaveReservation(reservation, read_status):
             item = reservation_item(reservation)
             yield _save_if(table, item, "state", read_status)

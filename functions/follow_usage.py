@@ -1,0 +1,44 @@
+"""billing stream → what follows from usage: rewards."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions._metrics import count
+from functions._runtime import runtime
+from functions._streams import decode_image
+from shared.adapters.dynamodb.billing_items import read_usage_hour
+from shared.domain.errors import MeterlineError
+from shared.services.rewards import Given
+
+logger = Logger()
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Counts the hours that changed, each once; answers with the first record to deliver again."""
+    given = Given()
+    failed: list[str] = []
+    for (customer, meter), hours in changed_hours(event["Records"]).items():
+        try:
+            given = given.plus(runtime().rewards.count(customer, meter, hours))
+        except MeterlineError as error:
+            failed += hours.values()
+            logger.warning("rewards delayed", extra={"meter": meter, "error": error.detail})
+    counters = {"RewardsGiven": given.grants, "RewardsWaiting": given.waiting}
+    count("follow_usage", {**counters, "UsageNotFollowed": len(failed)})
+    first = min(failed, key=int, default=None)
+    return {"batchItemFailures": [{"itemIdentifier": first}] if first is not None else []}
+
+
+def changed_hours(
+    records: Iterable[Mapping[str, Any]],
+) -> dict[tuple[str, str], dict[datetime, str]]:
+    """By (customer, meter) the hours that changed, with the first record that says so."""
+    found: dict[tuple[str, str], dict[datetime, str]] = {}
+    for record in records:
+        key = read_usage_hour(decode_image(record["dynamodb"]["NewImage"])).key
+        hours = found.setdefault((key.customer, key.meter), {})
+        hours.setdefault(key.hour, record["dynamodb"]["SequenceNumber"])
+    return found

@@ -1,0 +1,42 @@
+"""Earning rules: what one customer earns by the usage of others, such as a model's owner."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from shared.domain.money import EXACT, to_nanos
+from shared.domain.reward_rules import MAX_BACK, floor_quarter
+
+Payable = Literal["credits", "transfer"]
+
+
+@dataclass(frozen=True, slots=True)
+class EarningRule:
+    """A share of what each unit of a meter's usage is declared to be worth.
+
+    `beneficiary` is the meter's dimension that names the customer who earns. A unit of usage earns
+    `percentage` percent of `unit_price`, in `unit`. What a UTC day earned is held for `hold_days`
+    after it and then paid as `payable` says. A rule never changes but to be archived; then nothing
+    more is earned by it.
+    """
+
+    key: str
+    meter: str
+    beneficiary: str
+    unit: str
+    unit_price: Decimal
+    hold_days: int
+    payable: Payable
+    created_at: datetime
+    percentage: Decimal = Decimal(100)
+    archived_at: datetime | None = None
+
+    def since(self, now: datetime, *, on_test_clock: bool) -> datetime:
+        """From when on it counts a customer's usage, as for rewards; `now` is the customer's."""
+        return floor_quarter(now - MAX_BACK if on_test_clock else self.created_at)
+
+    def earned(self, quantity: Decimal) -> int:
+        """What so much usage earns, in nanos, rounded once, half away from zero."""
+        worth = EXACT.multiply(quantity, self.unit_price)
+        return to_nanos(EXACT.scaleb(EXACT.multiply(worth, self.percentage), -2))
