@@ -190,7 +190,12 @@ class Fold:
         self._claimed.update(claims)
 
     def _settle(self, after: Account, event: UsageEvent) -> Account:
-        """The account without the reservation that the event names, if that is still open."""
+        """The account without the reservation that the event names, if that is still open.
+
+        Entries that correct the event name it as well; they may come first, and settle nothing.
+        """
+        if event.correction is not None:
+            return after
         named = self._reservations.pop(event.extensions.get(RESERVATION, ""), None)
         if named is None:
             return after
