@@ -89,6 +89,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/analytics/credits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Credits issued, used, expired, voided and held, and what that is in money */
+        get: operations["read_credits_owed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analytics/margin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was earned, and what the usage cost to serve */
+        get: operations["read_margin"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analytics/revenue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was earned, by the time that it is for */
+        get: operations["read_revenue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/backfills": {
         parameters: {
             query?: never;
@@ -2016,6 +2067,47 @@ export interface components {
             grace?: string;
         };
         /**
+         * CreditsQuery
+         * @description Credits owed, of all customers of the page together or of each.
+         */
+        CreditsQuery: {
+            /**
+             * Limit
+             * @default 100
+             */
+            limit?: number;
+            /**
+             * Cursor
+             * @default null
+             */
+            cursor?: string | null;
+            /**
+             * Customer
+             * @default []
+             */
+            customer?: string[];
+            /**
+             * Segment
+             * @default null
+             */
+            segment?: string | null;
+            /**
+             * From
+             * Format: date-time
+             */
+            from: string;
+            /**
+             * To
+             * Format: date-time
+             */
+            to: string;
+            /**
+             * Group By
+             * @default null
+             */
+            group_by?: "customer" | null;
+        };
+        /**
          * CustomerBody
          * @description The whole profile: what is left out is cleared.
          *
@@ -3087,6 +3179,110 @@ export interface components {
             checksum: string;
         };
         /**
+         * MarginQuery
+         * @description Windows are those of the timezone's clocks. `limit` is of customers, not of rows.
+         *
+         *     `group_by` may be repeated, or its names stand with commas between them.
+         */
+        MarginQuery: {
+            /**
+             * Limit
+             * @default 100
+             */
+            limit?: number;
+            /**
+             * Cursor
+             * @default null
+             */
+            cursor?: string | null;
+            /**
+             * Customer
+             * @default []
+             */
+            customer?: string[];
+            /**
+             * Segment
+             * @default null
+             */
+            segment?: string | null;
+            /**
+             * From
+             * Format: date-time
+             */
+            from: string;
+            /**
+             * To
+             * Format: date-time
+             */
+            to: string;
+            /**
+             * Window
+             * @default total
+             * @enum {string}
+             */
+            window?: "hour" | "day" | "week" | "month" | "total";
+            /**
+             * Timezone
+             * @default UTC
+             */
+            timezone?: string;
+            /**
+             * Group By
+             * @default []
+             */
+            group_by?: ("customer" | "plan" | "meter" | "segment")[];
+        };
+        /**
+         * MarginRow
+         * @description The same with what the usage of the window cost to serve; `margin` is what is left.
+         */
+        MarginRow: {
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Currency */
+            currency: string;
+            /** Group */
+            group: {
+                [key: string]: string;
+            };
+            /** Revenue */
+            revenue: string;
+            /** Parts */
+            parts: {
+                [key: string]: string;
+            };
+            /** Accrued */
+            accrued: string;
+            /** Invoiced */
+            invoiced: string;
+            /** Cost */
+            cost: string;
+            /** Margin */
+            margin: string;
+        };
+        /**
+         * MarginView
+         * @description Rows as of revenue, and the usage that no cost rate takes.
+         */
+        MarginView: {
+            /** Data */
+            data: components["schemas"]["MarginRow"][];
+            /** Uncosted */
+            uncosted: components["schemas"]["UncostedView"][];
+            /** Customers */
+            customers: number;
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
          * MeterAnswer
          * @description A meter, and the catalogue versions from which it counts, and counts no more.
          */
@@ -3304,19 +3500,83 @@ export interface components {
         };
         /**
          * OutcomeView
-         * @description What phases come to under a plan: `revenue` is fees and usage, `margin` revenue less cost.
+         * @description What phases come to under a plan: `revenue` is all of it, `margin` revenue less cost.
          *
-         *     Usage is after the credits that the plan includes.
+         *     Usage is after the credits that the plan includes; `minimums` are what it falls short of them.
          */
         OutcomeView: {
             /** Fees */
             fees: string;
             /** Usage */
             usage: string;
+            /** Minimums */
+            minimums: string;
             /** Revenue */
             revenue: string;
             /** Margin */
             margin: string;
+        };
+        /**
+         * OwedRow
+         * @description What became of grants of one unit, source and cost basis.
+         *
+         *     In the unit, `opening` + `issued` = `used` + `expired` + `voided` + `held`. In `currency`, at
+         *     the cost basis, `liability` is what is held, `revenue` what was used, `breakage` what expired.
+         */
+        OwedRow: {
+            /**
+             * Customer
+             * @default null
+             */
+            customer?: string | null;
+            /** Unit */
+            unit: string;
+            /** Source */
+            source: string;
+            /** Cost Basis */
+            cost_basis: string | null;
+            /** Currency */
+            currency: string | null;
+            /** Opening */
+            opening: string;
+            /** Issued */
+            issued: string;
+            /** Used */
+            used: string;
+            /** Expired */
+            expired: string;
+            /** Voided */
+            voided: string;
+            /** Held */
+            held: string;
+            /** Liability */
+            liability: string;
+            /** Revenue */
+            revenue: string;
+            /** Breakage */
+            breakage: string;
+        };
+        /**
+         * OwedView
+         * @description Rows by customer, unit, source and cost basis; the rows of all pages add up.
+         */
+        OwedView: {
+            /**
+             * From
+             * Format: date-time
+             */
+            from: string;
+            /**
+             * To
+             * Format: date-time
+             */
+            to: string;
+            /** Data */
+            data: components["schemas"]["OwedRow"][];
+            /** Customers */
+            customers: number;
+            /** Next Cursor */
+            next_cursor: string | null;
         };
         /**
          * PackAllowanceBody
@@ -4483,6 +4743,53 @@ export interface components {
             value: string | null;
         };
         /**
+         * RevenueRow
+         * @description What was earned in one window by one group, in one currency.
+         *
+         *     `revenue` is the sum of `parts`. `accrued` is the part of it that is on no invoice yet,
+         *     `invoiced` what invoices that were finalized in the window bill, whatever time it is for.
+         */
+        RevenueRow: {
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Currency */
+            currency: string;
+            /** Group */
+            group: {
+                [key: string]: string;
+            };
+            /** Revenue */
+            revenue: string;
+            /** Parts */
+            parts: {
+                [key: string]: string;
+            };
+            /** Accrued */
+            accrued: string;
+            /** Invoiced */
+            invoiced: string;
+        };
+        /**
+         * RevenueView
+         * @description Rows by window, currency and group; the rows of all pages add up. Currencies never do.
+         */
+        RevenueView: {
+            /** Data */
+            data: components["schemas"]["RevenueRow"][];
+            /** Customers */
+            customers: number;
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
          * RulesBody
          * @description Each of these that is there asks on its own; whichever is met first.
          */
@@ -4746,6 +5053,16 @@ export interface components {
             winners: number;
             /** Losers */
             losers: number;
+        };
+        /**
+         * UncostedView
+         * @description Usage of a meter with cost rates that none of them takes: its cost is not in the margin.
+         */
+        UncostedView: {
+            /** Meter */
+            meter: string;
+            /** Quantity */
+            quantity: string;
         };
         /**
          * UnitValueBody
@@ -5238,6 +5555,121 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AddOnAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_credits_owed: {
+        parameters: {
+            query: {
+                limit?: number;
+                cursor?: string | null;
+                customer?: string[];
+                segment?: string | null;
+                from: string;
+                to: string;
+                group_by?: "customer" | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwedView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_margin: {
+        parameters: {
+            query: {
+                limit?: number;
+                cursor?: string | null;
+                customer?: string[];
+                segment?: string | null;
+                from: string;
+                to: string;
+                window?: "hour" | "day" | "week" | "month" | "total";
+                timezone?: string;
+                group_by?: ("customer" | "plan" | "meter" | "segment")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MarginView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_revenue: {
+        parameters: {
+            query: {
+                limit?: number;
+                cursor?: string | null;
+                customer?: string[];
+                segment?: string | null;
+                from: string;
+                to: string;
+                window?: "hour" | "day" | "week" | "month" | "total";
+                timezone?: string;
+                group_by?: ("customer" | "plan" | "meter" | "segment")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevenueView"];
                 };
             };
             /** @description Refused. */
