@@ -206,9 +206,7 @@ def _fee_of_unused(account: Account, paid: Plan, gave: Plan, whole: Span) -> int
     return min(unused, default=paid.fee_nanos)
 
 
-def _credited(
-    plan: Plan, unused: Span, period: int, nanos: int, quantity: int
-) -> tuple[Fee, ...]:
+def _credited(plan: Plan, unused: Span, period: int, nanos: int, quantity: int) -> tuple[Fee, ...]:
     if not plan.fee_nanos:
         return ()
     words = f"{plan.name} fee, unused time"

@@ -12,13 +12,13 @@ from shared.domain.catalogue import Catalogue
 from shared.domain.costing import Costing
 from shared.domain.credits import Grant
 from shared.domain.customers import Customer
-from shared.domain.earnings import Earning, Part, earnings_of
 from shared.domain.errors import UnavailableError
 from shared.domain.events import utc_time
 from shared.domain.invoices import invoice_id
 from shared.domain.liability import flows, value_of
 from shared.domain.money import EXACT, from_nanos
 from shared.domain.periods import Period
+from shared.domain.recognition import Charge, Part, charges_of
 from shared.domain.segments import Segment
 from shared.domain.shares import shares_of_hour
 from shared.domain.usage_hours import floor_hour
@@ -65,35 +65,35 @@ class Margins:
         grants = self.books.store.all_grants(customer.key)
         paid = [grant for grant in grants if grant.cost_basis is not None]
         budget.spend(1 + len(grants))
-        self._add_earnings(report, customer, _prepaid_packs(customer, paid), budget)
+        self._add_charges(report, customer, _prepaid_packs(customer, paid), budget)
         if paid:
             self._add_credits(report, customer, paid, budget)
         if self.costs:
             self._add_costs(report, customer, budget)
         return report
 
-    def _add_earnings(
+    def _add_charges(
         self, report: Report, customer: Customer, prepaid: set[str], budget: Budget
     ) -> None:
         """What invoices and drafts charge, but for packs that are earned as they are drawn."""
-        for document, earning in self._earnings(customer, budget):
-            deferred = earning.part == "packs" and document in prepaid
+        for document, charge in self._charges(customer, budget):
+            deferred = charge.part == "packs" and document in prepaid
             for number, window in enumerate(self.windows):
-                amount = Decimal(0) if deferred else earning.within(window.start, window.end)
-                billed = earning.billed_at
+                amount = Decimal(0) if deferred else charge.within(window.start, window.end)
+                billed = charge.billed_at
                 invoiced = billed is not None and window.start <= billed < window.end
-                if not amount and not (invoiced and earning.nanos):
+                if not amount and not (invoiced and charge.nanos):
                     continue
-                place = _Place(number, earning.currency, earning.plan, earning.meter)
+                place = _Place(number, charge.currency, charge.plan, charge.meter)
                 for row in self._rows(report, customer, place):
-                    row.earn(earning.part, amount)
+                    row.earn(charge.part, amount)
                     if billed is None:
                         row.accrued = EXACT.add(row.accrued, amount)
                     if invoiced:
-                        row.invoiced = EXACT.add(row.invoiced, from_nanos(earning.nanos))
+                        row.invoiced = EXACT.add(row.invoiced, from_nanos(charge.nanos))
 
-    def _earnings(self, customer: Customer, budget: Budget) -> Iterator[tuple[str, Earning]]:
-        """The earnings of every document that can be for the time asked about, with its id."""
+    def _charges(self, customer: Customer, budget: Budget) -> Iterator[tuple[str, Charge]]:
+        """The charges of every document that can be for the time asked about, with its id."""
         # Drafts before invoices: what is finalized in between is then read twice, and told by id.
         drafts = {str(draft["id"]): draft for draft in self._drafts(customer)}
         now = self.books.now(customer)
@@ -103,12 +103,12 @@ class Margins:
             budget.spend(1 + len(page.items))
             for document in page.items:
                 drafts.pop(str(document["id"]), None)
-                yield from ((str(document["id"]), e) for e in earnings_of(document))
+                yield from ((str(document["id"]), e) for e in charges_of(document))
             cursor = page.cursor
             if cursor is None or _ends_before(page.items[-1], self.windows[0]):
                 break
         for key, draft in drafts.items():
-            yield from ((key, earning) for earning in earnings_of(draft, now))
+            yield from ((key, charge) for charge in charges_of(draft, now))
 
     def _drafts(self, customer: Customer) -> list[Mapping[str, Any]]:
         try:

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from shared.domain.earnings import Part
 from shared.domain.errors import InvalidError, Problem
 from shared.domain.money import EXACT
 from shared.domain.periods import Period
 from shared.domain.prices import ZERO
+from shared.domain.recognition import Part
 from shared.domain.usage_windows import Window, on_quarter, usage_windows
 from shared.services.audience import Question
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from shared.domain.earnings import Part
 from shared.domain.liability import Flow, GrantKind, value_of
 from shared.domain.money import EXACT, from_nanos
 from shared.domain.periods import Period
+from shared.domain.recognition import Part
 from shared.domain.usage_windows import Window
 from shared.services.analytics import Owed
 from shared.services.audience import Question
