@@ -19,6 +19,7 @@ from cli.client import ApiError, Client, ClientError, path
 from cli.text import printable
 from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, Meter, Plan
 from shared.domain.costs import MeterCosts, costs_at
+from shared.domain.coupons import Coupon
 from shared.domain.errors import MeterlineError, Problem
 from shared.domain.publishing import (
     Entry,
@@ -28,6 +29,7 @@ from shared.domain.publishing import (
     publish_unit,
 )
 from shared.domain.publishing_costs import publish_costs
+from shared.domain.publishing_coupons import publish_coupon
 
 STDOUT = Path("-")
 
@@ -39,7 +41,9 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     for name, run in (("diff", diff), ("apply", apply), ("pull", pull)):
         action = actions.add_parser(name, help=run.__doc__, description=run.__doc__)
         action.add_argument(
-            "file", type=Path, help="YAML or JSON: meters, cost_rates, credit_units, add_ons, plans"
+            "file",
+            type=Path,
+            help="YAML or JSON: meters, cost_rates, credit_units, add_ons, plans, coupons",
         )
         if name == "apply":
             action.add_argument("--dry-run", action="store_true", help="publish nothing")
@@ -180,6 +184,9 @@ def _published_on(catalogue: Catalogue, entry: Entry) -> Catalogue:
         case Plan():
             publish_plan(catalogue, entry)
             return replace(catalogue, plans={**catalogue.plans, entry.key: (entry,)})
+        case Coupon():
+            publish_coupon(catalogue, entry)
+            return replace(catalogue, coupons={**catalogue.coupons, entry.key: (entry,)})
 
 
 def _publish(client: Client, entry: FileEntry, file: CatalogueFile) -> None:
@@ -194,7 +201,7 @@ def _publish(client: Client, entry: FileEntry, file: CatalogueFile) -> None:
 
 def published(client: Client) -> Catalogue:
     """The newest version of everything, as the API lists it."""
-    meters, costs, units, add_ons, plans = (
+    meters, costs, units, add_ons, plans, coupons = (
         [k.answer.model_validate(a) for a in client.pages(k.path)] for k in KINDS
     )
     return Catalogue(
@@ -209,6 +216,7 @@ def published(client: Client) -> Catalogue:
         units={u.key: u.to_unit(u.key) for u in units},
         add_ons={a.key: (replace(a.to_add_on(a.key), version=a.version),) for a in add_ons},
         plans={p.key: (replace(p.to_plan(p.key), version=p.version),) for p in plans},
+        coupons={c.key: (replace(c.to_coupon(c.key), version=c.version),) for c in coupons},
     )
 
 
@@ -220,9 +228,12 @@ def entries_of(catalogue: Catalogue, kind: Kind) -> Mapping[str, Entry]:
         return catalogue.units
     if kind.section == "cost_rates":
         return {key: dated[-1] for key, dated in catalogue.costs.items()}
-    if kind.section == "add_ons":
-        return {key: versions[-1] for key, versions in catalogue.add_ons.items()}
-    return {key: versions[-1] for key, versions in catalogue.plans.items()}
+    versioned: Mapping[str, Mapping[str, Sequence[Entry]]] = {
+        "add_ons": catalogue.add_ons,
+        "plans": catalogue.plans,
+        "coupons": catalogue.coupons,
+    }
+    return {key: versions[-1] for key, versions in versioned[kind.section].items()}
 
 
 def _as_filed(entry: Entry) -> Entry:
@@ -230,7 +241,7 @@ def _as_filed(entry: Entry) -> Entry:
     match entry:
         case Meter():
             return replace(entry, since=0, archived_since=None)
-        case Plan() | AddOn():
+        case Plan() | AddOn() | Coupon():
             return replace(entry, version=0)
         case CreditUnit() | MeterCosts():
             return entry

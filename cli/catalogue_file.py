@@ -20,6 +20,7 @@ from shared.wire.add_ons import AddOnAnswer, AddOnBody
 from shared.wire.catalogue import CreditUnitAnswer, CreditUnitBody, MeterAnswer, MeterBody
 from shared.wire.common import invalid
 from shared.wire.costs import CostsAnswer, CostsBody
+from shared.wire.coupons import CouponAnswer, CouponBody
 from shared.wire.plans import PlanAnswer, PlanBody
 from shared.wire.strict_json import pointer_token
 
@@ -55,6 +56,7 @@ KINDS = (
     ),
     Kind("add_ons", "add-on", "/v1/add-ons", AddOnBody, AddOnBody.to_add_on, AddOnAnswer),
     Kind("plans", "plan", "/v1/plans", PlanBody, PlanBody.to_plan, PlanAnswer),
+    Kind("coupons", "coupon", "/v1/coupons", CouponBody, CouponBody.to_coupon, CouponAnswer),
 )
 
 

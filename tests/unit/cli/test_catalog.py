@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from cli import catalog
 from cli.__main__ import main
 from cli.catalogue_file import CatalogueFile
 from cli.client import ApiError
 from functions._http import Router
-from functions.routes import add_ons, catalogue, costs
+from functions.routes import add_ons, catalogue, costs, coupons
 from tests.unit.catalogue.fakes import MemoryCatalogueStore, fake_runtime
 from tests.unit.http.events import api_event
 
@@ -45,7 +46,7 @@ cost_rates:
 """
 
 
-ROUTER = Router((catalogue.router, costs.router, add_ons.router))
+ROUTER = Router((catalogue.router, costs.router, add_ons.router, coupons.router))
 
 
 class RouterClient:
@@ -99,7 +100,7 @@ def test_apply_publishes_in_the_order_of_dependence_and_once(
     assert capsys.readouterr().out.endswith("5 of 5 entries published\n")
     assert run("apply", tmp_path, FILE) == 0
     assert capsys.readouterr().out == "0 of 5 entries published\n"
-    assert client.store.catalogue.version == 4
+    assert client.store.catalogue.version == 5
 
 
 def test_diff_shows_what_would_change_and_changes_nothing(
@@ -216,6 +217,25 @@ def test_what_is_pulled_is_what_is_published(
     client.store = MemoryCatalogueStore()
     assert main(["catalog", "apply", str(pulled)]) == 0
     assert main(["catalog", "diff", str(demo)]) == 0
+
+
+def test_coupons_are_published_after_their_plans_and_pulled_again(
+    client: RouterClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    coupon = {"name": "Launch", "percentage": "20", "duration": "periods", "periods": 3}
+    text = FILE + f"coupons: {json.dumps({'launch': {**coupon, 'plans': ['pro']}})}\n"
+    assert run("apply", tmp_path, text) == 0
+    assert client.puts[-1] == "coupons/launch"
+    assert run("apply", tmp_path, text) == 0
+    capsys.readouterr()
+    assert run("diff", tmp_path, text.replace('"periods": 3', '"periods": 6')) == 1
+    assert capsys.readouterr().out == "~ coupon launch\n    periods: 3 -> 6\n"
+    pulled = tmp_path / "pulled.yaml"
+    assert main(["catalog", "pull", str(pulled)]) == 0
+    assert yaml.safe_load(pulled.read_text())["coupons"]["launch"] == {**coupon, "plans": ["pro"]}
+    wrong = text.replace('["pro"]', '["none"]')
+    assert run("apply", tmp_path, wrong) == 1
+    assert "coupons/launch/plans/0: unknown-plan" in capsys.readouterr().err
 
 
 def test_a_file_is_not_overwritten_unasked(
