@@ -14,7 +14,7 @@ from shared.domain.credits import Grant
 from shared.domain.customers import Customer, Subscription
 from shared.domain.dimension_cap import RegisterKey
 from shared.domain.distinct import Seen
-from shared.domain.earnings import Accrual, EarningEntry, Earnings, Payout
+from shared.domain.earned_shares import Accrual, EarningEntry, Earnings, Payout
 from shared.domain.folding import LateUsage
 from shared.domain.ledger import LedgerEntry
 from shared.domain.placing import Claim

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from shared.domain.earnings import Accrual, EarningEntry, Earnings, Payout
+from shared.domain.earned_shares import Accrual, EarningEntry, Earnings, Payout
 from shared.domain.rewards import RewardDay, RewardProgress
 from shared.services.changes import Record
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.adapters.dynamodb.account_items import customer_partition
 from shared.adapters.dynamodb.attributes import Item, from_item, to_item
-from shared.domain.earnings import Accrual, EarningEntry, Earnings, Payout
+from shared.domain.earned_shares import Accrual, EarningEntry, Earnings, Payout
 from shared.domain.events import utc_text, utc_time
 from shared.domain.rewards import RewardDay, RewardProgress
 from shared.services.changes import Record
