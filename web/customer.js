@@ -6,13 +6,14 @@ import { button, card, day, decimal, element, section, table } from "./page.js";
 /** The sections about a customer. `shown` is the id of the past invoice that is unfolded. */
 export async function customerSections(read, customer, shown, show) {
   const base = `/v1/customers/${encodeURIComponent(customer)}`;
-  const [subscription, balances, upcoming, invoices, entitlements, conversion] = await Promise.all([
+  const [subscription, balances, upcoming, invoices, entitlements, conversion, coupons] = await Promise.all([
     read(`${base}/subscription`),
     read(`${base}/balance`),
     read(`${base}/invoices/upcoming`),
     read(`${base}/invoices?limit=100`),
     read(`${base}/entitlements`),
     read(`${base}/conversion`),
+    read(`${base}/coupons`),
   ]);
   const unfolded = invoices.data.find((invoice) => invoice.id === shown);
   return [
@@ -21,6 +22,7 @@ export async function customerSections(read, customer, shown, show) {
     section("Usage this period", usage(upcoming)),
     section("Credits", grants(balances.data)),
     ...(entitlements.data.length ? [section("Included in the plan", included(entitlements.data))] : []),
+    ...(coupons.data.length ? [section("Coupons", discounts(coupons.data))] : []),
     section("Upcoming invoice", invoiceTable(upcoming)),
     section("Invoices", pastInvoices(invoices.data, show)),
     ...(unfolded ? [section(`Invoice ${unfolded.number}`, invoiceTable(unfolded))] : []),
@@ -100,6 +102,26 @@ function included(entitlements) {
       number(found.limit),
       number(found.remaining),
       found.resets_at ? day(found.resets_at) : "",
+    ]),
+  );
+}
+
+function discounts(coupons) {
+  const left = (coupon) => [
+    ...(coupon.amount_left === null ? [] : [`${decimal(coupon.amount_left)} ${coupon.currency}`]),
+    ...(coupon.periods_left === null ? [] : [`${coupon.periods_left} periods`]),
+  ];
+  return table(
+    ["Coupon", "#Takes off", "For", "Given", "State", "#Left"],
+    coupons.map((coupon) => [
+      coupon.name,
+      coupon.percentage === null
+        ? `${decimal(coupon.amount)} ${coupon.currency}`
+        : `${decimal(coupon.percentage)} %`,
+      coupon.plans.join(", ") || "every plan",
+      day(coupon.applied_at),
+      coupon.state,
+      left(coupon).join(", ") || "no end set",
     ]),
   );
 }
