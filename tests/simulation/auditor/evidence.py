@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -125,8 +127,7 @@ def read_event(item: Plain, meters: list[Plain], newest: int) -> Event | None:
     for meter in meters:
         archived = meter["archived_since"]
         live = meter["since"] <= stamp and (archived is None or stamp < archived)
-        counted = live and meter["event_type"] == kind and not _is_kept(meter, item)
-        usage = _read(meter, item, data) if counted else None
+        usage = _read(meter, item, data) if live and meter["event_type"] == kind else None
         if usage is not None:
             usages.append(usage)
     named = json.loads(item.get("extensions", "{}")).get("reservation")
@@ -135,9 +136,13 @@ def read_event(item: Plain, meters: list[Plain], newest: int) -> Event | None:
     return Event(*place, tuple(usages), "correction" in item, named)
 
 
-def _is_kept(meter: Plain, item: Plain) -> bool:
-    """Whether a correction leaves the meter alone: no difference takes back what it keeps."""
-    return "correction" in item and meter["aggregation"] not in ("count", "sum", "average")
+def left_standing(usages: Iterable[Usage]) -> list[Usage]:
+    """The usages that no correction took back, of which maxima and the like are told."""
+    usages = list(usages)
+    standing: Counter[tuple[object, ...]] = Counter()
+    for usage in usages:
+        standing[usage.order, usage.value, usage.quantity] += usage.sign
+    return [u for u in usages if u.sign > 0 and standing[u.order, u.value, u.quantity] > 0]
 
 
 def _read(meter: Plain, item: Plain, data: Plain) -> Usage | None:

@@ -9,7 +9,14 @@ from functools import cached_property
 from typing import Any
 
 from tests.simulation.auditor.arithmetic import CHECKSUM_MODULUS, calendar_start
-from tests.simulation.auditor.evidence import Event, Evidence, Plain, Usage, read_event
+from tests.simulation.auditor.evidence import (
+    Event,
+    Evidence,
+    Plain,
+    Usage,
+    left_standing,
+    read_event,
+)
 
 # Machines' clocks are up to ten minutes wrong: of who stores, and of who applies.
 SKEW = timedelta(minutes=20)
@@ -67,11 +74,10 @@ class Tally:
 
 def _value(usages: list[Usage]) -> Fraction:
     """What is billed of usages of one meter."""
-    quantities = [usage.quantity for usage in usages]
     if usages and usages[0].aggregation == "max":
-        return max(Fraction(0), *quantities)
+        return max([Fraction(0), *(usage.quantity for usage in left_standing(usages))])
     if usages and usages[0].aggregation == "unique_count":
-        return Fraction(len({usage.value for usage in usages}))
+        return Fraction(len({usage.value for usage in left_standing(usages)}))
     return sum((usage.sign * usage.quantity for usage in usages), Fraction(0))
 
 

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from fractions import Fraction
 
-from tests.simulation.auditor.evidence import Evidence, Finding, Usage, fingerprint, identity
+from tests.simulation.auditor.evidence import (
+    Evidence,
+    Finding,
+    Usage,
+    fingerprint,
+    identity,
+    left_standing,
+)
 from tests.simulation.auditor.picture import CHECKSUM_MODULUS, Picture
 
 Dimensions = tuple[tuple[str, str], ...]
@@ -77,13 +84,13 @@ def _expected(picture: Picture, stored: set[Place]) -> dict[Place, list[list[Usa
 def _recount(usages: list[Usage]) -> tuple[int, Fraction, int, Fraction | None]:
     tally = sum((usage.sign * usage.quantity for usage in usages), Fraction(0))
     checksum = sum(usage.sign * usage.checksum for usage in usages) % CHECKSUM_MODULUS
-    wins = None
+    left, wins = left_standing(usages), None
     if usages and usages[0].aggregation == "max":
-        wins = max(usage.quantity for usage in usages)
+        wins = max((usage.quantity for usage in left), default=None)
     if usages and usages[0].aggregation == "min":
-        wins = min(usage.quantity for usage in usages)
-    if usages and usages[0].aggregation == "latest":
-        wins = max(usages, key=lambda usage: usage.order).quantity
+        wins = min((usage.quantity for usage in left), default=None)
+    if left and left[0].aggregation == "latest":
+        wins = max(left, key=lambda usage: usage.order).quantity
     return sum(usage.sign for usage in usages), tally, checksum, wins
 
 
@@ -95,7 +102,7 @@ def _values_are_recounted(
         (place, quarter, hashlib.sha256(usage.value.encode()).hexdigest()[:32])
         for place, quarters in expected.items()
         for quarter, usages in enumerate(quarters)
-        for usage in usages
+        for usage in left_standing(usages)
         if usage.aggregation == "unique_count"
     }
     found = set()
