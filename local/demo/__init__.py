@@ -108,9 +108,8 @@ class Play:
 
     def most_overdrawn(self) -> Account:
         """The customer with the most to look at: credits bought, drawn and overdrawn."""
-        return max(
-            self._accounts(), key=lambda a: (bool(a.customer.purchase), a.invoices[-1].overage)
-        )
+        billed = [account for account in self._accounts() if account.invoices]
+        return max(billed, key=lambda a: (bool(a.customer.purchase), a.invoices[-1].overage))
 
     def _accounts(self) -> list[Account]:
         return list(self.tally.accounts.values())

@@ -148,9 +148,9 @@ def close_period(
     period = account.phases[0].period
     account = settled(account, catalogue, closed, grants, period)
     draft, terms = _invoice(account, subscription, catalogue, closed, period)
-    invoice = draft if draft.lines else None
-    reference = invoice.id if invoice else ""
     ended = [p for p in account.phases if p.period == period]
+    invoice = draft if _is_due(draft, ended, catalogue) else None
+    reference = invoice.id if invoice else ""
     frozen = [ClosedPhase(p, p.totals, now, reference) for p in ended]
     moved = [
         replace(c, billed=tuple(map(add_totals, c.billed, account.late[c.phase.number])))
@@ -164,6 +164,12 @@ def close_period(
         late={},
     )
     return Closing(after, terms, (*frozen, *moved), invoice)
+
+
+def _is_due(draft: Invoice, ended: Sequence[Phase], catalogue: Catalogue) -> bool:
+    """Whether there is an invoice at all: of a free plan only if something on it costs."""
+    free = all(phase.plan_in(catalogue).converts_to for phase in ended)
+    return any(line.amount for line in draft.lines) if free else bool(draft.lines)
 
 
 def break_expired(

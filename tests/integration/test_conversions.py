@@ -1,8 +1,10 @@
 """Free for ever, asked once, and billed only from a confirmed payment method on."""
 
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -211,6 +213,38 @@ def test_a_confirmed_method_bills_from_that_moment_on(system: Free) -> None:
     system.use(customer, at=NOON - HOUR, calls=50)
     system.close(customer, MAY)
     assert system.invoices(customer)[0]["total"] == "31.00"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_from_before_is_ever_billed(system: Free, seed: int) -> None:
+    """Whatever was used, however late it comes, and whenever the customer confirms."""
+    rng = random.Random(seed)
+    customer = system.customer()
+    confirmed_at = NOON + timedelta(hours=rng.randrange(400))
+    for _ in range(rng.randrange(1, 8)):
+        used = {rng.choice(("tokens", "calls")): rng.randrange(1, 900)}
+        system.use(customer, at=NOON - timedelta(minutes=rng.randrange(1, 9000)), **used)
+    system.api.post(f"{customer}/conversion", {"action": "start"}, "start")
+    system.api.clock.at = confirmed_at
+    system.confirm(customer)
+    paid = 0
+    for boundary in (APRIL, MAY):
+        for _ in range(rng.randrange(1, 8)):
+            before = rng.random() < 0.7
+            tokens = rng.randrange(1, 900)
+            at = confirmed_at - timedelta(minutes=rng.randrange(1, 9000))
+            system.api.clock.at = max(system.api.clock.at, confirmed_at + HOUR)
+            system.use(customer, at=at if before else confirmed_at + MINUTE, tokens=tokens)
+            paid += 0 if before else tokens
+        system.close(customer, boundary)
+    lines = [line for each in system.invoices(customer) for line in each["lines"]]
+    free = [Decimal(line["amount"]) for line in lines if line["plan"] == "free"]
+    usage = [Decimal(line["amount"]) for line in lines if line["type"] == "usage"]
+    assert any(line["plan"] == "free" for line in lines)
+    assert set(free) == {Decimal(0)}
+    left = system.api.get(f"{customer}/invoices/upcoming")["lines"]
+    usage += [Decimal(line["amount"]) for line in left if line["type"] == "usage"]
+    assert sum(usage) <= Decimal(paid) / 100
 
 
 def test_credits_of_later_do_not_pay_for_what_was_free(system: Free) -> None:
