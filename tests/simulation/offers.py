@@ -86,6 +86,8 @@ def a_plan(rng: random.Random, key: str, currency: str, interval: str, *, defaul
         "interval": interval,
         "period": rng.choice(("calendar", "anniversary")),
         "fee_nanos": rng.choice((0, 0, 999, 2000, 12345)) * minor,
+        # A generator of its own: what else is drawn of a seed stays as it was.
+        "minimum_nanos": random.Random(repr(rates)).choice((0, 0, 500, 20_000)) * minor,
         "allowances": allowances,
         "credits": tuple(_credits(rng, unit) for unit in rng.sample(units, rng.randint(0, 2))),
         "rates": tuple(rates),

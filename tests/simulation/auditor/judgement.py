@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from tests.simulation.auditor import (
     corrections,
+    derived,
     fees,
     grants,
     invoices,
@@ -63,6 +64,8 @@ def _of_customer(picture: Picture) -> Iterator[Finding]:
     yield from invoices.one_invoice_a_period(picture)
     yield from invoices.lines_are_rerated(picture)
     yield from invoices.late_lines_continue(picture)
+    yield from derived.true_ups_are_due(picture)
+    yield from derived.discounts_are_taken_once(picture)
     yield from fees.fees_are_charged_once(picture)
     yield from fees.seats_are_charged(picture)
     yield from fees.credit_is_carried(picture)
