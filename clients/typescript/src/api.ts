@@ -604,6 +604,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/customers/{customer}/rewards": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far a customer is under each reward rule */
+        get: operations["read_rewards"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/customers/{customer}/subscription": {
         parameters: {
             query?: never;
@@ -1012,6 +1029,58 @@ export interface paths {
         post?: never;
         /** Let a customer's billing go on, until a pass finds contradictions again */
         delete: operations["release"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reward-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List reward rules by key, archived ones too */
+        get: operations["list_reward_rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reward-rules/{rule}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A reward rule */
+        get: operations["read_reward_rule"];
+        /** Make a reward rule, for good */
+        put: operations["put_reward_rule"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reward-rules/{rule}/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End a reward rule: it gives nothing more, what it gave stays */
+        post: operations["archive_reward_rule"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -3864,6 +3933,16 @@ export interface components {
              */
             next_cursor?: string | null;
         };
+        /** Page[RewardRuleAnswer] */
+        Page_RewardRuleAnswer_: {
+            /** Data */
+            data: components["schemas"]["RewardRuleAnswer"][];
+            /**
+             * Next Cursor
+             * @default null
+             */
+            next_cursor?: string | null;
+        };
         /** Page[SegmentView] */
         Page_SegmentView_: {
             /** Data */
@@ -4788,6 +4867,168 @@ export interface components {
             customers: number;
             /** Next Cursor */
             next_cursor: string | null;
+        };
+        /**
+         * RewardCapBody
+         * @description The most that a rule gives a customer: for the usage of a month (UTC), or in total.
+         */
+        "RewardCapBody-Input": {
+            /**
+             * Per
+             * @enum {string}
+             */
+            per: "month" | "total";
+            /** Amount */
+            amount: string | number;
+        };
+        /**
+         * RewardCapBody
+         * @description The most that a rule gives a customer: for the usage of a month (UTC), or in total.
+         */
+        "RewardCapBody-Output": {
+            /**
+             * Per
+             * @enum {string}
+             */
+            per: "month" | "total";
+            /** Amount */
+            amount: string;
+        };
+        /**
+         * RewardRuleAnswer
+         * @description A reward rule. An archived one gives nothing more.
+         */
+        RewardRuleAnswer: {
+            /** Meter */
+            meter: string;
+            /** Where */
+            where?: {
+                [key: string]: string;
+            };
+            /** Every */
+            every: string;
+            /** Unit */
+            unit: string;
+            /** Amount */
+            amount: string;
+            /** @default null */
+            cap?: components["schemas"]["RewardCapBody-Output"] | null;
+            /**
+             * Expires
+             * @default never
+             */
+            expires?: "never" | string;
+            /**
+             * Priority
+             * @default 100
+             */
+            priority?: number;
+            /**
+             * Starts At
+             * @default null
+             */
+            starts_at?: string | null;
+            /** Key */
+            key: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Archived At */
+            archived_at: string | null;
+        };
+        /**
+         * RewardRuleBody
+         * @description Gives `amount` of a unit for `every` so much of a meter's quantity, where dimensions match.
+         *
+         *     Usage counts from the quarter hour in which the rule is made, or from `starts_at`. A reward can
+         *     be used at once; it expires with the month (UTC) in which it is so many days old.
+         */
+        RewardRuleBody: {
+            /** Meter */
+            meter: string;
+            /** Where */
+            where?: {
+                [key: string]: string;
+            };
+            /** Every */
+            every: string | number;
+            /** Unit */
+            unit: string;
+            /** Amount */
+            amount: string | number;
+            /** @default null */
+            cap?: components["schemas"]["RewardCapBody-Input"] | null;
+            /**
+             * Expires
+             * @default never
+             */
+            expires?: "never" | string;
+            /**
+             * Priority
+             * @default 100
+             */
+            priority?: number;
+            /**
+             * Starts At
+             * @default null
+             */
+            starts_at?: string | null;
+        };
+        /**
+         * RewardView
+         * @description How far a customer is under a rule: `towards_next` of `every` of the meter's quantity.
+         *
+         *     `counted` is all usage since `since`, `earned` what it comes to, `given` what was given of it.
+         *     `waiting` is earned and not given yet, as too many grants are open; `ahead` was given for usage
+         *     that was corrected since, and comes off the next rewards. `capped`: more usage earns nothing
+         *     now.
+         */
+        RewardView: {
+            /** Rule */
+            rule: string;
+            /** Meter */
+            meter: string;
+            /** Where */
+            where: {
+                [key: string]: string;
+            };
+            /** Every */
+            every: string;
+            /** Unit */
+            unit: string;
+            /** Amount */
+            amount: string;
+            /** Counted */
+            counted: string;
+            /** Towards Next */
+            towards_next: string;
+            /** Earned */
+            earned: string;
+            /** Given */
+            given: string;
+            /** Waiting */
+            waiting: string;
+            /** Ahead */
+            ahead: string;
+            /** Capped */
+            capped: boolean;
+            /** Archived */
+            archived: boolean;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+        };
+        /**
+         * RewardsView
+         * @description The customer's standing under each rule.
+         */
+        RewardsView: {
+            /** Data */
+            data: components["schemas"]["RewardView"][];
         };
         /**
          * RulesBody
@@ -6771,6 +7012,37 @@ export interface operations {
             };
         };
     };
+    read_rewards: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                customer: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RewardsView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     read_customer_plan: {
         parameters: {
             query?: never;
@@ -7742,6 +8014,135 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_reward_rules: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RewardRuleAnswer_"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_reward_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rule: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RewardRuleAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_reward_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rule: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RewardRuleBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RewardRuleAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    archive_reward_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rule: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RewardRuleAnswer"];
+                };
             };
             /** @description Refused. */
             default: {
