@@ -98,7 +98,7 @@ def read_entries(exported: Any) -> list[tuple[UsageEvent, Fate]]:
     for each in exported.get("corrections", ()):
         data = None if each["cancel"] else _data(each["data"])
         at = _instant(each["corrected_at"])
-        made = Correction(0, "reversal", each["actor"], at, event.received_at)
+        made = Correction(0, "reversal", each["actor"] or "", at, event.received_at)
         entries = correct(history, data, made, event.received_at)
         found += zip(entries, map(_fate, each["entries"]), strict=True)
         history = History(event, (*history.entries, *entries))

@@ -32,12 +32,15 @@ class CorrectionBody(WireModel):
 
 
 class CorrectionEntryView(WireModel):
-    """One correction of an event: it cancelled it, or put this data in force."""
+    """One correction of an event: it cancelled it, or put this data in force.
+
+    `actor` is the id of the key that made it; portal tokens are not told.
+    """
 
     number: int
     cancel: bool
     data: Mapping[str, Property] | None
-    actor: Text
+    actor: Text | None
     corrected_at: Time
     reason: Text | None
 

@@ -95,6 +95,11 @@ class EventView(WireModel):
             **_became(became),
         )
 
+    def without_actors(self) -> "EventView":
+        """The event as its customer may see it: whose keys corrected it is for operators."""
+        theirs = (each.model_copy(update={"actor": None}) for each in self.corrections)
+        return self.model_copy(update={"corrections": tuple(theirs)})
+
 
 def _correction(
     correction: CorrectionEntryView, history: History, fates: Mapping[str, EventFate]

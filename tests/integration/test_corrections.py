@@ -222,6 +222,18 @@ def test_an_event_is_listed_once_with_its_corrections(case: Case) -> None:
     assert [c["cancel"] for c in found["2"]["corrections"]] == [True]
 
 
+def test_a_portal_token_is_not_told_whose_key_corrected(case: Case) -> None:
+    case.send(1, "7")
+    case.correct(1, cancel=True)
+    [event] = listed(case)
+    assert event["corrections"][0].pop("actor")
+    query, caller = f"customer={case.customer}", {"scopes": "portal", "customer": case.customer}
+    answer = api.handler(api_event("GET", "/v1/events", query=query, **caller), None)
+    [shown] = json.loads(answer["body"])["data"]
+    assert shown["corrections"][0].pop("actor") is None
+    assert shown == event, "but of everything else"
+
+
 def test_properties_are_searched_as_they_count_now(case: Case) -> None:
     case.send(1, "7")
     case.send(2, "7")

@@ -1832,6 +1832,8 @@ export interface components {
         /**
          * CorrectionEntryView
          * @description One correction of an event: it cancelled it, or put this data in force.
+         *
+         *     `actor` is the id of the key that made it; portal tokens are not told.
          */
         CorrectionEntryView: {
             /** Number */
@@ -1843,7 +1845,7 @@ export interface components {
                 [key: string]: string | number | boolean | null;
             } | null;
             /** Actor */
-            actor: string;
+            actor: string | null;
             /**
              * Corrected At
              * Format: date-time
@@ -2389,7 +2391,7 @@ export interface components {
                 [key: string]: string | number | boolean | null;
             } | null;
             /** Actor */
-            actor: string;
+            actor: string | null;
             /**
              * Corrected At
              * Format: date-time
