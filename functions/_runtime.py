@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from shared.services.redrive import Redrive
     from shared.services.replay import Replays
     from shared.services.revaluing import Revaluing
-    from shared.services.rewards import Rewards
     from shared.services.segments import SegmentStore
     from shared.services.shadow import Shadow
     from shared.services.spread import Spread
@@ -83,12 +82,10 @@ class Runtime(Credentials):
         return Books(self.store, self.catalogue, self.clock, self.grace)
 
     @cached_property
-    def rewards(self) -> "Rewards":
-        from shared.adapters.dynamodb.rewards import DynamoRewardStore
-        from shared.services.rewards import Rewards
+    def usage_queries(self) -> "UsageQueries":
+        from shared.services.usage_query import UsageQueries
 
-        records = DynamoRewardStore(self.dynamodb, self.settings.billing_table)
-        return Rewards(self.books, records)
+        return UsageQueries(self.books, self.segments, self.spread)
 
     @cached_property
     def past_usage(self) -> "PastUsage":

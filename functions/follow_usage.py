@@ -1,4 +1,4 @@
-"""billing stream → what follows from usage: rewards."""
+"""billing stream → what follows from usage: rewards, and what others earn by it."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -6,6 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from functions._following import rewards_of, shares_of
 from functions._metrics import count
 from functions._runtime import runtime
 from functions._streams import decode_image
@@ -22,10 +23,11 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     failed: list[str] = []
     for (customer, meter), hours in changed_hours(event["Records"]).items():
         try:
-            given = given.plus(runtime().rewards.count(customer, meter, hours))
+            given = given.plus(rewards_of(runtime()).count(customer, meter, hours))
+            shares_of(runtime()).changed(customer, meter, hours)
         except MeterlineError as error:
             failed += hours.values()
-            logger.warning("rewards delayed", extra={"meter": meter, "error": error.detail})
+            logger.warning("usage not followed", extra={"meter": meter, "error": error.detail})
     counters = {"RewardsGiven": given.grants, "RewardsWaiting": given.waiting}
     count("follow_usage", {**counters, "UsageNotFollowed": len(failed)})
     first = min(failed, key=int, default=None)
@@ -35,10 +37,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 def changed_hours(
     records: Iterable[Mapping[str, Any]],
 ) -> dict[tuple[str, str], dict[datetime, str]]:
-    """By (customer, meter) the hours that changed, with the first record that says so."""
+    """By (customer, meter) the hours that changed, with the last record that says so."""
     found: dict[tuple[str, str], dict[datetime, str]] = {}
     for record in records:
         key = read_usage_hour(decode_image(record["dynamodb"]["NewImage"])).key
         hours = found.setdefault((key.customer, key.meter), {})
-        hours.setdefault(key.hour, record["dynamodb"]["SequenceNumber"])
+        hours[key.hour] = record["dynamodb"]["SequenceNumber"]
     return found

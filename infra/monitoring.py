@@ -15,6 +15,12 @@ PERIOD = Duration.minutes(5)
 
 
 RUNBOOK = "Runbook: docs/operations.md, "
+EARNINGS = (
+    ("EarningsDelayed", "Earnings are delayed"),
+    ("EarningsWaiting", "Earnings are delayed"),
+    ("EarningsOfNobody", "Usage earns for nobody"),
+    ("EarningsUnclaimed", "Earnings are unclaimed"),
+)
 
 
 class Monitoring(Construct):
@@ -68,6 +74,8 @@ class Monitoring(Construct):
         self._alarm("UsageNotFollowed", not_followed, "Rewards are delayed", periods=3)
         waiting = _counter("follow_usage", "RewardsWaiting")
         self._alarm("RewardsWaiting", waiting, "Rewards wait for room")
+        for name, section in EARNINGS:
+            self._alarm(name, _counter("settle_earnings", name), section)
         billing = _counter("bill_customer", "BillingDelayed")
         self._alarm("BillingDelayed", billing, "Billing is delayed", periods=3)
         self._watch_archive(functions["Archive"])

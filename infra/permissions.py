@@ -30,6 +30,11 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     # It puts ledger entries and conversions; what a plan asks is in the catalogue.
     "react": {"billing": ("GetItem", "BatchGetItem", "Query", "PutItem")},
     "follow_usage": {"billing": (*READ, *WRITE)},
+    # It deletes the marks of days that it has counted.
+    "settle_earnings": {
+        "billing": (*READ, *WRITE, "DeleteItem"),
+        "billing/by_kind": ("Query",),
+    },
     "archive": {},
     "start_billing_run": {"billing/by_due": ("Query",)},
     "bill_customer": {"events": ("PutItem",), "billing": (*READ, *WRITE)},

@@ -9,6 +9,7 @@ from infra.archive import Archive
 from infra.backfilling import Backfilling
 from infra.billing_run import BillingRun
 from infra.bundle import Bundle
+from infra.earnings import Earnings
 from infra.following import Following
 from infra.function import make_runtime
 from infra.monitoring import Monitoring
@@ -47,6 +48,7 @@ class MeterlineStack(Stack):
         self.archive = Archive(self, "Archive", runtime=runtime)
         self.reactions = Reactions(self, "Reactions", runtime=runtime)
         self.following = Following(self, "Following", runtime=runtime)
+        self.earnings = Earnings(self, "Earnings", runtime=runtime)
         self.billing_run = BillingRun(self, "BillingRun", runtime=runtime)
         self.reconciliation = Reconciliation(self, "Reconciliation", runtime=runtime)
         self.backfilling = Backfilling(
@@ -60,6 +62,7 @@ class MeterlineStack(Stack):
             "Archive": self.archive.function,
             "React": self.reactions.function,
             "FollowUsage": self.following.function,
+            "SettleEarnings": self.earnings.settle,
             "StartBillingRun": self.billing_run.start,
             "BillCustomer": self.billing_run.bill,
             "StartReconciliation": self.reconciliation.start,
@@ -77,6 +80,7 @@ class MeterlineStack(Stack):
                 "Archive": self.archive.failures,
                 "React": self.reactions.failures,
                 "FollowUsage": self.following.failures,
+                "SettleEarnings": self.earnings.failures,
                 "BillCustomer": self.billing_run.failures,
                 "Schedule": self.billing_run.schedule_failures,
                 "ReconcileCustomer": self.reconciliation.failures,

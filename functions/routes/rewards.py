@@ -2,6 +2,7 @@
 
 from itertools import dropwhile, islice
 
+from functions._following import rewards_of
 from functions._http import Request, Router
 from functions._runtime import Runtime
 from functions._validation import validate
@@ -87,5 +88,5 @@ def list_reward_rules(
     answer=RewardsView,
 )
 def read_rewards(request: Request, runtime: Runtime) -> RewardsView:
-    found = runtime.rewards.standings(request.parameters["customer"])
+    found = rewards_of(runtime).standings(request.parameters["customer"])
     return RewardsView(data=[RewardView.of(standing) for standing in found])

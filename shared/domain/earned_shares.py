@@ -5,14 +5,17 @@ of that day. Whenever that is counted anew, the difference from what was accrued
 late usage adds one, a correction takes back by one, a repetition finds no difference.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+from shared.domain.credits import Grant
 from shared.domain.earning_rules import EarningRule, Payable
-from shared.domain.money import EXACT
+from shared.domain.events import canonical_json
+from shared.domain.money import EXACT, NANO_PLACES
 from shared.domain.rewards import DAY_KEY
 from shared.domain.usage_hours import QUARTER, UsageHour
 
@@ -171,3 +174,28 @@ def accrue(
         at=now,
     )
     return replace(before, quantity=quantity, nanos=nanos), entry
+
+
+def payable(due: int, places: int) -> int:
+    """What can be paid of the nanos due in a unit with so many decimals; the rest stays due."""
+    step = 10 ** (NANO_PLACES - places)
+    return int(max(due, 0) // step * step)
+
+
+def payout_grant(
+    rule: EarningRule, beneficiary: str, nanos: int, now: datetime, number: int
+) -> Grant:
+    """The grant that takes earnings paid as credits: one for each rule, which grows.
+
+    `number` counts from 0 those that were voided.
+    """
+    identity = canonical_json([beneficiary, rule.key, number])
+    return Grant(
+        id="er_" + hashlib.sha256(identity.encode()).hexdigest()[:24],
+        customer=beneficiary,
+        unit=rule.unit,
+        amount=nanos,
+        source="reward",
+        effective_at=now,
+        created_at=now,
+    )

@@ -1,14 +1,15 @@
 """Earning rules: what one customer earns by the usage of others, such as a model's owner."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
 
 from shared.domain.money import EXACT, to_nanos
-from shared.domain.reward_rules import MAX_BACK, floor_quarter
+from shared.domain.reward_rules import floor_quarter
 
 Payable = Literal["credits", "transfer"]
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,12 @@ class EarningRule:
     percentage: Decimal = Decimal(100)
     archived_at: datetime | None = None
 
-    def since(self, now: datetime, *, on_test_clock: bool) -> datetime:
-        """From when on it counts a customer's usage, as for rewards; `now` is the customer's."""
-        return floor_quarter(now - MAX_BACK if on_test_clock else self.created_at)
+    def since(self, *, on_test_clock: bool) -> datetime:
+        """From when on it counts a customer's usage: the quarter hour in which it was made.
+
+        A test clock shows another time than that; there it counts from the beginning of time.
+        """
+        return BEGINNING if on_test_clock else floor_quarter(self.created_at)
 
     def earned(self, quantity: Decimal) -> int:
         """What so much usage earns, in nanos, rounded once, half away from zero."""

@@ -59,6 +59,14 @@ NEEDS: dict[str, dict[str, set[str]]] = {
         f"{BILLING}.StreamArn": {f"dynamodb:{action}" for action in STREAM},
         "ReactionsFailures": {"sqs:SendMessage"},
     },
+    "EarningsSettleEarningsRole": {
+        BILLING: {f"dynamodb:{action}" for action in READ | WRITE | {"DeleteItem"}},
+        f"{BILLING}/index/by_kind": {"dynamodb:Query"},
+    },
+    "EarningsScheduleRole": {
+        "EarningsSettleEarnings": {"lambda:InvokeFunction"},
+        "EarningsScheduleFailures": {"sqs:SendMessage"},
+    },
     "FollowingFollowUsageRole": {
         BILLING: {f"dynamodb:{action}" for action in READ | WRITE},
         f"{BILLING}.StreamArn": {f"dynamodb:{action}" for action in STREAM},

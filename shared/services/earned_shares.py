@@ -1,0 +1,291 @@
+"""What customers earn by the usage of others: accruing closed days, releasing and paying.
+
+A change of usage marks its day. Once the day is over on the customer's clock, it is counted from
+its usage hours and compared with what was accrued of it: doing that again changes nothing.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+from shared.domain.customers import Customer
+from shared.domain.earned_shares import (
+    Accrual,
+    EarningEntry,
+    Earnings,
+    Payout,
+    accrue,
+    attributed,
+    payable,
+    payout_grant,
+)
+from shared.domain.earning_rules import EarningRule
+from shared.domain.errors import (
+    ConflictError,
+    MeterlineError,
+    NotFoundError,
+    UnavailableError,
+    VersionConflictError,
+)
+from shared.domain.events import canonical_json
+from shared.domain.money import MINOR_PLACES
+from shared.domain.rewards import DAY_KEY
+from shared.services.changes import Change, PutAudit, SaveRecord
+from shared.services.idempotency import Decision, MoneyWrite, commit_once
+from shared.services.rewards import grant_changes
+from shared.services.standing import Books
+from shared.services.store import Page, StoredAnswer
+
+DAY = timedelta(days=1)
+MAX_ATTEMPTS = 12
+MAX_NAME_BYTES = 900  # as of a customer's key
+ACTOR = "earnings"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """That a customer's usage of a day changed; `token` names the last change."""
+
+    customer: str
+    rule: str
+    day: str
+    token: str
+
+
+class ShareStore(Protocol):
+    """What is kept of earnings. Reads are consistent, but for lists over all customers."""
+
+    def mark(self, mark: Mark) -> None:
+        """Puts the mark, over one of an earlier change."""
+
+    def marks(self) -> Iterable[Mark]:
+        """Every mark, the earliest day first."""
+
+    def unmark(self, mark: Mark) -> None:
+        """Takes the mark away, unless the day changed again since it was read."""
+
+    def accruals(self, customer: str, rule: str, day: str) -> Mapping[str, Accrual]:
+        """What a customer's usage of the day earned, by beneficiary."""
+
+    def earnings(self, beneficiary: str, rule: str) -> Earnings | None:
+        """What the beneficiary has under the rule."""
+
+    def all_earnings(self, beneficiary: str) -> Sequence[Earnings]:
+        """The same under every rule that it has earned by."""
+
+    def holding(self) -> Iterable[Earnings]:
+        """Earnings of which something is held, those released first in front."""
+
+    def entries(self, beneficiary: str, limit: int, cursor: str | None) -> Page[EarningEntry]:
+        """The beneficiary's entries, newest first."""
+
+    def payouts(self, beneficiary: str) -> Sequence[Payout]:
+        """The beneficiary's payouts by id."""
+
+
+@dataclass(slots=True)
+class Settled:
+    """What a run came to. `nobody`: days with usage that no beneficiary can be told of."""
+
+    accrued: int = 0
+    paid: int = 0
+    nobody: int = 0
+    unclaimed: int = 0
+    waiting: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EarnedShares:
+    """Accrues, releases and pays what customers earn; `settle` is safe to repeat."""
+
+    books: Books
+    records: ShareStore
+
+    def changed(self, customer: str, meter: str, hours: Mapping[datetime, str]) -> None:
+        """Marks the days of usage that changed, by what named the change."""
+        rules = self.books.catalogue.newest().earning_rules.values()
+        for rule in rules:
+            if rule.meter == meter and rule.archived_at is None:
+                days = {hour.strftime(DAY_KEY): token for hour, token in hours.items()}
+                for day, token in days.items():
+                    self.records.mark(Mark(customer, rule.key, day, token))
+
+    def settle(self, out_of_time: Callable[[], bool]) -> Settled:
+        """Accrues every closed day that changed, then releases and pays what is due.
+
+        What fails is counted, and done by the next run, as is what there was no time for.
+        """
+        done = Settled()
+        steps: list[Callable[[], None]] = [
+            *((lambda m=mark: self._accrue(m, done)) for mark in self.records.marks())
+        ]
+        self._run(steps, done, out_of_time)
+        releases: list[Callable[[], None]] = [
+            *((lambda e=held: self._release(e, done)) for held in self.records.holding())
+        ]
+        self._run(releases, done, out_of_time)
+        return done
+
+    def paid(
+        self, write: MoneyWrite, payout_id: str, reference: str, render: Callable[[Payout], str]
+    ) -> StoredAnswer:
+        """Notes that a transfer was made, under the reference of whoever made it.
+
+        Raises: NotFoundError, ConflictError if it was noted with another reference.
+        """
+
+        def decide() -> Decision:
+            found = {p.id: p for p in self.records.payouts(write.customer)}.get(payout_id)
+            if found is None:
+                raise NotFoundError("No such payout.")
+            if found.status == "paid":
+                if found.reference != reference:
+                    raise ConflictError("The payout was paid otherwise.")
+                return Decision([], render(found))
+            now = self.books.now(self.books.customer(write.customer))
+            after = replace(found, status="paid", reference=reference, paid_at=now)
+            audit = PutAudit(
+                self.books.clock.now(),
+                write.actor,
+                "payout.paid",
+                f"{write.customer}/{payout_id}",
+                asdict(found),
+                asdict(after),
+            )
+            return Decision([SaveRecord(after, found.version), audit], render(after))
+
+        return commit_once(self.books.store, write, decide)
+
+    def _run(
+        self, steps: Sequence[Callable[[], None]], done: Settled, out_of_time: Callable[[], bool]
+    ) -> None:
+        for step in steps:
+            if out_of_time():
+                return
+            try:
+                step()
+            except MeterlineError:
+                done.failed += 1
+
+    def _accrue(self, mark: Mark, done: Settled) -> None:
+        rule = self.books.catalogue.newest().earning_rules.get(mark.rule)
+        customer = self.books.store.customer(mark.customer)
+        if rule is None or customer is None or rule.archived_at is not None:
+            self.records.unmark(mark)
+            return
+        now = self.books.now(customer)
+        start = datetime.fromisoformat(mark.day).replace(tzinfo=UTC)
+        if now < start + DAY + self.books.grace:
+            return
+        hours = self.books.store.usage_between(rule.meter, customer.key, start, start + DAY)
+        since = rule.since(on_test_clock=customer.test_clock is not None)
+        found = attributed(rule, hours, since)
+        known = self.records.accruals(customer.key, rule.key, mark.day)
+        lost = found.nobody != 0
+        for name in sorted({*found.by_beneficiary, *known}):
+            if not self._may_earn(customer, name):
+                lost = True
+                continue
+            quantity = found.by_beneficiary.get(name, Decimal(0))
+            before = Accrual(customer.key, rule.key, mark.day, name)
+            done.accrued += self._post(rule, known.get(name, before), quantity, now)
+        done.nobody += lost
+        self.records.unmark(mark)
+
+    def _may_earn(self, source: Customer, name: str) -> bool:
+        """Whether both live by the same clock: trials on test clocks earn nobody real money."""
+        if len(name.encode()) > MAX_NAME_BYTES:
+            return False
+        beneficiary = self.books.store.customer(name)
+        if beneficiary is None:
+            return source.test_clock is None
+        return beneficiary.test_clock == source.test_clock
+
+    def _post(self, rule: EarningRule, before: Accrual, quantity: Decimal, now: datetime) -> int:
+        """Posts what a recount differs by, if it does; how many entries that made."""
+        accrued = accrue(rule, before, quantity, now)
+        if accrued is None:
+            return 0
+        after, entry = accrued
+        for _ in range(MAX_ATTEMPTS):
+            stored = self.records.earnings(entry.beneficiary, rule.key)
+            held = stored or Earnings(entry.beneficiary, rule.key, rule.unit)
+            changes: list[Change] = [
+                SaveRecord(after, before.version),
+                SaveRecord(entry, 0),
+                SaveRecord(held.with_entry(entry), held.version),
+            ]
+            try:
+                self.books.store.commit(changes)
+            except VersionConflictError:
+                continue
+            return 1
+        raise UnavailableError("lost too many races")
+
+    def _release(self, listed: Earnings, done: Settled) -> None:
+        """Releases what is no longer held, and pays what is due of it then."""
+        earnings = self.records.earnings(listed.beneficiary, listed.rule)
+        customer = self.books.store.customer(listed.beneficiary)
+        rule = self.books.catalogue.newest().earning_rules.get(listed.rule)
+        if earnings is None or rule is None:
+            return
+        if customer is None:
+            done.unclaimed += 1
+            return
+        now = self.books.now(customer)
+        after = earnings.released(now.strftime(DAY_KEY))
+        nanos = payable(after.due, self._places(rule.unit))
+        if after == earnings and not nanos:
+            return
+        paid: list[Change] = []
+        if nanos:
+            try:
+                paid = self._pay(rule, earnings, nanos, now)
+            except VersionConflictError:
+                raise
+            except ConflictError:
+                # So many grants are open that it waits, as it was held, for another run.
+                done.waiting += 1
+                return
+            after = replace(
+                after, due=after.due - nanos, paid=after.paid + nanos, payouts=after.payouts + 1
+            )
+        self.books.store.commit([SaveRecord(after, earnings.version), *paid])
+        done.paid += bool(paid)
+
+    def _places(self, unit: str) -> int:
+        credit_unit = self.books.catalogue.newest().units.get(unit)
+        return credit_unit.decimals if credit_unit else MINOR_PLACES[unit]
+
+    def _pay(
+        self, rule: EarningRule, earnings: Earnings, nanos: int, now: datetime
+    ) -> list[Change]:
+        identity = canonical_json([earnings.beneficiary, rule.key, earnings.payouts + 1])
+        payout = Payout(
+            id="po_" + hashlib.sha256(identity.encode()).hexdigest()[:24],
+            beneficiary=earnings.beneficiary,
+            rule=rule.key,
+            unit=rule.unit,
+            nanos=nanos,
+            payable=rule.payable,
+            status="due",
+            at=now,
+        )
+        if rule.payable == "transfer":
+            return [SaveRecord(payout, 0)]
+        before = self.books.open_standing(earnings.beneficiary)
+        number = 0
+        while True:
+            grant = payout_grant(rule, earnings.beneficiary, nanos, before.now, number)
+            stored = self.books.store.grants(grant.customer, [grant.id]).get(grant.id)
+            if stored is None or stored.voided_at is None:
+                break
+            number += 1
+        cause = {"earning_rule": rule.key, "payout": payout.id}
+        granted = grant_changes(self.books, before, stored, grant, cause, actor=ACTOR)
+        done = replace(payout, status="paid", grant=grant.id, paid_at=now)
+        return [SaveRecord(done, 0), *granted]

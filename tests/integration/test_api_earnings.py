@@ -1,0 +1,212 @@
+"""Earnings over HTTP: accrued by day, held, paid; by the real consumer, on a real engine."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from functions.follow_usage import handler
+from local.emulator import Aws
+from shared.adapters.dynamodb.billing_items import usage_hour_item
+from tests.integration.api import NOON, Api, publish_catalogue
+from tests.integration.conftest import Tables
+
+DAY = timedelta(days=1)
+RULE = {
+    "meter": "chats",
+    "beneficiary": "model_owner",
+    "share": {"unit_price": "0.1", "percentage": "30"},
+    "unit": "sparks",
+    "hold": "P14D",
+}
+
+
+@pytest.fixture
+def api(aws: Aws, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> Api:
+    made = Api(aws, tables)
+    publish_catalogue(made)
+    meter = {"event_type": "chat", "aggregation": "sum", "value": "turns"}
+    made.put("/v1/meters/chats", {**meter, "dimensions": ["model_owner"]})
+    monkeypatch.setattr("functions.follow_usage.runtime", lambda: made.runtime)
+    return made
+
+
+@pytest.fixture
+def rule(api: Api) -> Iterator[str]:
+    yield from made_rule(api, "credits", RULE)
+
+
+@pytest.fixture
+def transfers(api: Api) -> Iterator[str]:
+    yield from made_rule(api, "transfers", {**RULE, "unit": "USD", "payable": "transfer"})
+
+
+def made_rule(api: Api, key: str, body: dict[str, Any]) -> Iterator[str]:
+    """A rule of its own for each test, for whom no other test's usage counts."""
+    made_rule.count = getattr(made_rule, "count", 0) + 1  # type: ignore[attr-defined]
+    name = f"{key}-{made_rule.count}"  # type: ignore[attr-defined]
+    api.put(f"/v1/earning-rules/{name}", body)
+    yield name
+    api.call("POST", f"/v1/earning-rules/{name}/archive")
+
+
+def chat(api: Api, source: str, owner: str | None, turns: int) -> None:
+    """One chat, and what the stream tells of its hour."""
+    key = source.rpartition("/")[2]
+    named = {"model_owner": owner.rpartition("/")[2]} if owner else {}
+    api.use(key, "chat", NOON + timedelta(minutes=1), turns=turns, **named)
+    hours = api.runtime.store.usage_between("chats", key, NOON - DAY, NOON + DAY)
+    chat.count = getattr(chat, "count", 0) + 1  # type: ignore[attr-defined]
+    number = str(chat.count)  # type: ignore[attr-defined]
+    records = [{"NewImage": usage_hour_item(h), "SequenceNumber": number} for h in hours]
+    assert handler({"Records": [{"dynamodb": each} for each in records]}, None) == {
+        "batchItemFailures": []
+    }
+
+
+def settle(api: Api, days: int) -> Any:
+    """A run so many days after noon."""
+    api.clock.at = NOON + days * DAY
+    answer = api.call("POST", "/v1/earnings/settle")
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
+def standing(api: Api, customer: str, rule: str) -> dict[str, str]:
+    found = [e for e in api.get(f"{customer}/earnings")["data"] if e["rule"] == rule]
+    return {name: found[0][name] for name in ("accrued", "held", "due", "paid")} if found else {}
+
+
+def entries(api: Api, customer: str) -> list[str]:
+    return [entry["amount"] for entry in api.get(f"{customer}/earnings/entries")["data"]]
+
+
+def test_usage_earns_its_share_is_held_and_paid_once_as_credits(api: Api, rule: str) -> None:
+    fan, owner = api.new_customer(), api.new_customer()
+    chat(api, fan, owner, 7)
+    chat(api, fan, owner, 4)
+    settle(api, 0)
+    assert standing(api, owner, rule) == {}  # The day is not over.
+    for _ in range(3):
+        settle(api, 1)
+    assert standing(api, owner, rule) == {
+        "accrued": "0.33",
+        "held": "0.33",
+        "due": "0",
+        "paid": "0",
+    }
+    settle(api, 14)
+    assert standing(api, owner, rule)["held"] == "0.33"
+    for _ in range(3):
+        settle(api, 15)
+    assert standing(api, owner, rule) == {
+        "accrued": "0.33",
+        "held": "0",
+        "due": "0",
+        "paid": "0.33",
+    }
+    assert entries(api, owner) == ["0.33"]
+    [payout] = api.get(f"{owner}/earnings")["payouts"]
+    assert (payout["status"], payout["amount"], payout["payable"]) == ("paid", "0.33", "credits")
+    held = api.get(f"{owner}/balance", query="unit=sparks")
+    assert held["available"] == "0.33"
+    assert [grant["id"] for grant in held["grants"]] == [payout["grant"]]
+
+
+def test_late_usage_adds_a_difference_and_a_correction_takes_one_back(api: Api, rule: str) -> None:
+    fan, owner = api.new_customer(), api.new_customer()
+    chat(api, fan, owner, 100)
+    settle(api, 1)
+    chat(api, fan, owner, 10)
+    settle(api, 2)
+    assert standing(api, owner, rule)["held"] == "3.3"
+    settle(api, 15)
+    assert standing(api, owner, rule)["paid"] == "3.3"
+    # What is taken back after it was paid is carried: the next earnings make up for it.
+    chat(api, fan, owner, -60)
+    settle(api, 16)
+    settle(api, 17)
+    found = {"accrued": "1.5", "held": "0", "due": "-1.8", "paid": "3.3"}
+    assert standing(api, owner, rule) == found
+    chat(api, fan, owner, 90)
+    settle(api, 18)
+    settle(api, 19)
+    assert standing(api, owner, rule) == {"accrued": "4.2", "held": "0", "due": "0", "paid": "4.2"}
+    assert entries(api, owner) == ["2.7", "-1.8", "0.3", "3"]
+
+
+def test_nobody_earns_by_its_own_usage_or_by_usage_without_a_name(api: Api, rule: str) -> None:
+    owner = api.new_customer()
+    chat(api, owner, owner, 100)
+    chat(api, owner, None, 100)
+    settle(api, 1)
+    assert standing(api, owner, rule) == {}
+
+
+def test_what_an_unknown_customer_earns_is_told_of_and_kept_until_it_is_made(
+    api: Api, rule: str
+) -> None:
+    fan, owner = api.new_customer(), f"/v1/customers/later-{rule}"
+    chat(api, fan, owner, 10)
+    settle(api, 1)
+    assert standing(api, owner, rule)["held"] == "0.3"
+    assert settle(api, 20)["unclaimed"] == 1
+    api.put(owner, {})
+    settle(api, 21)
+    assert standing(api, owner, rule)["paid"] == "0.3"
+
+
+def test_a_transfer_is_due_in_whole_minor_units_until_it_is_reported_as_made(
+    api: Api, transfers: str
+) -> None:
+    fan, owner = api.new_customer(), api.new_customer()
+    chat(api, fan, owner, 1)
+    chat(api, fan, owner, 2)
+    settle(api, 1)
+    settle(api, 15)
+    assert standing(api, owner, transfers)["paid"] == "0.09"
+    [payout] = api.get(f"{owner}/earnings")["payouts"]
+    assert (payout["status"], payout["amount"], payout["grant"]) == ("due", "0.09", None)
+    path = f"{owner}/payouts/{payout['id']}/paid"
+    first = api.post(path, {"reference": "tr_1"}, "k1")
+    assert (first["status"], first["reference"]) == ("paid", "tr_1")
+    assert api.post(path, {"reference": "tr_1"}, "k1") == first
+    assert api.call("POST", path, {"reference": "tr_2"}, key="k2").status == 409
+    assert api.call("POST", path, {"reference": "tr_1"}).status == 400
+
+
+def test_a_portal_token_sees_its_earnings_but_not_whose_usage_they_came_from(
+    api: Api, rule: str
+) -> None:
+    fan, owner = api.new_customer(), api.new_customer()
+    chat(api, fan, owner, 10)
+    settle(api, 1)
+    [known] = api.get(f"{owner}/earnings/entries")["data"]
+    assert known["source"] == fan.rpartition("/")[2]
+    token = {"scopes": "portal", "customer": owner.rpartition("/")[2]}
+    [seen] = api.call("GET", f"{owner}/earnings/entries", **token).json["data"]
+    assert seen["source"].startswith("customer-")
+    assert known["source"] not in str(seen)
+    assert {**seen, "source": ""} == {**known, "source": ""}
+    assert api.call("GET", f"{fan}/earnings", **token).status == 404
+    assert api.call("POST", "/v1/earnings/settle", **token).status == 403
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "code"),
+    [
+        ({"meter": "none"}, "/meter", "unknown-meter"),
+        ({"beneficiary": "model"}, "/beneficiary", "unknown-dimension"),
+        ({"unit": "coins"}, "/unit", "unknown-unit"),
+        ({"payable": "transfer"}, "/unit", "not-a-currency"),
+        ({"share": {"unit_price": "1", "percentage": "101"}}, "/share/percentage", "out-of-range"),
+        ({"hold": "14"}, "/hold", "not-a-number-of-days"),
+    ],
+)
+def test_a_rule_that_cannot_work_is_refused(
+    api: Api, change: dict[str, Any], pointer: str, code: str
+) -> None:
+    refused = api.call("PUT", "/v1/earning-rules/bad", {**RULE, **change})
+    assert refused.status == 422, refused.text
+    assert {"pointer": pointer, "code": code} in refused.json["errors"]
