@@ -22,6 +22,8 @@ from shared.domain.reservations import Reservation, id_at
 from shared.domain.usage_hours import EMPTY_HOUR, HourKey, Quarter, UsageHour
 from shared.services.changes import (
     CreateCustomer,
+    DropClaim,
+    DropValues,
     ExplainQuarantine,
     ExtendRegister,
     MarkRedriven,
@@ -297,6 +299,45 @@ def test_a_value_is_claimed_once(engine: Engine) -> None:
         store.commit([PutClaim(customer, others[0]), PutClaim(customer, claim)])
     assert store.claimed(customer, [claim, *others]) == {claim}
     assert store.claimed(engine.customer(), [claim]) == set()
+
+
+def test_a_claim_is_dropped_once_and_may_be_made_again(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    claim = Claim(phase=1, card=2, value="a" * 32)
+    with pytest.raises(VersionConflictError):
+        store.commit([DropClaim(customer, claim)])
+    store.commit([PutClaim(customer, claim)])
+    store.commit([DropClaim(customer, claim)])
+    assert store.claimed(customer, [claim]) == set()
+    store.commit([PutClaim(customer, claim)])
+    assert store.claimed(customer, [claim]) == {claim}
+
+
+def test_quarters_are_dropped_from_values_beside_those_that_stay(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    empty = UsageHour(HourKey(customer, "users", MARCH, ()))
+    ada = ValueKey(customer, "users", MARCH, (), "a" * 32)
+    positions = Checkpoints().advanced("shard-1", 1, 1_800_000_000)
+    hour = replace(empty, checkpoints=positions)
+    store.commit([SaveUsageHour(empty, hour, {ada: frozenset({1, 2})})])
+    for gone, left in (({2, 3}, {1}), ({1}, set())):
+        store.commit([DropValues({ada: frozenset(gone)})])
+        assert store.seen([ada]) == {ada: left}
+        [value] = store.values_between("users", customer, MARCH, MARCH + HOUR)
+        assert value.quarters == left
+    with pytest.raises(VersionConflictError):
+        store.commit([DropValues({replace(ada, value="b" * 32): frozenset({1})})])
+
+
+def test_what_is_stale_is_kept_on_the_account_until_it_is_not(engine: Engine) -> None:
+    store, customer = engine.billing, engine.customer()
+    stale = {MARCH: frozenset({"a" * 64, "b" * 64}), MARCH + HOUR: frozenset({"c" * 64})}
+    first = replace(account(customer), stale=stale)
+    store.commit([SaveAccount(first, 0)])
+    assert store.account(customer) == first
+    second = replace(first, version=2, stale={})
+    store.commit([SaveAccount(second, 1)])
+    assert store.account(customer) == second
 
 
 def test_a_record_is_set_aside_once_and_redriven_once(engine: Engine) -> None:

@@ -333,10 +333,8 @@ def _idempotency_item(change: changes.PutIdempotencyKey) -> Item:
 def single_write(client: Any, write: Write) -> None:
     """Makes one write on its own: half the price of a transaction."""
     [(kind, arguments)] = write.items()
-    if kind == "Put":
-        client.put_item(**arguments)
-    else:
-        client.update_item(**arguments)
+    make = {"Put": client.put_item, "Update": client.update_item, "Delete": client.delete_item}
+    make[kind](**arguments)
 
 
 def all_writes(batch: Sequence[changes.Change], table: str) -> list[Write]:
