@@ -30,12 +30,12 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             result = runtime().reconciler.reconcile(customer, out_of_time)
             if not result.finished and not result.findings:
                 runtime().reconciliation_orders.send([customer], utc_time(order["as_of"]))
+            account = runtime().store.account(customer)
         except MeterlineError as error:
             logger.warning("reconciliation delayed", extra={"error": error.detail})
             failures.append({"itemIdentifier": message["messageId"]})
             continue
         report(result)
-        account = runtime().store.account(customer)
         ask_where_due(runtime(), [account] if account else [])
     count("reconcile_customer", {"ReconciliationDelayed": len(failures)})
     return {"batchItemFailures": failures}

@@ -1,15 +1,17 @@
 """Free for ever, asked once, and billed only from a confirmed payment method on."""
 
+import json
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from functions import _conversions, react
+from functions import _conversions, react, reconcile_customer
 from local.emulator import Aws
 from shared.domain.errors import UnavailableError
 from shared.services.billing_run import due_token
@@ -156,12 +158,24 @@ def test_every_version_lost_but_the_last_still_asks(system: Free) -> None:
     assert system.conversion(customer)["cause"] == "allowance_used_up"
 
 
-def test_what_no_version_told_is_asked_by_looking_at_the_account(system: Free) -> None:
+def test_what_no_version_told_is_asked_with_the_days_reconciliation(
+    system: Free, monkeypatch: pytest.MonkeyPatch
+) -> None:
     customer = system.customer()
     system.use(customer, tokens=1000)
+    clean = SimpleNamespace(finished=True, findings=())
+    reconciler = SimpleNamespace(reconcile=lambda *_: clean)
+    running = SimpleNamespace(
+        reconciler=reconciler, store=system.api.runtime.store, books=system.api.runtime.books
+    )
+    monkeypatch.setattr(reconcile_customer, "runtime", lambda: running)
+    monkeypatch.setattr(reconcile_customer, "report", lambda _: None)
+    order = json.dumps({"customer": _key(customer), "as_of": "2026-03-10T12:00:00Z"})
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
+    event = {"Records": [{"messageId": "1", "body": order}]}
+    assert reconcile_customer.handler(event, context) == {"batchItemFailures": []}
     account = system.api.runtime.store.account(_key(customer))
     assert account is not None
-    _conversions.ask_where_due(system.api.runtime, [account])
     assert system.conversion(customer)["account_version"] == account.version
 
 
