@@ -81,9 +81,8 @@ def _uncovered(
             wants.append(card["unit"])
         if total["value"] > total["covered"]:
             wants.append(f"meter:{card['meter']}")
-        for unit in set(wants) - set(
-            picture.given_back
-        ):  # What came back later finds usage rated already.
+        # What a correction gives back later finds usage that is rated already.
+        for unit in set(wants) - set(picture.given_back):
             for key, nanos in remaining.get(unit, {}).items():
                 grant, flow = picture.stored["grants"].get(key), flows.grants[key]
                 if grant is None or nanos <= 0 or not 0 <= flow.issued_in <= opened:
