@@ -1,9 +1,10 @@
 // The operator's page: usage of every meter, quarantine, and the customers by segment.
 
 import { customerSections } from "./customer.js";
+import { eventsSection } from "./events.js";
 import {
   askFor, button, card, decimal, element, fromFragment, keepFresh, minute, readAll, reader, section,
-  table,
+  table, writer,
 } from "./page.js";
 import { usageInto } from "./usage.js";
 
@@ -142,7 +143,7 @@ async function overview(read, { totalOf, showUsage, select, segment, choose }) {
 
 function start(key) {
   sessionStorage.setItem(STORED, key);
-  const read = reader(key);
+  const [read, write] = [reader(key), writer(key)];
   const totalOf = keptTotals(read);
   let selected = "";
   let invoice = "";
@@ -167,7 +168,8 @@ function start(key) {
     showUsage({ meters: await readAll(read, "/v1/meters"), customer: selected, timezone });
     const back = button("← all customers", () => select(""));
     const sections = await customerSections(read, selected, invoice, show);
-    return [element("p", "", back), element("h2", "", selected), ...sections];
+    const events = await eventsSection(read, write, selected, () => refresh());
+    return [element("p", "", back), element("h2", "", selected), ...sections, events];
   };
   const refresh = keepFresh(render, () => {
     sessionStorage.removeItem(STORED);

@@ -25,6 +25,21 @@ export function reader(credential) {
   };
 }
 
+/** A function that posts JSON text to a path of the API with the credential. */
+export function writer(credential) {
+  return async (path, body) => {
+    const headers = {
+      Authorization: `Bearer ${credential}`,
+      "Content-Type": "application/json",
+      "Idempotency-Key": crypto.randomUUID(),
+    };
+    const answer = await fetch(path, { method: "POST", headers, body });
+    const document = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new ApiError(answer.status, document.detail || `Refused: ${answer.status}`);
+    return document;
+  };
+}
+
 /** Every item of a list, page after page. */
 export async function readAll(read, path) {
   const items = [];
