@@ -20,6 +20,7 @@ from cli.text import printable
 from shared.domain.catalogue import AddOn, Catalogue, CreditUnit, Meter, Plan
 from shared.domain.costs import MeterCosts, costs_at
 from shared.domain.coupons import Coupon
+from shared.domain.earning_rules import EarningRule
 from shared.domain.errors import MeterlineError, Problem
 from shared.domain.publishing import (
     Entry,
@@ -30,6 +31,9 @@ from shared.domain.publishing import (
 )
 from shared.domain.publishing_costs import publish_costs
 from shared.domain.publishing_coupons import publish_coupon
+from shared.domain.publishing_rules import publish_earning_rule, publish_reward_rule
+from shared.domain.reward_rules import RewardRule
+from shared.wire.common import EARLIEST
 
 STDOUT = Path("-")
 
@@ -43,7 +47,8 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         action.add_argument(
             "file",
             type=Path,
-            help="YAML or JSON: meters, cost_rates, credit_units, add_ons, plans, coupons",
+            help="YAML or JSON: meters, cost_rates, credit_units, add_ons, plans, coupons, "
+            "reward_rules, earning_rules",
         )
         if name == "apply":
             action.add_argument("--dry-run", action="store_true", help="publish nothing")
@@ -167,7 +172,7 @@ def rehearse(catalogue: Catalogue, changes: Sequence[Change], file: CatalogueFil
         raise file.refusal(problems)
 
 
-def _published_on(catalogue: Catalogue, entry: Entry) -> Catalogue:
+def _published_on(catalogue: Catalogue, entry: Entry) -> Catalogue:  # noqa: PLR0911
     match entry:
         case Meter():
             publish_meter(catalogue, entry)
@@ -187,6 +192,12 @@ def _published_on(catalogue: Catalogue, entry: Entry) -> Catalogue:
         case Coupon():
             publish_coupon(catalogue, entry)
             return replace(catalogue, coupons={**catalogue.coupons, entry.key: (entry,)})
+        case RewardRule():
+            publish_reward_rule(catalogue, entry)
+            return replace(catalogue, reward_rules={**catalogue.reward_rules, entry.key: entry})
+        case EarningRule():
+            publish_earning_rule(catalogue, entry)
+            return replace(catalogue, earning_rules={**catalogue.earning_rules, entry.key: entry})
 
 
 def _publish(client: Client, entry: FileEntry, file: CatalogueFile) -> None:
@@ -201,7 +212,7 @@ def _publish(client: Client, entry: FileEntry, file: CatalogueFile) -> None:
 
 def published(client: Client) -> Catalogue:
     """The newest version of everything, as the API lists it."""
-    meters, costs, units, add_ons, plans, coupons = (
+    meters, costs, units, add_ons, plans, coupons, rewards, earnings = (
         [k.answer.model_validate(a) for a in client.pages(k.path)] for k in KINDS
     )
     return Catalogue(
@@ -217,7 +228,15 @@ def published(client: Client) -> Catalogue:
         add_ons={a.key: (replace(a.to_add_on(a.key), version=a.version),) for a in add_ons},
         plans={p.key: (replace(p.to_plan(p.key), version=p.version),) for p in plans},
         coupons={c.key: (replace(c.to_coupon(c.key), version=c.version),) for c in coupons},
+        reward_rules={r.key: _made(r) for r in rewards},
+        earning_rules={r.key: _made(r) for r in earnings},
     )
+
+
+def _made(answer: Any) -> Any:
+    """The rule, made and archived as the API says."""
+    rule = answer.to_rule(answer.key)
+    return replace(rule, created_at=answer.created_at, archived_at=answer.archived_at)
 
 
 def entries_of(catalogue: Catalogue, kind: Kind) -> Mapping[str, Entry]:
@@ -226,6 +245,10 @@ def entries_of(catalogue: Catalogue, kind: Kind) -> Mapping[str, Entry]:
         return catalogue.meters
     if kind.section == "credit_units":
         return catalogue.units
+    if kind.section == "reward_rules":
+        return catalogue.reward_rules
+    if kind.section == "earning_rules":
+        return catalogue.earning_rules
     if kind.section == "cost_rates":
         return {key: dated[-1] for key, dated in catalogue.costs.items()}
     versioned: Mapping[str, Mapping[str, Sequence[Entry]]] = {
@@ -243,6 +266,8 @@ def _as_filed(entry: Entry) -> Entry:
             return replace(entry, since=0, archived_since=None)
         case Plan() | AddOn() | Coupon():
             return replace(entry, version=0)
+        case RewardRule() | EarningRule():
+            return replace(entry, created_at=EARLIEST, archived_at=None)
         case CreditUnit() | MeterCosts():
             return entry
 

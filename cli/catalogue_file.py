@@ -21,7 +21,9 @@ from shared.wire.catalogue import CreditUnitAnswer, CreditUnitBody, MeterAnswer,
 from shared.wire.common import invalid
 from shared.wire.costs import CostsAnswer, CostsBody
 from shared.wire.coupons import CouponAnswer, CouponBody
+from shared.wire.earned_shares import EarningRuleAnswer, EarningRuleBody
 from shared.wire.plans import PlanAnswer, PlanBody
+from shared.wire.rewards import RewardRuleAnswer, RewardRuleBody
 from shared.wire.strict_json import pointer_token
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
@@ -57,6 +59,22 @@ KINDS = (
     Kind("add_ons", "add-on", "/v1/add-ons", AddOnBody, AddOnBody.to_add_on, AddOnAnswer),
     Kind("plans", "plan", "/v1/plans", PlanBody, PlanBody.to_plan, PlanAnswer),
     Kind("coupons", "coupon", "/v1/coupons", CouponBody, CouponBody.to_coupon, CouponAnswer),
+    Kind(
+        "reward_rules",
+        "reward rule",
+        "/v1/reward-rules",
+        RewardRuleBody,
+        RewardRuleBody.to_rule,
+        RewardRuleAnswer,
+    ),
+    Kind(
+        "earning_rules",
+        "earning rule",
+        "/v1/earning-rules",
+        EarningRuleBody,
+        EarningRuleBody.to_rule,
+        EarningRuleAnswer,
+    ),
 )
 
 

@@ -398,6 +398,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/customers/{customer}/earnings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a customer earns by others' usage, and its payouts */
+        get: operations["read_earnings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{customer}/earnings/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The entries of a customer's earnings, newest first */
+        get: operations["read_entries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/customers/{customer}/entitlements": {
         parameters: {
             query?: never;
@@ -535,6 +569,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/customers/{customer}/payouts/{payout}/paid": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Report a transfer as made */
+        post: operations["report_paid"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/customers/{customer}/reservations": {
         parameters: {
             query?: never;
@@ -650,6 +701,75 @@ export interface paths {
         put?: never;
         /** Take events of an archived customer again */
         post: operations["unarchive"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/earning-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List earning rules by key, archived ones too */
+        get: operations["list_earning_rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/earning-rules/{rule}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An earning rule */
+        get: operations["read_earning_rule"];
+        /** Make an earning rule, for good */
+        put: operations["put_earning_rule"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/earning-rules/{rule}/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End an earning rule: nothing more accrues, what did is paid */
+        post: operations["archive_earning_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/earnings/settle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Accrue, release and pay now what is due, as the schedule does each hour */
+        post: operations["settle"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2284,6 +2404,128 @@ export interface components {
             segment?: string | null;
         };
         /**
+         * EarningEntryView
+         * @description What the count of a source's day added to the earnings, or took back.
+         *
+         *     `number` counts the entries of that day and source. The customer who earns sees a name that
+         *     stands for the `source`, the operator the source itself.
+         */
+        EarningEntryView: {
+            /** Rule */
+            rule: string;
+            /** Source */
+            source: string;
+            /** Day */
+            day: string;
+            /** Number */
+            number: number;
+            /** Quantity */
+            quantity: string;
+            /** Amount */
+            amount: string;
+            /** Unit */
+            unit: string;
+            /** Held Until */
+            held_until: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+        };
+        /**
+         * EarningRuleAnswer
+         * @description An earning rule. By an archived one nothing more is earned.
+         */
+        EarningRuleAnswer: {
+            /** Meter */
+            meter: string;
+            /** Beneficiary */
+            beneficiary: string;
+            share: components["schemas"]["ShareBody-Output"];
+            /** Unit */
+            unit: string;
+            /**
+             * Hold
+             * @default null
+             */
+            hold?: string | null;
+            /**
+             * Payable
+             * @default credits
+             * @enum {string}
+             */
+            payable?: "credits" | "transfer";
+            /** Key */
+            key: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Archived At */
+            archived_at: string | null;
+        };
+        /**
+         * EarningRuleBody
+         * @description Usage of a meter earns a share for the customer that its property `beneficiary` names.
+         *
+         *     What a day (UTC) earned is held for so many days (`P0D` is not at all: leave it out), then paid
+         *     as credits or as a transfer that is due.
+         */
+        EarningRuleBody: {
+            /** Meter */
+            meter: string;
+            /** Beneficiary */
+            beneficiary: string;
+            share: components["schemas"]["ShareBody-Input"];
+            /** Unit */
+            unit: string;
+            /**
+             * Hold
+             * @default null
+             */
+            hold?: string | null;
+            /**
+             * Payable
+             * @default credits
+             * @enum {string}
+             */
+            payable?: "credits" | "transfer";
+        };
+        /**
+         * EarningsSummary
+         * @description All that a customer earns by others' usage.
+         */
+        EarningsSummary: {
+            /** Data */
+            data: components["schemas"]["EarningsView"][];
+            /** Payouts */
+            payouts: components["schemas"]["PayoutView"][];
+        };
+        /**
+         * EarningsView
+         * @description What a customer has earned under a rule: held, due, paid; together they are `accrued`.
+         *
+         *     `due` below zero was taken back after it was paid, and comes off what is earned next.
+         */
+        EarningsView: {
+            /** Rule */
+            rule: string;
+            /** Unit */
+            unit: string;
+            /** Accrued */
+            accrued: string;
+            /** Held */
+            held: string;
+            /** Due */
+            due: string;
+            /** Paid */
+            paid: string;
+            /** Next Release */
+            next_release: string | null;
+        };
+        /**
          * EntitlementView
          * @description Whether a feature or meter may be used now; `reason` says why not.
          *
@@ -3845,6 +4087,26 @@ export interface components {
              */
             next_cursor?: string | null;
         };
+        /** Page[EarningEntryView] */
+        Page_EarningEntryView_: {
+            /** Data */
+            data: components["schemas"]["EarningEntryView"][];
+            /**
+             * Next Cursor
+             * @default null
+             */
+            next_cursor?: string | null;
+        };
+        /** Page[EarningRuleAnswer] */
+        Page_EarningRuleAnswer_: {
+            /** Data */
+            data: components["schemas"]["EarningRuleAnswer"][];
+            /**
+             * Next Cursor
+             * @default null
+             */
+            next_cursor?: string | null;
+        };
         /** Page[EventTypeView] */
         Page_EventTypeView_: {
             /** Data */
@@ -3956,6 +4218,14 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
+         * PaidBody
+         * @description What names the transfer to whoever made it.
+         */
+        PaidBody: {
+            /** Reference */
+            reference: string;
+        };
+        /**
          * PassView
          * @description What one pass did: events repaired, ledger gaps spanned, and what contradicts.
          */
@@ -3978,6 +4248,41 @@ export interface components {
             provider: string;
             /** Reference */
             reference: string;
+        };
+        /**
+         * PayoutView
+         * @description What was paid at once. A transfer is `due` until it is reported as made.
+         */
+        PayoutView: {
+            /** Id */
+            id: string;
+            /** Rule */
+            rule: string;
+            /** Unit */
+            unit: string;
+            /** Amount */
+            amount: string;
+            /**
+             * Payable
+             * @enum {string}
+             */
+            payable: "credits" | "transfer";
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "due" | "paid";
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Grant */
+            grant: string | null;
+            /** Reference */
+            reference: string | null;
+            /** Paid At */
+            paid_at: string | null;
         };
         /**
          * PerUnitPrice
@@ -5083,6 +5388,27 @@ export interface components {
             key: string;
         };
         /**
+         * SettledView
+         * @description What a run came to: entries made, payouts made, and what there is to look into.
+         *
+         *     `nobody`: days with usage that no beneficiary can be told of. `unclaimed`: earnings of customers
+         *     that nobody has made. `waiting`: payouts for which too many grants are open.
+         */
+        SettledView: {
+            /** Accrued */
+            accrued: number;
+            /** Paid */
+            paid: number;
+            /** Nobody */
+            nobody: number;
+            /** Unclaimed */
+            unclaimed: number;
+            /** Waiting */
+            waiting: number;
+            /** Failed */
+            failed: number;
+        };
+        /**
          * SettlementBody
          * @description What was really used: an `amount` of the unit, or the usage `event` that tells it.
          */
@@ -5114,6 +5440,32 @@ export interface components {
             different: number;
             /** Data */
             data: components["schemas"]["ComparisonView"][];
+        };
+        /**
+         * ShareBody
+         * @description So many percent of what a unit of usage is declared to be worth.
+         */
+        "ShareBody-Input": {
+            /** Unit Price */
+            unit_price: string | number;
+            /**
+             * Percentage
+             * @default 100
+             */
+            percentage?: string | number;
+        };
+        /**
+         * ShareBody
+         * @description So many percent of what a unit of usage is declared to be worth.
+         */
+        "ShareBody-Output": {
+            /** Unit Price */
+            unit_price: string;
+            /**
+             * Percentage
+             * @default 100
+             */
+            percentage?: string;
         };
         /**
          * SpanView
@@ -6534,6 +6886,71 @@ export interface operations {
             };
         };
     };
+    read_earnings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                customer: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EarningsSummary"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_entries: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                customer: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_EarningEntryView_"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     read_entitlements: {
         parameters: {
             query?: never;
@@ -6823,6 +7240,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PlanMetersView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    report_paid: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A repeat under the same key is answered as before, and changes nothing. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                customer: string;
+                payout: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PaidBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PayoutView"];
                 };
             };
             /** @description Refused. */
@@ -7135,6 +7591,164 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CustomerView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_earning_rules: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_EarningRuleAnswer_"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_earning_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rule: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EarningRuleAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_earning_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rule: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EarningRuleBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EarningRuleAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    archive_earning_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rule: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EarningRuleAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    settle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettledView"];
                 };
             };
             /** @description Refused. */

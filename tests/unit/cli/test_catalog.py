@@ -12,7 +12,7 @@ from cli.__main__ import main
 from cli.catalogue_file import CatalogueFile
 from cli.client import ApiError
 from functions._http import Router
-from functions.routes import add_ons, catalogue, costs, coupons
+from functions.routes import add_ons, catalogue, costs, coupons, earned_shares, rewards
 from tests.unit.catalogue.fakes import MemoryCatalogueStore, fake_runtime
 from tests.unit.http.events import api_event
 
@@ -46,7 +46,8 @@ cost_rates:
 """
 
 
-ROUTER = Router((catalogue.router, costs.router, add_ons.router, coupons.router))
+RULES = (rewards.router, earned_shares.router)
+ROUTER = Router((catalogue.router, costs.router, add_ons.router, coupons.router, *RULES))
 
 
 class RouterClient:
@@ -250,3 +251,22 @@ def test_a_file_is_not_overwritten_unasked(
     capsys.readouterr()
     assert main(["catalog", "pull", "-"]) == 0
     assert capsys.readouterr().out == file.read_text()
+
+
+def test_reward_and_earning_rules_are_published_once_and_pulled_again(
+    client: RouterClient, tmp_path: Path
+) -> None:
+    reward = {"meter": "tokens", "every": "5", "unit": "sparks", "amount": "1", "expires": "P90D"}
+    chats = "  chats: {event_type: chat, aggregation: count, dimensions: [owner]}\n"
+    file = FILE.replace("meters:\n", f"meters:\n{chats}")
+    share = {"unit_price": "0.1", "percentage": "30"}
+    earning = {"meter": "chats", "beneficiary": "owner", "share": share, "unit": "sparks"}
+    rules = {"reward_rules": {"five": reward}, "earning_rules": {"owners": earning}}
+    lines = "".join(f"{section}: {json.dumps(body)}\n" for section, body in rules.items())
+    assert run("apply", tmp_path, file + lines) == 0
+    assert client.puts[-2:] == ["reward-rules/five", "earning-rules/owners"]
+    assert run("diff", tmp_path, file + lines) == 0
+    pulled = tmp_path / "pulled.yaml"
+    assert main(["catalog", "pull", str(pulled)]) == 0
+    found = yaml.safe_load(pulled.read_text())
+    assert {section: found[section] for section in rules} == rules
