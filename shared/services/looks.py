@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from shared.domain.accounts import Account
@@ -24,6 +24,8 @@ Span = tuple[datetime, datetime]
 # A raw event, and what one meter reads of it.
 Reading = tuple[Record, Measurement]
 
+# How long a stream may have lost a customer's events before one came through and made its profile.
+MAX_UNKNOWN = timedelta(days=365)
 # As many as a function's memory holds with room to spare.
 MAX_CANDIDATES = 200_000
 

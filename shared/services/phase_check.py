@@ -42,6 +42,7 @@ from shared.services.event_list import EventIndex
 from shared.services.ingest import MAX_LATENESS
 from shared.services.looks import (
     MAX_CANDIDATES,
+    MAX_UNKNOWN,
     Look,
     Missing,
     difference,
@@ -286,5 +287,5 @@ def _card(phase: Phase, hour: HourKey, catalogue: Catalogue) -> int | None:
 
 def _first_usage(phase: Phase) -> datetime:
     if phase.number == 1:
-        return phase.start - MAX_LATENESS - HOUR
+        return phase.start - MAX_UNKNOWN - MAX_LATENESS - HOUR
     return floor_quarter(phase.start)

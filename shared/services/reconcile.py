@@ -25,7 +25,7 @@ from shared.services.changes import PutAudit, PutLedgerEntry, SaveAccount
 from shared.services.clock import customer_now
 from shared.services.customers import creation
 from shared.services.ingest import MAX_AHEAD, MAX_LATENESS
-from shared.services.looks import Look, Span
+from shared.services.looks import MAX_UNKNOWN, Look, Span
 from shared.services.reconciliation import RawEvents, Reconciliation, ReconciliationStore
 from shared.services.recounting import Recounting
 from shared.services.repairing import ACTOR, Repairing
@@ -176,10 +176,11 @@ class Reconciler:
         # A test clock stands still: the hour that it stands in is judged as the others are.
         until = floor_hour(there - self.settle if on_machine_clock else there + HOUR)
         closed_until = until - MAX_LATENESS
-        first = floor_hour(customer.created_at - MAX_LATENESS - DAY)
+        first = floor_hour(customer.created_at - MAX_UNKNOWN - MAX_LATENESS)
         judged, settled = note.judged_until or first, note.settled_until or first
+        ahead = floor_hour(there + MAX_AHEAD) + HOUR
         if again:
-            days = [*self._days(customer.key, settled, floor_hour(there + MAX_AHEAD) + HOUR)]
+            days = [*self._days(customer.key, settled, ahead)]
         else:
             days = [*self._days(customer.key, settled, closed_until)]
             # What can get no more late events need not be judged twice.
@@ -196,7 +197,7 @@ class Reconciler:
             young |= look.young
             todo = todo[len(look.spans) :]
         # What was not reached is left for the next pass.
-        reached = next((start for start, _ in todo if start not in alone), there + MAX_AHEAD)
+        reached = next((start for start, _ in todo if start not in alone), ahead)
         young |= {start for start, _ in todo if start in alone}
         judged = max(judged, min(reached, until))
         kept = tuple(sorted(h for h in young if h < judged))[-MAX_POSTPONED:]

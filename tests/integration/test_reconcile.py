@@ -601,6 +601,37 @@ def test_customers_on_test_clocks_are_judged_by_the_machines_clock(meterline: St
     assert reconciler(meterline, now + 49 * HOUR).reconcile("travels") == Pass(repaired=5)
 
 
+def test_what_was_lost_long_before_a_profile_was_made_is_found(meterline: Stack) -> None:
+    months_ago = datetime.now(UTC) - 100 * DAY
+    early = replace(usage("found-late", 1, months_ago), received_at=months_ago)
+    lose(meterline, [early])
+    deliver(meterline, [usage("found-late", 2, datetime.now(UTC))])
+    later = reconciler(meterline, datetime.now(UTC) + 49 * HOUR)
+    assert later.reconcile("found-late") == Pass(repaired=1)
+    assert later.reconcile("found-late") == Pass()
+
+
+def test_the_hour_that_a_test_clock_stands_in_is_judged_whole(meterline: Stack) -> None:
+    pump = meterline.pump()
+    clocks = meterline.test_clocks(pump)
+    standing = MARCH + 3 * HOUR + 14 * MINUTE
+    clock = clocks.create(standing)
+    runtime = meterline.runtime
+    customer = Customer("stands", created_at=MARCH, test_clock=clock.id)
+    catalogue = runtime.catalogue.newest()
+    runtime.store.commit(creation(runtime.store, catalogue, customer, MARCH, runtime.grace))
+    events = [usage("stands", n, MARCH + 3 * HOUR + n * MINUTE) for n in (10, 18, 25)]
+    meterline.store(*events[:2])
+    pump.run()
+    later = datetime.now(UTC) + 49 * HOUR
+    assert reconciler(meterline, later).reconcile("stands") == Pass()
+    clocks.advance(clock.id, standing + 2 * HOUR, lambda: False)
+    meterline.store(*events[2:])
+    pump.run()
+    assert reconciler(meterline, later).reconcile("stands") == Pass()
+    assert account_of(meterline, "stands").current.totals[2].count == len(events)
+
+
 def test_half_applied_records_in_quarantine_are_in_their_hours_only(meterline: Stack) -> None:
     """The hour was written, and when the record came again the account could not take it."""
     events = march_usage("halved", range(2))
