@@ -44,9 +44,13 @@ function cards(subscription, balances, upcoming) {
 }
 
 /** What else there is to know about a plan than its name and its period. */
-function planNotes({ next_change: next, phase, quantity, credit, currency }) {
+function planNotes({ next_change: next, phase, quantity, credit, currency, add_ons: addOns }) {
   const notes = phase.state === "active" ? [] : [phase.state];
   if (quantity > 1) notes.push(`${quantity} seats`);
+  for (const held of addOns) {
+    const until = held.ends_at ? ` until ${day(held.ends_at)}` : "";
+    notes.push(`${held.add_on} × ${held.quantity}${until}`);
+  }
   if (next) notes.push(`${next.paused ? "paused" : next.plan} from ${day(next.at)}`);
   return Number(credit) ? [...notes, `credit of ${decimal(credit)} ${currency}`] : notes;
 }

@@ -6,9 +6,11 @@ from functions._http import Answer, Request, Router
 from functions._runtime import Runtime
 from functions._validation import validate
 from functions.routes._common import money_write, open_cursor, seal_cursor
-from shared.services.buying import BoughtPack, buy_add_on
+from functions.routes.subscriptions import subscription_json
+from shared.services.buying import BoughtPack, buy_add_on, end_add_on
 from shared.wire.add_ons import AddOnAnswer, AddOnBody, PurchaseBody, PurchaseView
 from shared.wire.common import Page, PageQuery, Slug
+from shared.wire.subscriptions import SubscriptionView
 
 router = Router()
 
@@ -60,6 +62,20 @@ def list_add_ons(request: Request, runtime: Runtime, query: PageQuery) -> Page[A
 def buy_packs(request: Request, runtime: Runtime, body: PurchaseBody) -> Answer:
     write = money_write(request, body)
     stored = buy_add_on(runtime.books, write, body.add_on, body.quantity, _json)
+    return Answer(stored.answer, stored.status)
+
+
+@router.route(
+    "POST",
+    "/v1/customers/{customer}/add-ons/{add_on}/cancel",
+    scope="admin",
+    summary="End a recurring add-on with the billing period",
+    answer=SubscriptionView,
+    money=True,
+)
+def cancel_add_on(request: Request, runtime: Runtime) -> Answer:
+    write = money_write(request)
+    stored = end_add_on(runtime.books, write, request.parameters["add_on"], subscription_json)
     return Answer(stored.answer, stored.status)
 
 

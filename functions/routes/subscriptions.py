@@ -10,7 +10,7 @@ from shared.wire.subscriptions import SubscriptionBody, SubscriptionView
 router = Router()
 
 
-def _subscription_json(standing: Standing) -> str:
+def subscription_json(standing: Standing) -> str:
     return SubscriptionView.of(standing).model_dump_json()
 
 
@@ -25,7 +25,7 @@ def _subscription_json(standing: Standing) -> str:
 )
 def change_customer_plan(request: Request, runtime: Runtime, body: SubscriptionBody) -> Answer:
     write = money_write(request, body)
-    stored = change_subscription(runtime.books, write, body.to_order(), _subscription_json)
+    stored = change_subscription(runtime.books, write, body.to_order(), subscription_json)
     return Answer(stored.answer, stored.status)
 
 

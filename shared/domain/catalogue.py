@@ -167,7 +167,8 @@ class Plan:
 class AddOn:
     """One published version of a pack: what a customer gets for its price, once, from then on.
 
-    `expires`: "period_end", "never" or ISO days "P90D" after the purchase.
+    `expires`: "period_end", "never" or ISO days "P90D" after the purchase. With an `interval` it
+    recurs: it is charged and given with each billing period of that length, until it is cancelled.
     """
 
     key: str
@@ -178,6 +179,7 @@ class AddOn:
     allowances: tuple[Allowance, ...] = ()
     credits: tuple[PackCredits, ...] = ()
     expires: str = "never"
+    interval: Interval | None = None
 
 
 # Where no default plan is published, usage is metered on this one and nothing is billed.

@@ -6,16 +6,17 @@ from datetime import datetime, timedelta
 
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.advancing import advance
-from shared.domain.catalogue import Catalogue
+from shared.domain.catalogue import Catalogue, Plan
 from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
 from shared.domain.discounts import reduced
 from shared.domain.fees import Fee, period_fee
-from shared.domain.invoices import Invoice, period_invoice
+from shared.domain.invoices import Invoice, Line, period_invoice
 from shared.domain.minimums import with_true_up
-from shared.domain.opening import begin_next, due_terms, next_plan, period_span
+from shared.domain.opening import Beginning, begin_next, due_terms, next_plan, period_span
 from shared.domain.prices import can_fall
 from shared.domain.rating import add_totals, settle, subtract_totals
+from shared.domain.recurring import renewal_lines, renewed
 
 LAST_INSTANT = timedelta(microseconds=1)
 
@@ -36,6 +37,32 @@ def upcoming_fee(
     account: Account, period: int, subscription: Subscription, catalogue: Catalogue
 ) -> Fee | None:
     """The fee that a period's invoice charges in advance: the one of the period after it."""
+    following = _following(account, period, subscription, catalogue)
+    if following is None:
+        return None
+    beginning, plan = following
+    return period_fee(plan, beginning.span, period + 1, beginning.terms.quantity)
+
+
+def upcoming_add_ons(
+    account: Account, period: int, subscription: Subscription, catalogue: Catalogue
+) -> tuple[Line, ...]:
+    """The lines of the recurring add-ons that a period's invoice charges in advance.
+
+    A trial and a pause go without, and so does a period that began with a change of plan.
+    """
+    following = _following(account, period, subscription, catalogue)
+    if following is None or following[0].state != "active":
+        return ()
+    beginning, plan = following
+    held = renewed(beginning.terms.add_ons, period + 1)
+    return renewal_lines(held, catalogue, plan, beginning.span)
+
+
+def _following(
+    account: Account, period: int, subscription: Subscription, catalogue: Catalogue
+) -> tuple[Beginning, Plan] | None:
+    """How the period after it begins, and the plan in force; None if that was invoiced at once."""
     after = [p for p in account.phases if p.period == period + 1]
     if after and after[0].fee_invoiced:
         return None
@@ -45,15 +72,14 @@ def upcoming_fee(
         running = after[0].period == account.current.period
         anchor = subscription.anchor if running else after[0].start
         span = period_span(plan, anchor, subscription.timezone, after[0].start)
-        return period_fee(plan, span, after[0].period, after[0].quantity)
+        terms = replace(subscription, quantity=after[0].quantity)
+        return Beginning(span, after[0].state, terms), plan
     if account.boundary < account.current.end:
         changed = advance(account, subscription, catalogue, ())
-        return upcoming_fee(changed.account, period, changed.subscription, catalogue)
+        return _following(changed.account, period, changed.subscription, catalogue)
     due = due_terms(account, subscription)
     beginning = begin_next(due, account.current, catalogue)
-    plan = next_plan(due, catalogue)
-    quantity = beginning.terms.quantity
-    return period_fee(beginning.plan(plan), beginning.span, period + 1, quantity)
+    return beginning, beginning.plan(next_plan(due, catalogue))
 
 
 def settled(
@@ -132,6 +158,8 @@ def _invoice(
         next_fee=fee.line() if fee else None,
         currency=currency,
     )
+    add_ons = upcoming_add_ons(account, period, subscription, catalogue)
+    draft = replace(draft, lines=(*draft.lines, *add_ons))
     return reduced(with_true_up(draft, account, subscription, catalogue), subscription)
 
 

@@ -23,6 +23,24 @@ class Customer:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscribedAddOn:
+    """A recurring add-on, in the version and of the number bought in the period `since`.
+
+    It was charged for the rest of that one; `until` is the first period without it, if it ends.
+    """
+
+    add_on: str
+    version: int
+    quantity: int
+    since: int
+    until: int | None = None
+
+    def lasts(self, period: int) -> bool:
+        """Whether it is not over by the period."""
+        return self.until is None or period < self.until
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """The terms that the next period opens on; the running terms are the account's open phases.
 
@@ -35,7 +53,7 @@ class Subscription:
     `due_at` is when the next scheduled step falls due; the billing run finds customers by it.
     `currency` is that of the first plan that bills, for good; `credit_nanos` of it are the
     customer's, left over by invoices that came out below zero. `coupons` are those it was given,
-    in that order. `version` guards concurrent changes.
+    in that order; `add_ons` the recurring ones that it bought. `version` guards concurrent changes.
     `test_clock` is the customer's: the billing run of the real clock leaves it alone.
     """
 
@@ -56,6 +74,7 @@ class Subscription:
     paused: bool = False
     next_paused: bool | None = None
     trial_started_at: datetime | None = None
+    add_ons: tuple[SubscribedAddOn, ...] = ()
     version: int = 0
 
     @property

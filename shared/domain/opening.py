@@ -14,6 +14,7 @@ from shared.domain.ledger import EntryKind
 from shared.domain.money import to_nanos
 from shared.domain.periods import Span, add_days, parse_days, period_containing
 from shared.domain.rating import charge_opening
+from shared.domain.recurring import carried_over, renewal_grants, renewed, still_billed
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def begin_next(subscription: Subscription, last: Phase, catalogue: Catalogue) ->
         paused=subscription.paused
         if subscription.next_paused is None
         else subscription.next_paused,
+        add_ons=carried_over(subscription.add_ons, current, plan, last.period + 1),
     ).without_schedule()
     return begin(terms, plan, last.end, anew=not same or last.state == "trial")
 
@@ -156,11 +158,29 @@ def open_next_period(
     continued = replace(account, grants=remaining)
     if due == subscription:
         continued = replace(continued, changes_at=None)
-    opening = open_phase(continued, plan, beginning, last.period + 1, grants=grants, rolled=rolled)
+    recurring = _recurring(account, beginning, catalogue)
+    opening = open_phase(
+        continued,
+        plan,
+        beginning,
+        last.period + 1,
+        grants=grants,
+        rolled=(*rolled, *recurring),
+    )
     terms = opening.subscription
+    terms = replace(terms, add_ons=still_billed(terms.add_ons, account.phases[0].period))
     if due != subscription:
         terms = terms.scheduled_as(subscription)
     return replace(opening, subscription=terms)
+
+
+def _recurring(account: Account, beginning: Beginning, catalogue: Catalogue) -> tuple[Grant, ...]:
+    """What recurring add-ons give with the next period; a trial and a pause go without."""
+    last, add_ons = account.current, beginning.terms.add_ons
+    if beginning.state != "active":
+        return ()
+    held = renewed(add_ons, last.period + 1)
+    return renewal_grants(account.customer, held, catalogue, beginning.span, last.number + 1)
 
 
 def due_terms(account: Account, subscription: Subscription) -> Subscription:

@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
 
-from shared.domain.accounts import Account, allowance_unit
+from shared.domain.accounts import Account
 from shared.domain.catalogue import AddOn, Catalogue
 from shared.domain.credits import Grant
 from shared.domain.granting import add_grant
 from shared.domain.invoices import Invoice, Line, invoice_id
-from shared.domain.money import EXACT, from_nanos, to_nanos
-from shared.domain.periods import parse_days
-
-BASIS_PLACES = Decimal("0.000000000001")
+from shared.domain.money import round_to_minor
+from shared.domain.pack_contents import contents
+from shared.domain.periods import Span, parse_days
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +31,21 @@ def buy_pack(
     catalogue: Catalogue,
     others: tuple[Grant, ...],
     now: datetime,
+    rest: Span | None = None,
 ) -> Purchase:
     """Buys so many packs: they cover usage from now on. `reference` names the purchase.
 
+    Of a recurring add-on what it costs and gives is the share of the `rest` of the period.
+
     Raises: ConflictError when too many grants are open.
     """
-    grants = tuple(
+    share = rest.share if rest else int
+    given = tuple(
         Grant(
             id=f"{reference}-{index}",
             customer=account.customer,
             unit=unit,
-            amount=nanos * quantity,
+            amount=share(nanos * quantity),
             source="add_on",
             effective_at=now,
             created_at=now,
@@ -51,24 +53,17 @@ def buy_pack(
             cost_basis=basis,
             cost_currency=add_on.currency if basis else None,
         )
-        for index, (unit, nanos, basis) in enumerate(_contents(add_on))
+        for index, (unit, nanos, basis) in enumerate(contents(add_on))
     )
+    grants = tuple(grant for grant in given if grant.amount)
     after = account
     for grant in grants:
         after = add_grant(after, grant, now, catalogue, (*others, *grants))
-    invoice = _invoice(account, add_on, quantity, reference, now) if add_on.price_nanos else None
+    price = share(add_on.price_nanos * quantity)
+    invoice = (
+        _invoice(account, add_on, quantity, reference, nanos=price, now=now) if price else None
+    )
     return Purchase(after, grants, invoice)
-
-
-def _contents(add_on: AddOn) -> list[tuple[str, int, Decimal | None]]:
-    """What one pack holds: unit, nanos, and the money paid per unit where it holds one thing."""
-    held = [(allowance_unit(a.meter), to_nanos(a.quantity)) for a in add_on.allowances]
-    held += [(c.unit, c.amount_nanos) for c in add_on.credits]
-    if len(held) > 1 or not add_on.price_nanos:
-        return [(unit, nanos, None) for unit, nanos in held]
-    [(unit, nanos)] = held
-    basis = EXACT.divide(from_nanos(add_on.price_nanos), from_nanos(nanos))
-    return [(unit, nanos, basis.quantize(BASIS_PLACES, ROUND_HALF_UP, EXACT))]
 
 
 def _expiry(add_on: AddOn, account: Account, now: datetime) -> datetime | None:
@@ -80,14 +75,13 @@ def _expiry(add_on: AddOn, account: Account, now: datetime) -> datetime | None:
 
 
 def _invoice(
-    account: Account, add_on: AddOn, quantity: int, reference: str, now: datetime
+    account: Account, add_on: AddOn, quantity: int, reference: str, *, nanos: int, now: datetime
 ) -> Invoice:
     phase = account.current
-    nanos = add_on.price_nanos * quantity
     line = Line(
         kind="add_on",
         description=f"{add_on.name} × {quantity}",
-        amount=nanos,
+        amount=round_to_minor(nanos, add_on.currency),
         start=now,
         end=_expiry(add_on, account, now) or phase.end,
         plan=phase.plan,

@@ -25,6 +25,7 @@ from shared.domain.opening import (
     state_of,
 )
 from shared.domain.periods import Span
+from shared.domain.recurring import carried_over
 
 When = Literal["now", "period_end"]
 
@@ -153,6 +154,7 @@ def _begin_within(
         currency=billed_currency(subscription, plan),
         quantity=wanted.quantity,
         paused=wanted.paused,
+        add_ons=carried_over(subscription.add_ons, current, plan, last.period + 1),
     ).without_schedule()
     state = state_of(terms, plan, rest.start)
     same_rhythm = (plan.interval, plan.period) == (current.interval, current.period)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from shared.domain.catalogue import AddOn, Allowance, PackCredits
+from shared.domain.catalogue import AddOn, Allowance, Interval, PackCredits
 from shared.domain.money import from_nanos, to_nanos
 from shared.services.buying import BoughtPack
 from shared.wire.common import Bounds, DecimalText, Identifier, Items, Slug, WireModel, refuse
@@ -32,7 +32,11 @@ class PackCreditsBody(WireModel):
 
 
 class AddOnBody(WireModel):
-    """A pack: what it holds, for how long from its purchase on, and its price."""
+    """A pack: what it holds, for how long from its purchase on, and its price.
+
+    With an `interval` it recurs with each billing period of that length: then it is over with the
+    period. Without one it holds for ever, unless `expires` says otherwise.
+    """
 
     name: Identifier
     currency: Currency = "USD"
@@ -41,7 +45,16 @@ class AddOnBody(WireModel):
     credits: Annotated[Items[PackCreditsBody], Field(max_length=MAX_CONTENTS)] = Field(
         default=(), validate_default=True
     )
-    expires: Expiry = "never"
+    interval: Interval | None = None
+    expires: Expiry | None = Field(default=None, validate_default=True)
+
+    @field_validator("expires")
+    @classmethod
+    def _recurring_expire_with_the_period(cls, expires: str | None, info: ValidationInfo) -> str:
+        recurs = info.data.get("interval") is not None
+        if recurs and expires not in (None, "period_end"):
+            raise refuse("recurring-expires-with-the-period")
+        return expires or ("period_end" if recurs else "never")
 
     @field_validator("price")
     @classmethod
@@ -75,7 +88,8 @@ class AddOnBody(WireModel):
             price_nanos=to_nanos(self.price),
             allowances=tuple(Allowance(a.meter, a.quantity) for a in self.allowances),
             credits=tuple(PackCredits(c.unit, to_nanos(c.amount)) for c in self.credits),
-            expires=self.expires,
+            expires=self.expires or "never",
+            interval=self.interval,
         )
 
 
@@ -102,6 +116,7 @@ class AddOnAnswer(AddOnBody):
                 for c in add_on.credits
             ),
             expires=add_on.expires,
+            interval=add_on.interval,
         )
 
 

@@ -88,6 +88,15 @@ class NextChangeView(WireModel):
     at: Time
 
 
+class SubscribedAddOnView(WireModel):
+    """A recurring add-on; `ends_at` is where it ends, if it was cancelled."""
+
+    add_on: str
+    version: int
+    quantity: int
+    ends_at: Time | None
+
+
 class SubscriptionView(WireModel):
     """What a customer is on: the plan version in force, and what is scheduled.
 
@@ -105,6 +114,7 @@ class SubscriptionView(WireModel):
     phase: PhaseView
     next_change: NextChangeView | None
     credit: DecimalText
+    add_ons: list[SubscribedAddOnView]
 
     @classmethod
     def of(cls, standing: Standing) -> "SubscriptionView":
@@ -125,6 +135,16 @@ class SubscriptionView(WireModel):
             ),
             next_change=_next_change(standing),
             credit=from_nanos(standing.subscription.credit_nanos),
+            add_ons=[
+                SubscribedAddOnView(
+                    add_on=held.add_on,
+                    version=held.version,
+                    quantity=held.quantity,
+                    ends_at=None if held.until is None else phase.end,
+                )
+                for held in standing.subscription.add_ons
+                if held.lasts(phase.period)
+            ],
         )
 
 

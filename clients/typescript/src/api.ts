@@ -311,6 +311,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/customers/{customer}/add-ons/{add_on}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End a recurring add-on with the billing period */
+        post: operations["cancel_add_on"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/customers/{customer}/archive": {
         parameters: {
             query?: never;
@@ -1406,10 +1423,15 @@ export interface components {
              */
             credits?: components["schemas"]["PackCreditsBody-Output"][];
             /**
-             * Expires
-             * @default never
+             * Interval
+             * @default null
              */
-            expires?: string;
+            interval?: ("day" | "week" | "month" | "year") | null;
+            /**
+             * Expires
+             * @default null
+             */
+            expires?: string | null;
             /** Key */
             key: string;
             /** Version */
@@ -1418,6 +1440,9 @@ export interface components {
         /**
          * AddOnBody
          * @description A pack: what it holds, for how long from its purchase on, and its price.
+         *
+         *     With an `interval` it recurs with each billing period of that length: then it is over with the
+         *     period. Without one it holds for ever, unless `expires` says otherwise.
          */
         AddOnBody: {
             /** Name */
@@ -1440,10 +1465,15 @@ export interface components {
              */
             credits?: components["schemas"]["PackCreditsBody-Input"][];
             /**
-             * Expires
-             * @default never
+             * Interval
+             * @default null
              */
-            expires?: string;
+            interval?: ("day" | "week" | "month" | "year") | null;
+            /**
+             * Expires
+             * @default null
+             */
+            expires?: string | null;
         };
         /**
          * AllowanceBody
@@ -5514,6 +5544,20 @@ export interface components {
             until: number;
         };
         /**
+         * SubscribedAddOnView
+         * @description A recurring add-on; `ends_at` is where it ends, if it was cancelled.
+         */
+        SubscribedAddOnView: {
+            /** Add On */
+            add_on: string;
+            /** Version */
+            version: number;
+            /** Quantity */
+            quantity: number;
+            /** Ends At */
+            ends_at: string | null;
+        };
+        /**
          * SubscriptionBody
          * @description A change of plan (to its newest version) or seats, a cancellation, a pause or its end.
          *
@@ -5569,6 +5613,8 @@ export interface components {
             next_change: components["schemas"]["NextChangeView"] | null;
             /** Credit */
             credit: string;
+            /** Add Ons */
+            add_ons: components["schemas"]["SubscribedAddOnView"][];
         };
         /**
          * TestClockAdvance
@@ -6632,6 +6678,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PurchaseView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_add_on: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A repeat under the same key is answered as before, and changes nothing. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                customer: string;
+                add_on: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubscriptionView"];
                 };
             };
             /** @description Refused. */

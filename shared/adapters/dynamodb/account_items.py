@@ -9,6 +9,7 @@ bare what is left. Instants are Unix microseconds.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from shared.adapters.dynamodb.coupon_items import applied_coupon_values, read_ap
 from shared.domain.accounts import Account, ClosedPhase, Phase, Totals
 from shared.domain.checkpoints import Checkpoints
 from shared.domain.credits import Grant, Validity
-from shared.domain.customers import Subscription
+from shared.domain.customers import SubscribedAddOn, Subscription
 from shared.domain.events import utc_time
 
 ACCOUNT_SORT_KEY = "ACCOUNT"
@@ -197,6 +198,7 @@ def subscription_item(subscription: Subscription) -> Item:
             "test_clock": subscription.test_clock,
             "currency": subscription.currency,
             "credit": subscription.credit_nanos or None,
+            "add_ons": [astuple(held) for held in subscription.add_ons] or None,
             "coupons": [*map(applied_coupon_values, subscription.coupons)] or None,
             "quantity": subscription.quantity,
             "next_quantity": subscription.next_quantity,
@@ -230,6 +232,7 @@ def read_subscription(item: Mapping[str, Any]) -> Subscription:
         test_clock=stored.get("test_clock"),
         currency=stored.get("currency"),
         credit_nanos=int(stored.get("credit", 0)),
+        add_ons=tuple(map(_read_add_on, stored.get("add_ons", ()))),
         coupons=tuple(map(read_applied_coupon, stored.get("coupons", ()))),
         quantity=int(stored.get("quantity", 1)),
         next_quantity=None if next_quantity is None else int(next_quantity),
@@ -238,6 +241,12 @@ def read_subscription(item: Mapping[str, Any]) -> Subscription:
         trial_started_at=utc_time(trial_started_at) if trial_started_at else None,
         version=int(stored["version"]),
     )
+
+
+def _read_add_on(stored: Sequence[Any]) -> SubscribedAddOn:
+    add_on, version, quantity, since, until = stored
+    ends = None if until is None else int(until)
+    return SubscribedAddOn(add_on, int(version), int(quantity), int(since), ends)
 
 
 def grant_item(grant: Grant) -> Item:

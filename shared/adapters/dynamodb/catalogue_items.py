@@ -143,6 +143,7 @@ def _add_on(body: Body) -> AddOn:
         allowances=tuple(Allowance(a["meter"], a["quantity"]) for a in body["allowances"]),
         credits=tuple(PackCredits(c["unit"], int(c["amount_nanos"])) for c in body["credits"]),
         expires=body["expires"],
+        interval=body.get("interval"),
     )
 
 

@@ -58,6 +58,7 @@ OPTIONAL = {
         "next_paused",
         "credit",
         "coupons",
+        "add_ons",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Moving a plan's subscriptions from the command line: every page under one key."""
+"""Migrations from the command line, every page under one key; the end of a recurring add-on."""
 
 import json
 from typing import Any
@@ -40,6 +40,16 @@ def test_a_preview_shows_the_effect_on_each(
     wanted = {"preview": True, "from_versions": [3], "segment": "beta", "at": "now"}
     assert json.loads(body) == wanted
     assert len(headers["Idempotency-Key"]) == 36
+
+
+def test_a_recurring_add_on_is_cancelled(
+    server: type[Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = {"add_on": "extra", "version": 1, "quantity": 2, "ends_at": "2026-04-01T00:00:00Z"}
+    server.answers["/v1/customers/ada/add-ons/extra/cancel"] = (200, {"add_ons": [held]})
+    assert main(["add-ons", "cancel", "ada", "extra"]) == 0
+    assert "extra   1        2         2026-04-01T00:00:00Z" in capsys.readouterr().out
+    assert len(server.asked[0][3]["Idempotency-Key"]) == 36
 
 
 def test_every_page_is_asked_for_under_one_key(
