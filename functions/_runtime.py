@@ -266,14 +266,8 @@ class Runtime(Credentials):
     def redrive(self) -> "Redrive":
         from shared.services.redrive import Redrive
 
-        return Redrive(
-            store=self.store,
-            events=self.event_index,
-            catalogue=self.catalogue,
-            clock=self.clock,
-            grace=self.grace,
-            revalue=self.revaluing.revalue,
-        )
+        at_hand = (self.store, self.event_index, self.catalogue, self.clock, self.grace)
+        return Redrive(*at_hand, revalue=self.revaluing.revalue)
 
     @cached_property
     def line_proofs(self) -> "LineProofs":
