@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from shared.services.event_types import EventTypes
     from shared.services.ingest import Ingest
     from shared.services.line_events import LineProofs
-    from shared.services.past_usage import PastUsage
     from shared.services.reconcile import Reconciler
     from shared.services.reconciliation import RawEvents, ReconciliationStore
     from shared.services.recounting import Recounting
@@ -88,22 +87,18 @@ class Runtime(Credentials):
         return UsageQueries(self.books, self.segments, self.spread)
 
     @cached_property
-    def past_usage(self) -> "PastUsage":
-        from shared.services.past_usage import PastUsage
-
-        return PastUsage(self.store, self.raw_events)
-
-    @cached_property
     def replays(self) -> "Replays":
         from shared.services.replay import Replays
 
-        return Replays(self.books, self.segments, self.spread, self.past_usage)
+        return Replays(self.books, self.segments, self.spread, self.analytics.usage)
 
     @cached_property
     def analytics(self) -> "Analytics":
         from shared.services.analytics import Analytics
+        from shared.services.past_usage import PastUsage
 
-        return Analytics(self.books, self.segments, self.spread, self.past_usage)
+        usage = PastUsage(self.store, self.raw_events)
+        return Analytics(self.books, self.segments, self.spread, usage)
 
     @cached_property
     def shadow(self) -> "Shadow":

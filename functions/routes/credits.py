@@ -104,15 +104,18 @@ def read_balance(
     answer=Page[LedgerEntryView],
 )
 def read_ledger(request: Request, runtime: Runtime, query: LedgerQuery) -> Page[LedgerEntryView]:
+    customer = request.parameters["customer"]
     page = ledger(
         runtime.books,
-        request.parameters["customer"],
+        customer,
         query.unit,
         query.limit,
         open_cursor(runtime, request, query.cursor),
         newest_first=query.order == "desc",
     )
+    moved = {key for entry in page.items for held in entry.changes.values() for key in held}
+    grants = runtime.store.grants(customer, moved)
     return Page[LedgerEntryView](
-        data=[LedgerEntryView.of(entry, query.unit) for entry in page.items],
+        data=[LedgerEntryView.of(entry, query.unit, grants) for entry in page.items],
         next_cursor=seal_cursor(runtime, request, page.cursor),
     )

@@ -1,11 +1,12 @@
 """Grants, balances and the ledger on the wire."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.domain.credits import GrantSource
+from shared.domain.credits import Grant, GrantSource
 from shared.domain.ledger import EntryKind, LedgerEntry
 from shared.domain.money import from_nanos
 from shared.services.balances import Balance
@@ -145,11 +146,24 @@ class LedgerQuery(PageQuery):
 
 
 class LedgerChangeView(WireModel):
-    """A signed posting on one grant."""
+    """A signed posting on one grant, and the money that was paid per unit of it, if any was."""
 
     unit: str
     grant: str
     amount: DecimalText
+    cost_basis: DecimalText | None
+    cost_currency: str | None
+
+    @classmethod
+    def of(cls, unit: str, grant: str, nanos: int, granted: Grant | None) -> "LedgerChangeView":
+        """The posting as it is shown."""
+        return cls(
+            unit=unit,
+            grant=grant,
+            amount=from_nanos(nanos),
+            cost_basis=granted.cost_basis if granted else None,
+            cost_currency=granted.cost_currency if granted else None,
+        )
 
 
 class LedgerEntryView(WireModel):
@@ -170,11 +184,13 @@ class LedgerEntryView(WireModel):
     balance_after: DecimalText | dict[str, DecimalText]
 
     @classmethod
-    def of(cls, entry: LedgerEntry, unit: str | None) -> "LedgerEntryView":
+    def of(
+        cls, entry: LedgerEntry, unit: str | None, grants: Mapping[str, Grant]
+    ) -> "LedgerEntryView":
         """The entry as it is shown to someone who asks for one unit, or for all of them."""
         shown = sorted(entry.changes) if unit is None else [unit]
         changes = [
-            LedgerChangeView(unit=name, grant=grant, amount=from_nanos(nanos))
+            LedgerChangeView.of(name, grant, nanos, grants.get(grant))
             for name in shown
             for grant, nanos in entry.changes.get(name, {}).items()
         ]

@@ -69,7 +69,10 @@ def test_a_grant_is_answered_listed_held_and_journaled(api: Api, customer: str) 
     assert (opening["from_version"], opening["version"], opening["kind"]) == (0, 1, "opening")
     assert (granting["from_version"], granting["version"]) == (1, 2)
     assert granting["cause"] == {"grant": made["id"], "source": "purchase"}
-    assert granting["changes"] == [{"unit": "sparks", "grant": made["id"], "amount": "10.5"}]
+    basis = {"cost_basis": "0.02", "cost_currency": "USD"}
+    assert granting["changes"] == [
+        {"unit": "sparks", "grant": made["id"], "amount": "10.5", **basis}
+    ]
     assert granting["balance_after"] == {"meter:tokens": "693.548387097", "sparks": "10.5"}
 
 

@@ -3349,7 +3349,7 @@ export interface components {
         };
         /**
          * LedgerChangeView
-         * @description A signed posting on one grant.
+         * @description A signed posting on one grant, and the money that was paid per unit of it, if any was.
          */
         LedgerChangeView: {
             /** Unit */
@@ -3358,6 +3358,10 @@ export interface components {
             grant: string;
             /** Amount */
             amount: string;
+            /** Cost Basis */
+            cost_basis: string | null;
+            /** Cost Currency */
+            cost_currency: string | null;
         };
         /**
          * LedgerEntryView
