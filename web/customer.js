@@ -2,11 +2,12 @@
 
 import { conversionSections } from "./conversion.js";
 import { button, card, day, decimal, element, section, table } from "./page.js";
+import { rewardSections } from "./rewards.js";
 
 /** The sections about a customer. `shown` is the id of the past invoice that is unfolded. */
 export async function customerSections(read, customer, shown, show) {
   const base = `/v1/customers/${encodeURIComponent(customer)}`;
-  const [subscription, balances, upcoming, invoices, entitlements, conversion, coupons] = await Promise.all([
+  const [subscription, balances, upcoming, invoices, entitlements, conversion, coupons, ...earned] = await Promise.all([
     read(`${base}/subscription`),
     read(`${base}/balance`),
     read(`${base}/invoices/upcoming`),
@@ -14,6 +15,8 @@ export async function customerSections(read, customer, shown, show) {
     read(`${base}/entitlements`),
     read(`${base}/conversion`),
     read(`${base}/coupons`),
+    read(`${base}/rewards`),
+    read(`${base}/earnings`),
   ]);
   const unfolded = invoices.data.find((invoice) => invoice.id === shown);
   return [
@@ -23,6 +26,7 @@ export async function customerSections(read, customer, shown, show) {
     section("Credits", grants(balances.data)),
     ...(entitlements.data.length ? [section("Included in the plan", included(entitlements.data))] : []),
     ...(coupons.data.length ? [section("Coupons", discounts(coupons.data))] : []),
+    ...rewardSections(...earned),
     section("Upcoming invoice", invoiceTable(upcoming)),
     section("Invoices", pastInvoices(invoices.data, show)),
     ...(unfolded ? [section(`Invoice ${unfolded.number}`, invoiceTable(unfolded))] : []),

@@ -1,0 +1,50 @@
+// What a customer earns: rewards by its own usage, shares by that of others.
+
+import { decimal, element, section, table } from "./page.js";
+
+/** The sections, where there is something to show. */
+export function rewardSections(rewards, earnings) {
+  return [
+    ...(rewards.data.length ? [section("Rewards", progress(rewards.data))] : []),
+    ...(earnings.data.length ? [section("Earnings", shares(earnings.data))] : []),
+  ];
+}
+
+function progress(rewards) {
+  return table(
+    ["Reward", "Towards the next", "", "#Given"],
+    rewards.map((reward) => [
+      `${decimal(reward.amount)} ${reward.unit} for every ${decimal(reward.every)} ${reward.meter}`,
+      `${decimal(reward.towards_next)} of ${decimal(reward.every)}${note(reward)}`,
+      bar(reward),
+      `${decimal(reward.given)} ${reward.unit}`,
+    ]),
+  );
+}
+
+function note(reward) {
+  if (reward.archived) return ", ended";
+  if (Number(reward.waiting)) return `, ${decimal(reward.waiting)} waiting`;
+  return reward.capped ? ", at its cap" : "";
+}
+
+function bar(reward) {
+  const made = element("progress");
+  made.max = Number(reward.every);
+  made.value = Number(reward.towards_next);
+  return made;
+}
+
+function shares(earnings) {
+  return table(
+    ["Rule", "#Earned", "#Held", "#Due", "#Paid", "Next release after"],
+    earnings.map((earned) => [
+      earned.rule,
+      `${decimal(earned.accrued)} ${earned.unit}`,
+      decimal(earned.held),
+      decimal(earned.due),
+      decimal(earned.paid),
+      earned.next_release ?? "",
+    ]),
+  );
+}
