@@ -26,6 +26,7 @@ from shared.adapters.dynamodb.billing_items import (
     value_keys,
 )
 from shared.adapters.dynamodb.conversion_items import conversion_item
+from shared.adapters.dynamodb.optional_members import OPTIONAL
 from shared.adapters.dynamodb.record_items import record_item
 from shared.adapters.dynamodb.reservation_items import reservation_item
 from shared.domain.customers import Customer, Subscription
@@ -37,30 +38,6 @@ from shared.services import changes
 ABSENT = "attribute_not_exists(pk)"
 PRESENT = "attribute_exists(pk)"
 IN_QUARANTINE = f"{PRESENT} AND attribute_not_exists(redriven_at)"
-
-# Optional members of items that are updated in place: absent from the item, they are removed.
-OPTIONAL = {
-    "ACCOUNT": (
-        "late",
-        "grants",
-        "checkpoints",
-        "quarantined_at",
-        "held",
-        "reserved",
-        "reserved_until",
-        "stale",
-        "changes_at",
-    ),
-    "SUBSCRIPTION": (
-        "next_plan",
-        "next_plan_version",
-        "next_quantity",
-        "next_paused",
-        "credit",
-        "coupons",
-        "add_ons",
-    ),
-}
 
 Write = dict[str, Any]
 
