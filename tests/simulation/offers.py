@@ -168,7 +168,8 @@ def _price(rng: random.Random, *, falls: bool, by_event: bool) -> Price:
 
 
 def _tiers(rng: random.Random) -> tuple[Tier, ...]:
-    bounds = sorted(rng.sample((2, 5, 10, 25, 60, 200), rng.randint(0, 3)))
+    # Totals come to stand at some of them: at all the models there are, at a single quantity.
+    bounds = sorted(rng.sample((1, len(MODELS), 7, 25, 40, 200), rng.randint(0, 3)))
     return tuple(
         Tier(up_to, Decimal(rng.choice(UNIT_PRICES)), Decimal(rng.choice(("0", "0", "1", "0.37"))))
         for up_to in (*map(Decimal, bounds), None)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.mix import Options, draw_mix
-from tests.simulation.mutants import hunt, planted
+from tests.simulation.mutants import MUTANTS, hunt, likely, planted
 from tests.simulation.runs import play
 from tests.simulation.shrinking import broken, command, shrink
 
@@ -67,6 +67,25 @@ def test_a_seed_has_one_trace() -> None:
 def test_a_planted_bug_is_caught_by_its_invariant(name: str, invariant: str) -> None:
     catch = hunt(name, range(30))
     assert invariant in catch.invariants
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_there_is_a_place_for_every_planted_bug(name: str) -> None:
+    """What was renamed since cannot be replaced any more."""
+    places = [(target, attribute) for target, attribute, _ in MUTANTS[name]()]
+    right = [getattr(target, attribute) for target, attribute in places]
+    with planted(name):
+        planted_now = [getattr(target, attribute) for target, attribute in places]
+    assert all(a is not b for a, b in zip(planted_now, right, strict=True))
+
+
+def test_seeds_are_chosen_by_what_they_draw() -> None:
+    chosen = likely(range(40), ["usage-outage", "poison"])
+    assert 0 < len(chosen) < 20
+    for seed in range(40):
+        rates = draw_mix(Options(seed)).rates
+        both = rates.get("usage-outage", 0) > 0 and rates.get("poison", 0) > 0
+        assert both == (seed in chosen)
 
 
 def test_a_failing_seed_shrinks_to_less_that_fails_alike() -> None:
