@@ -51,7 +51,7 @@ from shared.services.store import (
 )
 
 MAX_ATTEMPTS = 12
-REVALUE_PATIENCE = timedelta(minutes=1)
+REVALUE_PATIENCE = timedelta(seconds=10)
 
 
 @dataclass(slots=True)

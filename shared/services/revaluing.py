@@ -217,17 +217,19 @@ class Revaluing:
 def _applied_of(readings: Sequence[Reading], quarter: Quarter) -> list[Reading] | None:
     """Those of the readings that are in the quarter; None if they cannot be told.
 
-    An event on its way whose reversal came before it would bring back what was taken back.
+    Nor can they while an event that was corrected is not applied with all its entries: what comes
+    later would bring back what was taken back, and entries of one value cannot be told apart.
     """
     missing = missing_readings(
         readings, minus(total_of(quarter_of(m) for _, m in readings), quarter)
     )
     if missing is None:
         return None
+    corrected = {r.event.corrected_key for r, _ in readings if r.event.correction is not None}
+    if any(record.event.corrected_key in corrected for record, _ in missing):
+        return None
     lacks = {record.event.key for record, _ in missing}
-    applied = [reading for reading in readings if reading[0].event.key not in lacks]
-    reversed_keys = {record.event.reversed_key for record, _ in applied}
-    return applied if reversed_keys.isdisjoint(lacks) else None
+    return [reading for reading in readings if reading[0].event.key not in lacks]
 
 
 def _some(readings: Sequence[Reading]) -> list[Reading]:
