@@ -200,7 +200,7 @@ def test_only_the_api_and_the_schedule_may_invoke(assembly: Assembly) -> None:
 def test_the_scheduler_takes_a_role_for_this_account_only(assembly: Assembly) -> None:
     roles = assembly.properties("AWS::IAM::Role")
     documents = [r["AssumeRolePolicyDocument"] for n, r in roles.items() if "ScheduleRole" in n]
-    assert len(documents) == 2
+    assert len(documents) == 3
     for document in documents:
         [statement] = document["Statement"]
         own = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
