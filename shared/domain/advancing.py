@@ -22,7 +22,7 @@ def advance(
     if at == last.end:
         return open_next_period(account, subscription, catalogue, grants)
     current = catalogue.plan(last.plan, last.plan_version)
-    now = Target.now(subscription, current)
+    now = Target.current(subscription, current)
     wanted = Target.scheduled(subscription, next_plan(subscription, catalogue))
     if wanted == now:
         return _unscheduled(account, subscription.without_schedule())

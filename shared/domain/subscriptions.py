@@ -51,7 +51,7 @@ class Target:
     paused: bool = False
 
     @staticmethod
-    def now(subscription: Subscription, plan: Plan) -> "Target":
+    def current(subscription: Subscription, plan: Plan) -> "Target":
         """What it is; `plan` is the one in force."""
         return Target(plan, subscription.quantity, subscription.paused)
 

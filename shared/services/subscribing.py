@@ -74,7 +74,7 @@ def read_subscription(books: Books, key: str) -> Standing:
 
 def _target(standing: Standing, order: SubscriptionOrder) -> Target:
     """What the order asks the subscription to be."""
-    now = Target.now(standing.subscription, standing.plan)
+    now = Target.current(standing.subscription, standing.plan)
     match order.action:
         case "cancel":
             return Target(standing.catalogue.default_plan())
@@ -109,7 +109,7 @@ def carry_out(
     Raises: InvalidError, ConflictError.
     """
     terms, wanted = before.subscription, _target(before, order)
-    current = Target.now(terms, before.plan)
+    current = Target.current(terms, before.plan)
     if wanted == current:
         if not terms.scheduled:
             return [], before
