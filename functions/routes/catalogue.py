@@ -67,7 +67,8 @@ def archive_meter(request: Request, runtime: Runtime) -> MeterAnswer:
 def backfill_meter(request: Request, runtime: Runtime, body: BackfillBody) -> Answer:
     key = request.parameters["meter"]
     ordered = runtime.backfills.request(key, body.start, request.principal)
-    return Answer(BackfillView.of(ordered), status=202)
+    meter = runtime.catalogue.newest().meters[key]
+    return Answer(BackfillView.of(ordered, meter), status=202)
 
 
 @router.route(
@@ -78,7 +79,9 @@ def backfill_meter(request: Request, runtime: Runtime, body: BackfillBody) -> An
     answer=Page[BackfillView],
 )
 def list_backfills(request: Request, runtime: Runtime) -> Page[BackfillView]:
-    return Page(data=[BackfillView.of(each) for each in runtime.backfilled_usage.progress.all()])
+    backfills = runtime.backfilled_usage.progress.all()
+    meters = runtime.catalogue.newest().meters
+    return Page(data=[BackfillView.of(each, meters[each.meter]) for each in backfills])
 
 
 @router.route(
@@ -95,7 +98,7 @@ def read_meter(request: Request, runtime: Runtime) -> MeterDetails:
     backfill = runtime.backfilled_usage.progress.get(meter.key)
     return MeterDetails(
         **dict(MeterAnswer.of(meter)),
-        backfill=BackfillView.of(backfill) if backfill else None,
+        backfill=BackfillView.of(backfill, meter) if backfill else None,
     )
 
 

@@ -8,6 +8,7 @@ own: whoever computes one of them, however often, puts the same. It is usage onl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 
 from shared.domain.catalogue import Meter
 from shared.domain.dimension_cap import RegisterKey, newcomers, placed, register_key
@@ -15,6 +16,8 @@ from shared.domain.distinct import Seen, ValueKey, sighting
 from shared.domain.events import Measurement, UsageEvent, measure
 from shared.domain.kept_values import KeptValues
 from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, hour_key
+
+BackfillState = Literal["running", "finished", "stopped"]
 
 # The time of an event, and what the meter reads of it.
 Reading = tuple[datetime, Measurement]
@@ -41,6 +44,12 @@ class Backfill:
     def finished(self) -> bool:
         """Whether all of history has been counted."""
         return self.customers is not None and self.done >= self.customers
+
+    def state(self, meter: Meter) -> BackfillState:
+        """Where it stands. A meter that is archived meanwhile stops it for good."""
+        if self.finished:
+            return "finished"
+        return "running" if meter.archived_since is None else "stopped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class Backfills:
         UnavailableError, after which it is safe to ask again.
         """
         meter = self._meter(key)
-        if meter.archived_since is not None:
+        if _archived(meter):
             raise MeterArchivedError(f"meter {key} is archived")
         if start is not None and start != floor_hour(start):
             raise InvalidError("Start on a full hour (UTC).", [Problem("/from", "within-an-hour")])
@@ -108,11 +108,14 @@ class Backfills:
     def carry_out(self, order: Order, out_of_time: Callable[[], bool]) -> None:
         """Does what the order says as far as time allows, and orders the rest.
 
+        Of a meter that is archived nothing more is counted, however many orders are left.
         Raises: UnavailableError: safe to repeat.
         """
         backfill = self.usage.progress.get(order.meter)
         if backfill is None or backfill.run != order.run:
             return  # Another run took over.
+        if _archived(self._meter(order.meter)):
+            return  # It is left as far as it is: whatever was put is of whole hours.
         if order.customer is None:
             self._list(order, backfill, out_of_time)
         else:
@@ -145,6 +148,8 @@ class Backfills:
             for hour, theirs in groupby(events, lambda event: floor_hour(event.occurred_at)):
                 counted += self.usage.put(meter, theirs)
                 at = hour + HOUR
+                if _archived(self.catalogue.fresh().meters[order.meter]):
+                    return
                 if out_of_time():
                     self.orders.send([replace(order, at=at, counted=counted)])
                     return
@@ -155,6 +160,10 @@ class Backfills:
         if meter is None:
             raise NotFoundError(f"no meter {key}")
         return meter
+
+
+def _archived(meter: Meter) -> bool:
+    return meter.archived_since is not None
 
 
 def _first_hour(customer: Customer, backfill: Backfill) -> datetime:

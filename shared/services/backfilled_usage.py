@@ -72,22 +72,27 @@ class BackfilledUsage:
         return events_in(each.hour for each in hours)
 
     def check(self, customer: Customer, spans: Sequence[Span]) -> int:
-        """Computes anew what finished backfills have in the spans, of full hours.
+        """Computes anew what backfills have in the spans, of full hours.
 
         Returns how many events were found that they lacked: those of a customer that nobody knew
-        when the customers were listed, because the stream was behind.
+        when the customers were listed, because the stream was behind. Of one that is not finished
+        only the hours are computed that it has; the others are its orders' to count, or, where it
+        was stopped, nobody's.
         """
-        finished = [backfill for backfill in self.progress.all() if backfill.finished]
-        meters = self.catalogue.newest().meters if finished else {}
+        backfills = self.progress.all()
+        meters = self.catalogue.newest().meters if backfills else {}
         lacking = 0
         for start, end in spans:
-            due = [(backfill, *_span(backfill, customer, start, end)) for backfill in finished]
+            due = [(backfill, *_span(backfill, customer, start, end)) for backfill in backfills]
             due = [(backfill, begin, until) for backfill, begin, until in due if begin < until]
             events = list(self.events(customer.key, start, end)) if due else []
             for backfill, begin, until in due:
                 meter = meters[backfill.meter]
                 kept = self._stored(meter, customer.key, begin, until)
-                theirs = (event for event in events if begin <= event.occurred_at < until)
+                theirs = [event for event in events if begin <= event.occurred_at < until]
+                if not backfill.finished:
+                    hours = {hour.key.hour for hour in kept}
+                    theirs = [event for event in theirs if floor_hour(event.occurred_at) in hours]
                 lacking += self.put(meter, theirs, kept) - events_in(kept)
         return lacking
 
@@ -101,7 +106,7 @@ class BackfilledUsage:
         return self.progress.get(meter) is not None
 
     def count_again(self, customer: str, at: datetime) -> None:
-        """Computes anew what finished backfills have in the hour of an event."""
+        """Computes anew what backfills have in the hour of an event."""
         profile = self.store.customer(customer)
         if profile is not None:
             self.check(profile, [(floor_hour(at), floor_hour(at) + HOUR)])

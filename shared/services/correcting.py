@@ -76,7 +76,7 @@ class CorrectionOrder:
 class Correcting:
     """Corrects events.
 
-    `is_backfilled` tells whether a meter's history was counted, `count_again` has what finished
+    `is_backfilled` tells whether a meter's history was counted, `count_again` has what
     backfills have of a customer's hour computed anew.
     """
 

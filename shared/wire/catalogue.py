@@ -1,10 +1,10 @@
 """Meters and credit units on the wire, exactly as the API page has them."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 
-from shared.domain.backfilling import Backfill
+from shared.domain.backfilling import Backfill, BackfillState
 from shared.domain.catalogue import Aggregation, CreditUnit, Meter, UnitValue
 from shared.wire.common import Identifier, Items, Text, Time, WireModel, refuse
 from shared.wire.events import property_name
@@ -90,6 +90,8 @@ class BackfillBody(WireModel):
 class BackfillView(WireModel):
     """How far a meter's backfill is. `run` grows each time that it is ordered anew.
 
+    It is `stopped` when the meter was archived before it was finished, and stays as far as it is.
+
     `customers` are those there are, null while they are being listed; `done` of them are finished,
     with `events` of the meter.
     """
@@ -97,7 +99,7 @@ class BackfillView(WireModel):
     model_config = ConfigDict(frozen=True, serialize_by_alias=True)
 
     meter: str
-    state: Literal["running", "finished"]
+    state: BackfillState
     run: int
     start: Annotated[Time | None, Field(serialization_alias="from")]
     requested_at: Time
@@ -106,11 +108,11 @@ class BackfillView(WireModel):
     events: int
 
     @classmethod
-    def of(cls, backfill: Backfill) -> "BackfillView":
+    def of(cls, backfill: Backfill, meter: Meter) -> "BackfillView":
         """The backfill as it is shown."""
         return cls(
             meter=backfill.meter,
-            state="finished" if backfill.finished else "running",
+            state=backfill.state(meter),
             run=backfill.run,
             start=backfill.start,
             requested_at=backfill.requested_at,

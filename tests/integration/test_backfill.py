@@ -21,6 +21,7 @@ from shared.domain.events import UsageEvent
 from shared.domain.reconciliation import total_of
 from shared.domain.usage_hours import HourKey, Quarter, UsageHour
 from shared.services.backfill import WAIT_SECONDS, Backfills, MeterArchivedError, Order
+from shared.services.backfilled_usage import BackfilledUsage
 from shared.services.changes import PutBackfilledHour
 from tests.integration.api import Api
 from tests.integration.conftest import Tables
@@ -249,6 +250,71 @@ def test_what_cannot_be_backfilled_is_refused(meterline: Stack) -> None:
     archived = new_meter(meterline, archived_since=10**6)
     with pytest.raises(MeterArchivedError):
         backfills.request(archived.key, None, "key1")
+
+
+def archive(meterline: Stack, meter: Meter) -> None:
+    version = meterline.runtime.catalogue.newest().version
+    meterline.publish(replace(meter, archived_since=version + 1))
+
+
+def test_a_meter_archived_meanwhile_is_backfilled_no_further(
+    meterline: Stack, tables: Tables
+) -> None:
+    old = history("stopped", range(5))
+    store(meterline, *old)
+    meter = new_meter(meterline)
+    queue = Queue()
+    backfills = of(meterline, queue)
+    backfills.request(meter.key, None, "key1")
+    backfills.usage.progress.list_customers(meter.key, 1, 1)
+    order = Order(meter.key, 1, "stopped", MARCH)
+    backfills.carry_out(order, lambda: True)
+    [_, rest] = queue.orders
+    archive(meterline, meter)
+    for late in (*queue.orders, order):
+        backfills.carry_out(late, lambda: False)
+    assert queue.orders == [Order(meter.key, 1), rest], "nothing more is ordered"
+    found = counted_of(meterline, meter, "stopped", backfilled=True)
+    assert (found.count, found.value) == recounted(old[:2]), "the first hour, as a whole"
+    shown = Api(meterline.aws, tables).get(f"/v1/meters/{meter.key}")["backfill"]
+    assert (shown["state"], shown["done"], shown["customers"]) == ("stopped", 0, 1)
+    assert shown in Api(meterline.aws, tables).get("/v1/backfills")["data"]
+    with pytest.raises(MeterArchivedError):
+        backfills.request(meter.key, None, "key1")
+    # Reconciliation does not go on with it, and mends what it has.
+    [kept] = [
+        hour
+        for hour in meterline.runtime.store.usage_between(meter.key, "stopped", MARCH, APRIL)
+        if hour.key.backfilled and hour.key.dimensions == (("model", "small"),)
+    ]
+    meterline.runtime.store.commit([PutBackfilledHour(UsageHour(kept.key))])
+    assert reconciler(meterline, APRIL).reconcile("stopped", again=True).findings == []
+    assert counted_of(meterline, meter, "stopped", backfilled=True) == found
+
+
+def test_archived_while_an_order_is_carried_out_it_stops_after_the_hour(
+    meterline: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = history("midway", range(5))
+    store(meterline, *old)
+    meter = new_meter(meterline)
+    queue = Queue()
+    backfills = of(meterline, queue)
+    backfills.request(meter.key, None, "key1")
+    put = BackfilledUsage.put
+
+    def put_and_archive(*arguments: Any) -> int:
+        counted = put(*arguments)
+        archive(meterline, meter)
+        return counted
+
+    monkeypatch.setattr(BackfilledUsage, "put", put_and_archive)
+    backfills.carry_out(Order(meter.key, 1, "midway", MARCH), lambda: False)
+    found = counted_of(meterline, meter, "midway", backfilled=True)
+    assert (found.count, found.value) == recounted(old[:2])
+    left = backfills.usage.progress.get(meter.key)
+    assert left is not None
+    assert (left.done, left.events) == (0, 0)
 
 
 def test_reconciliation_adds_customers_that_nobody_knew_when_they_were_listed(

@@ -1649,6 +1649,8 @@ export interface components {
          * BackfillView
          * @description How far a meter's backfill is. `run` grows each time that it is ordered anew.
          *
+         *     It is `stopped` when the meter was archived before it was finished, and stays as far as it is.
+         *
          *     `customers` are those there are, null while they are being listed; `done` of them are finished,
          *     with `events` of the meter.
          */
@@ -1659,7 +1661,7 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "running" | "finished";
+            state: "running" | "finished" | "stopped";
             /** Run */
             run: number;
             /** From */
