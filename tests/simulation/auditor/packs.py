@@ -57,7 +57,8 @@ def _grants(picture: Picture, order: Plain, offer: Plain) -> Iterator[Finding]:
         name = f"{picture.customer}: pack {grant['id']}"
         if (grant["unit"], grant["amount"]) != (unit, nanos * order["about"]["quantity"]):
             yield Finding("V5", f"{name} gave {grant['amount']} {grant['unit']}")
-        at = grant["effective_at"]
+        # A clock that is behind sells before the first period began.
+    at = max(grant["effective_at"], picture.phases[0].start)
         if not order["asked_at"] - SKEW <= at <= order["answered_at"] + SKEW:
             yield Finding("V5", f"{name} is effective at {at}, bought after {order['asked_at']}")
         if (grant["cost_basis"] or None) != (basis or None):
@@ -72,9 +73,10 @@ def _expires(picture: Picture, grant: Plain, rule: str) -> bool:
     if rule != "period_end":
         days = timedelta(days=int(rule[1:-1]))
         return bool(grant["expires_at"] == grant["effective_at"] + days)
-    # A change of plan may have ended the period since.
-    begun = [p for p in picture.phases if p.start <= grant["effective_at"]]
-    return bool(begun and grant["expires_at"] >= begun[-1].end)
+    # A change of plan may have ended the period since, even at the instant of the purchase.
+    # A clock that is behind sells before the first period began.
+    at = max(grant["effective_at"], picture.phases[0].start)
+    return any(p.start <= at <= p.end <= grant["expires_at"] for p in picture.phases)
 
 
 def _invoice(document: Plain | None, order: Plain, offer: Plain) -> Iterator[Finding]:

@@ -162,7 +162,20 @@ def nothing_is_stuck(evidence: Evidence) -> Iterator[Finding]:
 
 
 def only_losses_are_repaired(picture: Picture) -> Iterator[Finding]:
-    """V3: what is repaired was lost by the stream; whatever else was missing was only late."""
-    for key in dict.fromkeys(picture.stored.get("repaired", [])):
-        if (picture.customer, key) not in picture.evidence.lost:
-            yield Finding("V3", f"{picture.customer}: {key[:8]} was repaired and not lost")
+    """V3: what is repaired was lost by the stream; whatever else was missing was only late.
+
+    For a meter an event and what corrects it may come to the same, or to nothing together: which
+    of them were lost cannot be told then, and makes no difference.
+    """
+    repaired = set(picture.stored.get("repaired", []))
+    lost = {key for customer, key in picture.evidence.lost if customer == picture.customer}
+    sent = {usage.order for e in picture.events if e.key in lost for usage in e.usages}
+    beyond: Counter[tuple[object, ...]] = Counter()
+    for event in picture.events:
+        for usage in event.usages if event.key in repaired else ():
+            if usage.order not in sent:
+                what = usage.meter, usage.order, usage.dimensions, usage.value
+                beyond[what] += usage.sign
+    for (meter, order, _, _), times in beyond.items():
+        if times:
+            yield Finding("V3", f"{picture.customer} {meter}: {order} was repaired and not lost")
