@@ -57,8 +57,7 @@ def _grants(picture: Picture, order: Plain, offer: Plain) -> Iterator[Finding]:
         name = f"{picture.customer}: pack {grant['id']}"
         if (grant["unit"], grant["amount"]) != (unit, nanos * order["about"]["quantity"]):
             yield Finding("V5", f"{name} gave {grant['amount']} {grant['unit']}")
-        # A clock that is behind sells before the first period began.
-    at = max(grant["effective_at"], picture.phases[0].start)
+        at = grant["effective_at"]
         if not order["asked_at"] - SKEW <= at <= order["answered_at"] + SKEW:
             yield Finding("V5", f"{name} is effective at {at}, bought after {order['asked_at']}")
         if (grant["cost_basis"] or None) != (basis or None):
