@@ -1,11 +1,16 @@
 // The operator's page: usage of every meter, quarantine, and the customers by segment.
 
+import { cataloguePage } from "./catalogue.js";
+import { changesOf } from "./changes.js";
 import { customerSections } from "./customer.js";
 import { eventsSection } from "./events.js";
+import { marginPage } from "./margin.js";
+import { owedPage } from "./owed.js";
 import {
   askFor, button, card, decimal, element, fromFragment, keepFresh, minute, readAll, reader, section,
   table, writer,
 } from "./page.js";
+import { replayPage } from "./replay.js";
 import { usageInto } from "./usage.js";
 
 const STORED = "meterline-key";
@@ -13,6 +18,10 @@ const HOUR_MS = 3_600_000;
 const QUARTER_MS = HOUR_MS / 4;
 // A total over all customers reads each one's hours: seldom enough to keep the page quick.
 const TOTALS_MS = 15_000;
+// The first page refreshes itself. Reports are made once and keep their answers, the catalogue is read anew.
+const HOME = "Usage & customers";
+const REPORTS = { "Revenue & margin": marginPage, "Credits owed": owedPage, Replay: replayPage };
+const PAGES = { ...REPORTS, Catalogue: cataloguePage };
 
 /** The last 24 hours, to the quarter hour, and the calendar month in UTC. */
 function spans() {
@@ -88,11 +97,15 @@ function eventTypesTable(types) {
   return table(["Type", "First seen", "Last seen", "Property", "Kinds", "Meters"], rows);
 }
 
+/** Names to choose from, as [value, name]; the chosen one is no button. */
+function choices(names, chosen, choose) {
+  return names.map(([value, name]) => (value === chosen ? element("strong", "", name) : button(name, () => choose(value))));
+}
+
 /** The names of the segments, to keep the list of customers to one. */
 function segmentChoice(segments, chosen, choose) {
   const names = [["", "all"], ...segments.map(({ key, name }) => [key, name])];
-  const each = names.map(([key, name]) => (key === chosen ? element("strong", "", name) : button(name, () => choose(key))));
-  return element("p", "choices", ...each);
+  return element("p", "choices", ...choices(names, chosen, choose));
 }
 
 async function overview(read, { totalOf, showUsage, select, segment, choose }) {
@@ -141,41 +154,62 @@ async function overview(read, { totalOf, showUsage, select, segment, choose }) {
   ];
 }
 
+/** A place that the page comes into once it is made, or why it cannot be. */
+function placeOf(making) {
+  const place = element("div", "", "Reading…");
+  making.catch(({ message }) => element("p", "failed", message)).then((page) => place.replaceChildren(page));
+  return place;
+}
+
 function start(key) {
   sessionStorage.setItem(STORED, key);
   const [read, write] = [reader(key), writer(key)];
   const totalOf = keptTotals(read);
+  const [pages, report, usage] = ["pages", "report", "usage"].map((id) => document.getElementById(id));
+  const kept = {};
+  let page = HOME;
   let selected = "";
   let invoice = "";
   let segment = "";
+  const made = (name) => placeOf(PAGES[name](read, write, select));
+  const open = (name) => {
+    page = name;
+    pages.replaceChildren(...choices([HOME, ...Object.keys(PAGES)].map((each) => [each, each]), page, open));
+    usage.hidden = page !== HOME;
+    if (REPORTS[page]) kept[page] ??= made(page);
+    report.replaceChildren(...(page === HOME ? [] : [kept[page] ?? made(page)]));
+    refresh();
+  };
   const select = (customer) => {
     [selected, invoice] = [customer, ""];
-    refresh();
+    open(HOME);
   };
   const choose = (chosen) => {
     segment = chosen;
     refresh();
   };
-  const usage = document.getElementById("usage");
   const showUsage = usageInto(usage, read, select);
   const show = (id) => {
     invoice = id === invoice ? "" : id;
     refresh();
   };
   const render = async () => {
+    if (page !== HOME) return null;
     if (!selected) return overview(read, { totalOf, showUsage, select, segment, choose });
     const { timezone } = await read(`/v1/customers/${encodeURIComponent(selected)}`);
     showUsage({ meters: await readAll(read, "/v1/meters"), customer: selected, timezone });
     const back = button("← all customers", () => select(""));
-    const sections = await customerSections(read, selected, invoice, show);
+    const changes = changesOf(write, selected, () => refresh());
+    const sections = await customerSections(read, selected, invoice, show, changes);
     const events = await eventsSection(read, write, selected, () => refresh());
     return [element("p", "", back), element("h2", "", selected), ...sections, events];
   };
   const refresh = keepFresh(render, () => {
     sessionStorage.removeItem(STORED);
-    usage.replaceChildren();
+    [pages, report, usage].forEach((node) => node.replaceChildren());
     askFor("API key with the scope read", start);
   });
+  open(HOME);
 }
 
 const key = fromFragment("key") || sessionStorage.getItem(STORED);

@@ -1,11 +1,14 @@
 // One customer's usage, balance and invoices; the console and the portal show the same.
 
 import { conversionSections } from "./conversion.js";
-import { button, card, day, decimal, element, section, table } from "./page.js";
+import { button, card, day, decimal, element, minute, section, table } from "./page.js";
 import { rewardSections } from "./rewards.js";
 
-/** The sections about a customer. `shown` is the id of the past invoice that is unfolded. */
-export async function customerSections(read, customer, shown, show) {
+/**
+ * The sections about a customer. `shown` is the id of the past invoice that is unfolded.
+ * `changes`, if any, are what its buttons do, as `changesOf` makes them.
+ */
+export async function customerSections(read, customer, shown, show, changes) {
   const base = `/v1/customers/${encodeURIComponent(customer)}`;
   const [subscription, balances, upcoming, invoices, entitlements, conversion, coupons, ...earned] = await Promise.all([
     read(`${base}/subscription`),
@@ -25,7 +28,9 @@ export async function customerSections(read, customer, shown, show) {
     section("Usage this period", usage(upcoming)),
     section("Credits", grants(balances.data)),
     ...(entitlements.data.length ? [section("Included in the plan", included(entitlements.data))] : []),
-    ...(coupons.data.length ? [section("Coupons", discounts(coupons.data))] : []),
+    ...scheduled(subscription, changes),
+    ...addOns(subscription.add_ons, changes),
+    ...couponSections(coupons.data, changes),
     ...rewardSections(...earned),
     section("Upcoming invoice", invoiceTable(upcoming)),
     section("Invoices", pastInvoices(invoices.data, show)),
@@ -114,13 +119,43 @@ function included(entitlements) {
   );
 }
 
-function discounts(coupons) {
+/** What takes over at the period's end, or at an instant before it. */
+function scheduled(subscription, changes) {
+  const { next_change: next } = subscription;
+  if (!next) return [];
+  const plan = next.paused ? `${next.plan}, paused` : next.plan;
+  const undo = changes ? button("take back", () => changes.takeBack(subscription)) : "";
+  const row = [plan, `v${next.plan_version}`, decimal(next.quantity), minute(next.at), undo];
+  return [section("Scheduled change", table(["Plan", "Version", "#Seats", "From (UTC)", ""], [row]))];
+}
+
+function addOns(held, changes) {
+  if (!held.length) return [];
+  const rows = held.map((each) => [
+    each.add_on,
+    `v${each.version}`,
+    decimal(each.quantity),
+    each.ends_at ? `until ${day(each.ends_at)}` : "each period",
+    each.ends_at || !changes ? "" : button("cancel", () => changes.cancelAddOn(each)),
+  ]);
+  return [section("Add-ons", table(["Add-on", "Version", "#Quantity", "Renewed", ""], rows))];
+}
+
+function couponSections(coupons, changes) {
+  const give = changes ? [element("p", "", button("give a coupon", changes.giveCoupon))] : [];
+  const listed = coupons.length ? [discounts(coupons, changes)] : [];
+  return give.length || listed.length ? [section("Coupons", ...listed, ...give)] : [];
+}
+
+function discounts(coupons, changes) {
   const left = (coupon) => [
     ...(coupon.amount_left === null ? [] : [`${decimal(coupon.amount_left)} ${coupon.currency}`]),
     ...(coupon.periods_left === null ? [] : [`${coupon.periods_left} periods`]),
   ];
+  const end = (coupon) =>
+    changes && coupon.state === "active" && coupon.periods_left !== 1 ? button("end", () => changes.endCoupon(coupon)) : "";
   return table(
-    ["Coupon", "#Takes off", "For", "Given", "State", "#Left"],
+    ["Coupon", "#Takes off", "For", "Given", "State", "#Left", ""],
     coupons.map((coupon) => [
       coupon.name,
       coupon.percentage === null
@@ -130,6 +165,7 @@ function discounts(coupons) {
       day(coupon.applied_at),
       coupon.state,
       left(coupon).join(", ") || "no end set",
+      end(coupon),
     ]),
   );
 }

@@ -19,10 +19,17 @@ export function reader(credential) {
     } catch {
       throw new ApiError(0, "The system does not answer.");
     }
-    const document = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new ApiError(answer.status, document.detail || `Refused: ${answer.status}`);
-    return document;
+    return documentOf(answer);
   };
+}
+
+/** The answer's JSON, or what it refuses and where. */
+async function documentOf(answer) {
+  const document = await answer.json().catch(() => ({}));
+  if (answer.ok) return document;
+  const places = (document.errors ?? []).map(({ pointer, code }) => `${pointer} ${code}`).join(", ");
+  const words = document.detail || `Refused: ${answer.status}`;
+  throw new ApiError(answer.status, places ? `${words} (${places})` : words);
 }
 
 /** A function that posts JSON text to a path of the API with the credential. */
@@ -33,10 +40,7 @@ export function writer(credential) {
       "Content-Type": "application/json",
       "Idempotency-Key": crypto.randomUUID(),
     };
-    const answer = await fetch(path, { method: "POST", headers, body });
-    const document = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new ApiError(answer.status, document.detail || `Refused: ${answer.status}`);
-    return document;
+    return documentOf(await fetch(path, { method: "POST", headers, body }));
   };
 }
 
@@ -110,7 +114,10 @@ export function fromFragment(name) {
   return value;
 }
 
-/** Renders now and every two seconds; `refused` is called when the credential is not accepted. */
+/**
+ * Renders now and every two seconds; `refused` is called when the credential is not accepted.
+ * Where `render` gives nothing, the content is empty and nothing is live.
+ */
 export function keepFresh(render, refused) {
   const status = document.getElementById("status");
   let timer = 0;
@@ -122,9 +129,10 @@ export function keepFresh(render, refused) {
     if (running) return;
     running = true;
     try {
-      document.getElementById("content").replaceChildren(...(await render()));
+      const shown = await render();
+      document.getElementById("content").replaceChildren(...(shown ?? []));
       status.className = "";
-      status.textContent = `live, ${new Date().toLocaleTimeString()}`;
+      status.textContent = shown ? `live, ${new Date().toLocaleTimeString()}` : "";
     } catch (error) {
       status.className = "failed";
       status.textContent = error.message;

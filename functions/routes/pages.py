@@ -9,7 +9,10 @@ from shared.domain.errors import NotFoundError
 WEB = Path(__file__).parents[2] / "web"
 CONTENT_TYPES = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
 # What pages load by name; the pages themselves have addresses of their own.
-SCRIPTS = ("page", "customer", "events", "conversion", "rewards", "console", "portal", "usage")
+SCRIPTS = (
+    *("page", "customer", "events", "conversion", "rewards", "console", "portal", "usage"),
+    *("catalogue", "changes", "exact", "margin", "owed", "replay", "report"),
+)
 FILES = frozenset(("page.css", *(f"{name}.js" for name in SCRIPTS)))
 # Everything comes from here, nothing is inline, and no other site may frame or be asked.
 SECURITY_HEADERS = {
