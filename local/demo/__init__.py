@@ -45,7 +45,7 @@ def run(stack: Mapping[str, str], seed: int | None, events: int) -> int:
     play = Play(stack, scenario, catalogue)
     differences = play.run()
     newcomer = f"quill-notes-{secrets.token_hex(3)}"
-    converted = convert(play.driver, newcomer, month, Fraction(catalogue["plans"]["pro"]["fee"]))
+    converted = convert(play.driver, newcomer, month, catalogue["plans"]["pro"])
     differences += converted.differences
     accepted = sum(len(stage.events) for stage in scenario.stages)
     report.show_events(play.driver.counts, accepted, total)

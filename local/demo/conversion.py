@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from cli.client import path
-from local.demo.arithmetic import CENT, ZERO, rounded
+from local.demo.arithmetic import CENT, ZERO, price_of, rounded
 from local.demo.drive import Driver
 from local.demo.scenario import GRACE, Event
 
@@ -28,8 +28,8 @@ class Converted:
     differences: tuple[str, ...]
 
 
-def convert(driver: Driver, customer: str, month: datetime, fee: Fraction) -> Converted:
-    """Plays it on a clock of its own, to the month's invoice. `fee` is that of the paid plan."""
+def convert(driver: Driver, customer: str, month: datetime, plan: Mapping[str, Any]) -> Converted:
+    """Plays it on a clock of its own, to the month's invoice. `plan` is the paid one."""
     place = path("/v1/customers/{key}", key=customer)
     confirmed_at = month + TRIES_AFTER
     end = (month + timedelta(days=32)).replace(day=1)
@@ -49,7 +49,7 @@ def convert(driver: Driver, customer: str, month: datetime, fee: Fraction) -> Co
     driver.advance(clock, end + GRACE)
     invoices = tuple(reversed(list(driver.admin.pages(f"{place}/invoices"))))
     share = Fraction(int((end - confirmed_at).total_seconds()), int((end - month).total_seconds()))
-    differences = tuple(_differences(invoices, rounded(fee * share, CENT), fee))
+    differences = tuple(_differences(invoices, plan, share))
     return Converted(asked, invoices, differences)
 
 
@@ -76,16 +76,22 @@ def _asked(driver: Driver, place: str) -> Mapping[str, Any] | None:
 
 
 def _differences(
-    invoices: Iterable[Mapping[str, Any]], share: Fraction, fee: Fraction
+    invoices: Iterable[Mapping[str, Any]], plan: Mapping[str, Any], share: Fraction
 ) -> Iterable[str]:
-    """The fee of the rest of the month, then that of the next one; what was free at zero."""
+    """The fee of the rest of the month, then that of the next one; what was free at zero.
+
+    Some of the plan's prices cost something without any usage.
+    """
+    unused = [price_of(rate["price"], ZERO) for rate in plan["rates"]]
+    fee = Fraction(plan["fee"])
     totals = [(invoice["kind"], Fraction(invoice["total"])) for invoice in invoices]
-    expected = [("change", share), ("period", fee)]
+    expected = [("change", rounded(fee * share, CENT)), ("period", fee + sum(unused))]
     if totals != expected:
         yield f"conversion: expected invoices {expected}, got {totals}"
     lines = [line for invoice in invoices for line in invoice["lines"] if line["type"] == "usage"]
     used = {(line["plan"], Fraction(line["quantity"]), Fraction(line["amount"])) for line in lines}
-    if used != {("free", Fraction(FREE_MESSAGES), ZERO), ("pro", Fraction(PAID_MESSAGES), ZERO)}:
+    free = {("free", Fraction(FREE_MESSAGES), ZERO), ("pro", Fraction(PAID_MESSAGES), ZERO)}
+    if used != free | {("pro", ZERO, amount) for amount in unused if amount}:
         yield f"conversion: expected free usage at zero, got {sorted(used)}"
 
 
