@@ -88,7 +88,7 @@ class Route:
     """One row of the table: what is accepted, who may call, what comes back.
 
     `body`, `query` and `answer` are pydantic models (`body` may be any type that pydantic
-    validates). With `portal` a portal token may call a GET route that does not name a customer;
+    validates). With `portal` a portal token may call a `read` route that does not name a customer;
     its handler then calls `Request.require_customer`. A `money` write is refused without an
     Idempotency-Key. `alternatives` are media types that `Accept` may ask for instead, `refusals`
     JSON schemas of what problems have beyond the standard members, by status. `read_query` is for
@@ -241,7 +241,7 @@ def parse_request(event: Mapping[str, Any], parameters: Mapping[str, str]) -> Re
 def authorize(request: Request, route: Route) -> None:
     """Refuse a caller without the route's scope. `admin` holds every scope but `portal`.
 
-    A portal token reads GET routes of its own customer; of another one there is nothing to see.
+    A portal token reads what is its own customer's; of another one there is nothing to see.
     Raises: UnauthenticatedError, ForbiddenError, NotFoundError.
     """
     if route.scope is None:
@@ -253,7 +253,8 @@ def authorize(request: Request, route: Route) -> None:
         if named is not None:
             request.require_customer(named)
         asks = route.query is not None and "customer" in route.query.model_fields
-        if route.method != "GET" or route.scope != "read" or not (named or asks or route.portal):
+        own = route.portal or (route.method == "GET" and (named or asks))
+        if route.scope != "read" or not own:
             raise ForbiddenError("A portal token only reads what is its customer's.")
     elif not request.scopes & {route.scope, "admin"}:
         raise ForbiddenError(f"The credential lacks the scope {route.scope}.")

@@ -26,11 +26,6 @@ router = Router()
     read_query=gathered(("customer", "group_by"), ("filter",)),
 )
 def read_usage(request: Request, runtime: Runtime, query: UsageQuery) -> Answer:
-    if request.portal_customer:
-        for customer in query.customers or ("",):
-            request.require_customer(customer)
-        if query.segment:
-            raise ForbiddenError("A portal token does not ask about segments.")
     return _answer(request, runtime, query.to_question())
 
 
@@ -42,6 +37,7 @@ def read_usage(request: Request, runtime: Runtime, query: UsageQuery) -> Answer:
     body=UsageBody,
     answer=UsageView,
     alternatives=(CSV,),
+    portal=True,
 )
 def query_usage(request: Request, runtime: Runtime, body: UsageBody) -> Answer:
     return _answer(request, runtime, body.to_question())
@@ -60,6 +56,11 @@ def read_customer_meters(request: Request, runtime: Runtime) -> PlanMetersView:
 
 
 def _answer(request: Request, runtime: Runtime, question: UsageQuestion) -> Answer:
+    if request.portal_customer:
+        for customer in question.customers or ("",):
+            request.require_customer(customer)
+        if question.segment:
+            raise ForbiddenError("A portal token does not ask about segments.")
     found = runtime.usage_queries.usage(question)
     if accepts(request, CSV):
         text = usage_csv(question, found)

@@ -4,7 +4,7 @@ import csv
 import io
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import pytest
 
@@ -184,9 +184,31 @@ def test_a_portal_token_asks_about_its_own_customer_only(api: Api, query: str, s
     assert found.status == status
     if status == 200:
         assert [row["value"] for row in found.json["data"]] == ["15"]
-    body = {"meter": "tokens", "customers": ["ada"]}
-    posted = api.call("POST", "/v1/usage/query", body, scopes="portal", customer="ada")
-    assert posted.status == 403
+
+
+@pytest.mark.parametrize(
+    ("question", "status"),
+    [
+        ({"customers": ["ada"]}, 200),
+        ({"customers": ["ada"], "group_by": ["customer"], "filter": {"model": ["small"]}}, 200),
+        ({}, 404),
+        ({"customers": []}, 404),
+        ({"customers": ["ada", "bob"]}, 404),
+        ({"customers": ["bob"]}, 404),
+        ({"customers": ["nobody"]}, 404),
+        ({"segment": "gold"}, 404),
+        ({"customers": ["ada"], "segment": "gold"}, 403),
+    ],
+)
+def test_a_portal_token_asks_the_same_as_json(
+    api: Api, question: dict[str, Any], status: int
+) -> None:
+    body = {"meter": "tokens", **dict(parse_qsl(MARCH)), **question}
+    found = api.call("POST", "/v1/usage/query", body, scopes="portal", customer="ada")
+    assert found.status == status
+    if status == 200:
+        assert found.json == api.call("POST", "/v1/usage/query", body, scopes="read").json
+        assert found.json["data"]
 
 
 def test_a_month_of_one_customer_is_two_requests(api: Api) -> None:

@@ -48,6 +48,16 @@ def own_thing(request: Request, runtime: Any) -> Answer:
     return Answer("own", content_type="text/plain")
 
 
+@router.route("POST", "/v1/things/own", scope="read", summary="Ask", portal=True)
+def ask_own_thing(request: Request, runtime: Any) -> Answer:
+    return own_thing(request, runtime)
+
+
+@router.route("POST", "/v1/customers/{customer}/things", scope="read", summary="Ask of a customer")
+def ask_customer_things(request: Request, runtime: Any) -> Answer:
+    return customer_things(request, runtime)
+
+
 @router.route("GET", "/v1/things/{thing}", scope="read", summary="Get")
 def get_thing(request: Request, runtime: Any) -> Answer:
     raise NotFoundError("No such thing.")
@@ -245,6 +255,8 @@ def test_a_missing_credential_is_told_how() -> None:
         ("GET", "/v1/things", "customer=other", 404),
         ("GET", "/v1/things", "", 404),
         ("GET", "/v1/things/own", "", 200),
+        ("POST", "/v1/things/own", "", 200),
+        ("POST", "/v1/customers/acme/things", "", 403),
         ("GET", "/v1/things/x", "", 403),
         ("PUT", "/v1/things/x", "", 403),
     ],
