@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 from pydantic import BaseModel
 
 from functions._body import read_json
+from functions._preconditions import entity_tag, require_match
 from functions._statuses import MethodNotAllowedError, status_of
 from functions._validation import distinct, idempotency_key, validate, validate_query
 from shared.domain.errors import (
@@ -92,8 +93,8 @@ class Route:
     its handler then calls `Request.require_customer`. A `money` write is refused without an
     Idempotency-Key. `alternatives` are media types that `Accept` may ask for instead, `refusals`
     JSON schemas of what problems have beyond the standard members, by status. `read_query` is for
-    query parameters that may be repeated. Without a `dialect` it is spoken to as the API's own
-    description says.
+    query parameters that may be repeated. A `tagged` GET answers with an `ETag`, and a `tagged` PUT
+    keeps `If-Match`. Without a `dialect` it is spoken to as the API's own description says.
     """
 
     method: str
@@ -109,6 +110,7 @@ class Route:
     content_types: tuple[str, ...] = (JSON,)
     portal: bool = False
     money: bool = False
+    tagged: bool = False
     alternatives: tuple[str, ...] = ()
     refusals: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     dialect: Dialect | None = None
@@ -185,10 +187,13 @@ class Router:
             arguments["body"] = validate(
                 route.body, dialect.read_body(request, route.content_types)
             )
+        if route.method != "GET" and not route.tagged and route.dialect is None:
+            require_match(request.headers, None)  # It has no ETag that could match.
         result = route.call(request, runtime(), **arguments)
         if isinstance(result, Answer):
             return result
-        return Answer(result, route.status, route.content_type)
+        tags = {"ETag": entity_tag(result)} if route.tagged and route.method == "GET" else {}
+        return Answer(result, route.status, route.content_type, tags)
 
     def _resolve(self, event: Mapping[str, Any]) -> tuple[Route, dict[str, str]]:
         method = event["requestContext"]["http"]["method"]

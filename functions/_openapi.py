@@ -46,6 +46,17 @@ _IDEMPOTENCY_KEY = {
 }
 
 
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of what was read: if that is not what is stored any more, nothing "
+    "is changed and the answer is 412.",
+    "schema": {"type": "string"},
+}
+_ETAG = {"ETag": {"description": "For If-Match.", "schema": {"type": "string"}}}
+
+
 def document(routes: Sequence[Route]) -> dict[str, Any]:
     """The whole document for these routes; those in another vendor's dialect are that vendor's."""
     routes = [route for route in routes if route.dialect is None]
@@ -110,7 +121,7 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         "summary": route.summary,
         "parameters": _parameters(route, schemas),
         "responses": {
-            str(route.status): {"description": "Done.", **_content(route, schemas)},
+            str(route.status): {"description": "Done.", **_content(route, schemas), **_tag(route)},
             **{str(s): _refusal(_with_members(m)) for s, m in route.refusals.items()},
             "default": _refusal(_PROBLEM_REFERENCE),
         },
@@ -134,6 +145,10 @@ def _content(route: Route, schemas: _Schemas) -> dict[str, Any]:
     return {"content": content} if content else {}
 
 
+def _tag(route: Route) -> dict[str, Any]:
+    return {"headers": _ETAG} if route.tagged and route.method == "GET" else {}
+
+
 def _refusal(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"description": "Refused.", "content": {PROBLEM_JSON: {"schema": schema}}}
 
@@ -145,6 +160,8 @@ def _with_members(members: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
     written = [_IDEMPOTENCY_KEY] if route.money else []
+    if route.tagged and route.method == "PUT":
+        written.append(_IF_MATCH)
     return [*_path_parameters(route), *_query_parameters(route, schemas), *written]
 
 

@@ -9,6 +9,7 @@ from shared.domain.errors import (
     MalformedError,
     MeterlineError,
     NotFoundError,
+    PreconditionFailedError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -30,6 +31,7 @@ STATUSES: tuple[tuple[type[MeterlineError], HTTPStatus], ...] = (
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (MethodNotAllowedError, HTTPStatus.METHOD_NOT_ALLOWED),
     (ConflictError, HTTPStatus.CONFLICT),
+    (PreconditionFailedError, HTTPStatus.PRECONDITION_FAILED),
     (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UnsupportedMediaTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (InvalidError, HTTPStatus.UNPROCESSABLE_ENTITY),

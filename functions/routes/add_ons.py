@@ -3,10 +3,13 @@
 from itertools import dropwhile, islice
 
 from functions._http import Answer, Request, Router
+from functions._preconditions import require_match
 from functions._runtime import Runtime
 from functions._validation import validate
 from functions.routes._common import money_write, open_cursor, seal_cursor
 from functions.routes.subscriptions import subscription_json
+from shared.domain.catalogue import Catalogue
+from shared.domain.errors import NotFoundError
 from shared.services.buying import BoughtPack, buy_add_on, end_add_on
 from shared.wire.add_ons import AddOnAnswer, AddOnBody, PurchaseBody, PurchaseView
 from shared.wire.common import Page, PageQuery, Slug
@@ -22,11 +25,34 @@ router = Router()
     summary="Publish an add-on's next version",
     body=AddOnBody,
     answer=AddOnAnswer,
+    tagged=True,
 )
 def put_add_on(request: Request, runtime: Runtime, body: AddOnBody) -> AddOnAnswer:
     add_on = body.to_add_on(validate(Slug, request.parameters["add_on"]))
-    service = runtime.catalogue_service
+    service = runtime.catalogue_service.provided(
+        lambda catalogue: require_match(request.headers, _newest(catalogue, add_on.key))
+    )
     return AddOnAnswer.of(service.put_add_on(add_on, request.principal, runtime.clock.now()))
+
+
+@router.route(
+    "GET",
+    "/v1/add-ons/{add_on}",
+    scope="read",
+    summary="The newest version of an add-on",
+    answer=AddOnAnswer,
+    tagged=True,
+)
+def read_add_on(request: Request, runtime: Runtime) -> AddOnAnswer:
+    newest = _newest(runtime.catalogue_service.catalogue(), request.parameters["add_on"])
+    if newest is None:
+        raise NotFoundError("No such add-on.")
+    return newest
+
+
+def _newest(catalogue: Catalogue, key: str) -> AddOnAnswer | None:
+    versions = catalogue.add_ons.get(key)
+    return AddOnAnswer.of(versions[-1]) if versions else None
 
 
 @router.route(

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from functions._http import Answer, Request, Router
+from functions._preconditions import require_match
 from functions._runtime import Runtime
 from functions._validation import validate
+from shared.domain.catalogue import Catalogue
 from shared.domain.errors import NotFoundError
 from shared.wire.catalogue import (
     BackfillBody,
@@ -33,12 +35,14 @@ router = Router()
     summary="Define a meter, for good",
     body=MeterBody,
     answer=MeterAnswer,
+    tagged=True,
 )
 def put_meter(request: Request, runtime: Runtime, body: MeterBody) -> MeterAnswer:
     meter = body.to_meter(validate(Slug, request.parameters["meter"]))
-    return MeterAnswer.of(
-        runtime.catalogue_service.put_meter(meter, request.principal, runtime.clock.now())
+    service = runtime.catalogue_service.provided(
+        lambda catalogue: require_match(request.headers, _meter(runtime, catalogue, meter.key))
     )
+    return MeterAnswer.of(service.put_meter(meter, request.principal, runtime.clock.now()))
 
 
 @router.route(
@@ -90,11 +94,19 @@ def list_backfills(request: Request, runtime: Runtime) -> Page[BackfillView]:
     scope="read",
     summary="Read a meter, and how far its backfill is",
     answer=MeterDetails,
+    tagged=True,
 )
 def read_meter(request: Request, runtime: Runtime) -> MeterDetails:
-    meter = runtime.catalogue_service.catalogue().meters.get(request.parameters["meter"])
-    if meter is None:
+    details = _meter(runtime, runtime.catalogue_service.catalogue(), request.parameters["meter"])
+    if details is None:
         raise NotFoundError("No such meter.")
+    return details
+
+
+def _meter(runtime: Runtime, catalogue: Catalogue, key: str) -> MeterDetails | None:
+    meter = catalogue.meters.get(key)
+    if meter is None:
+        return None
     backfill = runtime.backfilled_usage.progress.get(meter.key)
     return MeterDetails(
         **dict(MeterAnswer.of(meter)),
@@ -122,12 +134,17 @@ def list_meters(request: Request, runtime: Runtime, query: PageQuery) -> Page[Me
     summary="Publish a plan's next version",
     body=PlanBody,
     answer=PlanAnswer,
+    tagged=True,
 )
 def put_plan(request: Request, runtime: Runtime, body: PlanBody) -> PlanAnswer:
     plan = body.to_plan(validate(Slug, request.parameters["plan"]))
-    return PlanAnswer.of(
-        runtime.catalogue_service.put_plan(plan, request.principal, runtime.clock.now())
-    )
+
+    def unchanged(catalogue: Catalogue) -> None:
+        versions = catalogue.plans.get(plan.key)
+        require_match(request.headers, PlanAnswer.of(versions[-1]) if versions else None)
+
+    service = runtime.catalogue_service.provided(unchanged)
+    return PlanAnswer.of(service.put_plan(plan, request.principal, runtime.clock.now()))
 
 
 @router.route(
@@ -137,6 +154,7 @@ def put_plan(request: Request, runtime: Runtime, body: PlanBody) -> PlanAnswer:
     summary="Read a version of a plan, the newest by default",
     query=PlanQuery,
     answer=PlanAnswer,
+    tagged=True,
 )
 def read_plan(request: Request, runtime: Runtime, query: PlanQuery) -> PlanAnswer:
     catalogue, key = runtime.catalogue_service.catalogue(), request.parameters["plan"]
@@ -166,12 +184,34 @@ def list_plans(request: Request, runtime: Runtime, query: PageQuery) -> Page[Pla
     summary="Define a credit unit, or add to its dated values",
     body=CreditUnitBody,
     answer=CreditUnitAnswer,
+    tagged=True,
 )
 def put_credit_unit(request: Request, runtime: Runtime, body: CreditUnitBody) -> CreditUnitAnswer:
     unit = body.to_unit(validate(Slug, request.parameters["unit"]))
-    return CreditUnitAnswer.of(
-        runtime.catalogue_service.put_unit(unit, request.principal, runtime.clock.now())
+    service = runtime.catalogue_service.provided(
+        lambda catalogue: require_match(request.headers, _unit(catalogue, unit.key))
     )
+    return CreditUnitAnswer.of(service.put_unit(unit, request.principal, runtime.clock.now()))
+
+
+@router.route(
+    "GET",
+    "/v1/credit-units/{unit}",
+    scope="read",
+    summary="A credit unit",
+    answer=CreditUnitAnswer,
+    tagged=True,
+)
+def read_credit_unit(request: Request, runtime: Runtime) -> CreditUnitAnswer:
+    unit = _unit(runtime.catalogue_service.catalogue(), request.parameters["unit"])
+    if unit is None:
+        raise NotFoundError("No such credit unit.")
+    return unit
+
+
+def _unit(catalogue: Catalogue, key: str) -> CreditUnitAnswer | None:
+    unit = catalogue.units.get(key)
+    return CreditUnitAnswer.of(unit) if unit else None
 
 
 @router.route(

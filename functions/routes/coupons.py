@@ -3,9 +3,12 @@
 from itertools import dropwhile, islice
 
 from functions._http import Answer, Request, Router
+from functions._preconditions import require_match
 from functions._runtime import Runtime
 from functions._validation import validate
 from functions.routes._common import money_write, open_cursor, seal_cursor
+from shared.domain.catalogue import Catalogue
+from shared.domain.errors import NotFoundError
 from shared.services.couponing import HeldCoupon, apply_coupon, end_coupon, list_coupons
 from shared.wire.common import Page, PageQuery, Slug
 from shared.wire.coupons import AppliedCouponView, ApplyCouponBody, CouponAnswer, CouponBody
@@ -20,11 +23,34 @@ router = Router()
     summary="Publish a coupon's next version",
     body=CouponBody,
     answer=CouponAnswer,
+    tagged=True,
 )
 def put_coupon(request: Request, runtime: Runtime, body: CouponBody) -> CouponAnswer:
     coupon = body.to_coupon(validate(Slug, request.parameters["coupon"]))
-    service = runtime.catalogue_service
+    service = runtime.catalogue_service.provided(
+        lambda catalogue: require_match(request.headers, _newest(catalogue, coupon.key))
+    )
     return CouponAnswer.of(service.put_coupon(coupon, request.principal, runtime.clock.now()))
+
+
+@router.route(
+    "GET",
+    "/v1/coupons/{coupon}",
+    scope="read",
+    summary="The newest version of a coupon",
+    answer=CouponAnswer,
+    tagged=True,
+)
+def read_coupon(request: Request, runtime: Runtime) -> CouponAnswer:
+    newest = _newest(runtime.catalogue_service.catalogue(), request.parameters["coupon"])
+    if newest is None:
+        raise NotFoundError("No such coupon.")
+    return newest
+
+
+def _newest(catalogue: Catalogue, key: str) -> CouponAnswer | None:
+    versions = catalogue.coupons.get(key)
+    return CouponAnswer.of(versions[-1]) if versions else None
 
 
 @router.route(

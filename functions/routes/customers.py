@@ -1,6 +1,7 @@
 """Customers: profiles, kept by operators."""
 
 from functions._http import Answer, Request, Router
+from functions._preconditions import require_match
 from functions._runtime import Runtime
 from functions._validation import validate
 from functions.routes._common import hide_from_portal, money_write, open_cursor, seal_cursor
@@ -20,14 +21,19 @@ router = Router()
     summary="Make a customer, or replace its profile",
     body=CustomerBody,
     answer=CustomerView,
+    tagged=True,
 )
 def save_customer(request: Request, runtime: Runtime, body: CustomerBody) -> CustomerView:
+    def unchanged(stored: Customer | None) -> None:
+        require_match(request.headers, CustomerView.of(stored) if stored else None)
+
     customer = put_customer(
         runtime.books,
         validate(CustomerKey, request.parameters["customer"]),
         body.to_profile(),
         request.principal,
         test_clocks=runtime.settings.test_clocks,
+        provided=unchanged,
     )
     return CustomerView.of(customer)
 
@@ -38,6 +44,7 @@ def save_customer(request: Request, runtime: Runtime, body: CustomerBody) -> Cus
     scope="read",
     summary="A customer",
     answer=CustomerView,
+    tagged=True,
 )
 def read_customer(request: Request, runtime: Runtime) -> CustomerView:
     hide_from_portal(request)

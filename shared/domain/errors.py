@@ -65,6 +65,12 @@ class VersionConflictError(ConflictError):
     code = "version-conflict"
 
 
+class PreconditionFailedError(MeterlineError):
+    """What is stored is not what the caller says it has read (412): read again and decide anew."""
+
+    code = "precondition-failed"
+
+
 class UnavailableError(MeterlineError):
     """Storage refused or was out of reach for now (503): send the request again."""
 

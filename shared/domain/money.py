@@ -24,6 +24,14 @@ MINOR_PLACES |= dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3)
 MAX_MINOR_UNITS = 99_999_999
 
 
+def money_problem(unit: str, nanos: int) -> str | None:
+    """Why nothing is sold or given for so much of the unit, where that is a currency; or None."""
+    if not is_currency(unit):
+        return None
+    highest = Decimal(MAX_MINOR_UNITS).scaleb(-MINOR_PLACES[unit])
+    return None if abs(from_nanos(nanos)) <= highest else "out-of-range"
+
+
 def is_currency(unit: str) -> bool:
     """Whether the unit is a real currency, as opposed to a credit unit or a meter's quantity."""
     return unit in MINOR_PLACES

@@ -4,7 +4,7 @@ Everything is immutable and exact. Amounts are in major units of a currency or a
 at most 12 places; rates and discounts are in percent.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
@@ -115,6 +115,17 @@ _MODELS: Mapping[str, Callable[..., Price]] = {
     "percentage": Percentage,
     "graduated_percentage": GraduatedPercentage,
 }
+AMOUNTS = {
+    "amount",
+    "unit_price",
+    "flat_fee",
+    "fixed_fee",
+    "package_price",
+    "min_per_event",
+    "max_per_event",
+    "minimum_amount",
+    "maximum_amount",
+}
 _NAMES = {model: name for name, model in _MODELS.items()}
 
 
@@ -133,6 +144,15 @@ def can_fall(price: Price | None) -> bool:
 def tiers_of(price: Price | None) -> Sequence[Tier | RateTier]:
     """The price's tiers; none where the model has none."""
     return price.tiers if isinstance(price, Graduated | Volume | GraduatedPercentage) else ()
+
+
+def amounts_of(price: Price | None) -> Iterator[Decimal]:
+    """Every amount of money in the price: of a unit, of a package, of a fee, of a bound."""
+    if price is None:
+        return
+    for part in (price, *tiers_of(price)):
+        given = {field.name: getattr(part, field.name) for field in fields(part)}
+        yield from (given[name] for name in AMOUNTS & set(given) if given[name] is not None)
 
 
 def price_values(price: Price) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from shared.domain.costs import MeterCosts
 from shared.domain.coupons import Coupon
 from shared.domain.earning_rules import EarningRule
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
-from shared.domain.money import is_currency
+from shared.domain.money import is_currency, money_problem, to_nanos
 from shared.domain.periods import parse_days
-from shared.domain.prices import by_event, can_fall, tiers_of
+from shared.domain.prices import amounts_of, by_event, can_fall, tiers_of
 from shared.domain.reward_rules import RewardRule
 
 # Every rate card has its running totals (some 100 bytes) in each of up to eight open phases of the
@@ -154,6 +154,8 @@ def publish_add_on(catalogue: Catalogue, add_on: AddOn) -> Publication | None:
     for index, pack in enumerate(add_on.credits):
         if not is_currency(pack.unit) and pack.unit not in catalogue.units:
             problems.append(Problem(f"/credits/{index}/unit", "unknown-unit"))
+        if code := money_problem(pack.unit, pack.amount_nanos):
+            problems.append(Problem(f"/credits/{index}/amount", code))
     if problems:
         raise InvalidError("The add-on does not fit the catalogue.", problems)
     version = newest.version + 1 if newest else 1
@@ -196,6 +198,8 @@ def _rate_problems(
             yield "/price", "allowance-and-per-event"
         if meter is not None and meter.aggregation not in ("count", "sum"):
             yield "/price", "per-event-needs-a-sum"
+    if any(money_problem(rate.unit, to_nanos(amount)) for amount in amounts_of(rate.price)):
+        yield "/price", "out-of-range"
     if can_fall(rate.price) and rate.unit != plan.currency:
         yield "/unit", "price-can-fall"
     code = _unit_problem(catalogue, plan, rate.unit)

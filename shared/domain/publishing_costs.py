@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from shared.domain.catalogue import Catalogue, Meter
 from shared.domain.costs import MeterCosts, adds_up
 from shared.domain.errors import InvalidError, NotFoundError, Problem
+from shared.domain.money import money_problem, to_nanos
+from shared.domain.prices import amounts_of
 from shared.domain.publishing import Publication
 from shared.domain.usage_windows import on_quarter
 
@@ -45,5 +47,8 @@ def _problems(meter: Meter, costs: MeterCosts) -> Iterator[Problem]:
         # The first rate that matches counts: one behind a wider one would never apply.
         if any(r.where.items() <= rate.where.items() for r in costs.rates[:index]):
             yield Problem(f"/rates/{index}", "unreachable-rate")
+        amounts = map(to_nanos, amounts_of(rate.price))
+        if any(money_problem(costs.currency, nanos) for nanos in amounts):
+            yield Problem(f"/rates/{index}/price", "out-of-range")
         if not adds_up(rate.price):
             yield Problem(f"/rates/{index}/price", "unsupported")

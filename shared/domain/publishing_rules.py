@@ -8,7 +8,7 @@ from typing import TypeVar
 from shared.domain.catalogue import Catalogue
 from shared.domain.earning_rules import EarningRule
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
-from shared.domain.money import MINOR_PLACES, from_nanos, is_currency
+from shared.domain.money import MINOR_PLACES, from_nanos, is_currency, money_problem, to_nanos
 from shared.domain.publishing import Publication
 from shared.domain.reward_rules import MAX_BACK, RewardRule
 from shared.domain.usage_windows import on_quarter
@@ -49,6 +49,8 @@ def publish_earning_rule(catalogue: Catalogue, rule: EarningRule) -> Publication
     Raises: RuleImmutableError; InvalidError with pointers into the rule.
     """
     problems = [*_unit_problems(catalogue, rule.unit, {})]
+    if code := money_problem(rule.unit, to_nanos(rule.unit_price)):
+        problems.append(Problem("/share/unit_price", code))
     problems += _meter_problems(catalogue, rule.meter, {"/beneficiary": rule.beneficiary})
     if rule.payable == "transfer" and not is_currency(rule.unit):
         problems.append(Problem("/unit", "not-a-currency"))
@@ -122,3 +124,5 @@ def _unit_problems(catalogue: Catalogue, key: str, amounts: Mapping[str, int]) -
         smallest = from_nanos(nanos).scaleb(places)
         if smallest != smallest.to_integral_value():
             yield Problem(pointer, "too-many-decimals")
+        elif code := money_problem(key, nanos):
+            yield Problem(pointer, code)

@@ -58,8 +58,18 @@ class CatalogueService:
     the machine's time, `actor` the caller's principal.
     """
 
-    def __init__(self, store: CatalogueStore) -> None:
+    def __init__(
+        self, store: CatalogueStore, provided: Callable[[Catalogue], None] = lambda _: None
+    ) -> None:
         self._store = store
+        self._provided = provided
+
+    def provided(self, condition: Callable[[Catalogue], None]) -> "CatalogueService":
+        """The service that publishes only where the condition does not raise.
+
+        It is asked about the catalogue that the publication is decided on.
+        """
+        return CatalogueService(self._store, condition)
 
     def catalogue(self) -> Catalogue:
         """The newest catalogue."""
@@ -161,6 +171,7 @@ class CatalogueService:
             publication = decide(catalogue)
             if publication is None:
                 return catalogue
+            self._provided(catalogue)
             try:
                 self._store.publish(catalogue.version, publication, _audit(publication, actor, now))
             except VersionConflictError:

@@ -51,10 +51,10 @@ class CreateCustomer:
 
 @dataclass(frozen=True, slots=True)
 class UpdateCustomer:
-    """Overwrites the profile of a known customer if it is archived as it was when read."""
+    """Overwrites the profile of a known customer if that is as it was when read."""
 
     customer: Customer
-    read_archived_at: datetime | None
+    read: Customer
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,19 +37,27 @@ class Profile:
 
 
 def put_customer(
-    books: Books, key: str, profile: Profile, actor: str, *, test_clocks: bool
+    books: Books,
+    key: str,
+    profile: Profile,
+    actor: str,
+    *,
+    test_clocks: bool,
+    provided: Callable[[Customer | None], None] = lambda _: None,
 ) -> Customer:
     """Makes the customer, on the default plan, or replaces the profile of a known one.
 
-    `test_clocks`: whether this stage has them.
+    `test_clocks`: whether this stage has them. `provided` raises if the profile that is there must
+    not be replaced; one that is there already is no change.
     Raises: InvalidError, ConflictError for a change of clock, UnavailableError.
     """
     for _ in range(MAX_ATTEMPTS):
         try:
             stored = books.store.customer(key)
             if stored is None:
+                provided(None)
                 return _create(books, key, profile, actor, test_clocks=test_clocks)
-            return _update(books, stored, profile, actor)
+            return _update(books, stored, _updated(stored, profile), actor, provided)
         except VersionConflictError:
             continue
     raise UnavailableError("the customer is being changed by others: send again")
@@ -71,7 +79,7 @@ def archive_customer(
         customer = replace(stored, archived_at=books.now(stored) if archived else None)
         action = "customer.archive" if archived else "customer.unarchive"
         audit = _audit(books, write.actor, action, stored, customer)
-        return Decision([UpdateCustomer(customer, stored.archived_at), audit], render(customer))
+        return Decision([UpdateCustomer(customer, stored), audit], render(customer))
 
     return commit_once(books.store, write, decide)
 
@@ -99,10 +107,24 @@ def _create(books: Books, key: str, profile: Profile, actor: str, *, test_clocks
     return customer
 
 
-def _update(books: Books, stored: Customer, profile: Profile, actor: str) -> Customer:
+def _update(
+    books: Books,
+    stored: Customer,
+    customer: Customer,
+    actor: str,
+    provided: Callable[[Customer | None], None],
+) -> Customer:
+    if customer != stored:
+        provided(stored)
+        audit = _audit(books, actor, "customer.update", stored, customer)
+        books.store.commit([UpdateCustomer(customer, stored), audit])
+    return customer
+
+
+def _updated(stored: Customer, profile: Profile) -> Customer:
     if profile.test_clock not in (None, stored.test_clock):
         raise ConflictError("A customer stays on the clock that it was made on.")
-    customer = replace(
+    return replace(
         stored,
         name=profile.name,
         email=profile.email,
@@ -110,10 +132,6 @@ def _update(books: Books, stored: Customer, profile: Profile, actor: str) -> Cus
         timezone=profile.timezone,
         traits=profile.traits,
     )
-    if customer != stored:
-        audit = _audit(books, actor, "customer.update", stored, customer)
-        books.store.commit([UpdateCustomer(customer, stored.archived_at), audit])
-    return customer
 
 
 def _audit(

@@ -164,14 +164,16 @@ def test_a_commit_is_all_or_nothing(engine: Engine) -> None:
     assert store.grants(customer, ["g1", "g2"]) == {"g1": grant}
     with pytest.raises(VersionConflictError):
         store.commit([CreateCustomer(profile)])
+    nobody = Customer(engine.customer(), MARCH)
     with pytest.raises(VersionConflictError):
-        store.commit([UpdateCustomer(Customer(engine.customer(), MARCH), None)])
-    archived = replace(profile, name=None, archived_at=APRIL)
-    store.commit([UpdateCustomer(archived, None)])
+        store.commit([UpdateCustomer(nobody, nobody)])
+    archived = replace(profile, name=None, traits={"tier": "gold"}, archived_at=APRIL)
+    store.commit([UpdateCustomer(archived, profile)])
     assert store.customer(customer) == archived
-    with pytest.raises(VersionConflictError):
-        store.commit([UpdateCustomer(profile, None)])
-    store.commit([UpdateCustomer(profile, APRIL)])
+    for read in (profile, replace(archived, traits={}), replace(archived, name="Ä")):
+        with pytest.raises(VersionConflictError):
+            store.commit([UpdateCustomer(profile, read)])
+    store.commit([UpdateCustomer(profile, archived)])
 
 
 def test_a_transaction_names_an_item_once(engine: Engine) -> None:

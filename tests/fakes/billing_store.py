@@ -218,9 +218,8 @@ class MemoryBillingStore:
             case changes.CreateCustomer(customer):
                 there = customer.test_clock is None or customer.test_clock in self.clocks
                 return there and customer.key not in self.profiles
-            case changes.UpdateCustomer(customer, read_archived_at):
-                known = self.profiles.get(customer.key)
-                return known is not None and known.archived_at == read_archived_at
+            case changes.UpdateCustomer(customer, read):
+                return self.profiles.get(customer.key) == read
             case changes.PutLedgerEntry(entry):
                 return entry.to_version not in self.ledgers.get(entry.customer, {})
             case changes.PutInvoice():

@@ -101,7 +101,7 @@ def test_a_profile_that_was_read_before_archiving_does_not_undo_it(api: Api) -> 
     read = api.runtime.books.customer("raced")
     api.post("/v1/customers/raced/archive", None, "a1")
     with pytest.raises(VersionConflictError):
-        api.runtime.store.commit([UpdateCustomer(replace(read, name="Late"), None)])
+        api.runtime.store.commit([UpdateCustomer(replace(read, name="Late"), read)])
     assert api.call("POST", "/v1/customers/nobody/archive", key="a1").status == 404
 
 

@@ -82,7 +82,7 @@ def some_usage(rng: Random, price: Price) -> list[Decimal]:
 def audited(price: Price, quantities: Sequence[Decimal]) -> int:
     """The price in nanos by the simulation's auditor: fractions, and no code of the system."""
     values, exact = price_values(price), [Fraction(each) for each in quantities]
-    events = audited_event_nanos(values, exact)
+    events = audited_event_nanos(values, ((each, 1) for each in exact))
     return audited_nanos(values, sum(exact, Fraction(0)), len(exact), events)
 
 

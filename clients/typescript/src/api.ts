@@ -79,7 +79,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** The newest version of an add-on */
+        get: operations["read_add_on"];
         /** Publish an add-on's next version */
         put: operations["put_add_on"];
         post?: never;
@@ -215,7 +216,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** The newest version of a coupon */
+        get: operations["read_coupon"];
         /** Publish a coupon's next version */
         put: operations["put_coupon"];
         post?: never;
@@ -249,7 +251,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** A credit unit */
+        get: operations["read_credit_unit"];
         /** Define a credit unit, or add to its dated values */
         put: operations["put_credit_unit"];
         post?: never;
@@ -6180,10 +6183,46 @@ export interface operations {
             };
         };
     };
-    put_add_on: {
+    read_add_on: {
         parameters: {
             query?: never;
             header?: never;
+            path: {
+                add_on: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description For If-Match. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddOnAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_add_on: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read: if that is not what is stored any more, nothing is changed and the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 add_on: string;
             };
@@ -6458,10 +6497,46 @@ export interface operations {
             };
         };
     };
-    put_coupon: {
+    read_coupon: {
         parameters: {
             query?: never;
             header?: never;
+            path: {
+                coupon: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description For If-Match. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_coupon: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read: if that is not what is stored any more, nothing is changed and the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 coupon: string;
             };
@@ -6525,10 +6600,46 @@ export interface operations {
             };
         };
     };
-    put_credit_unit: {
+    read_credit_unit: {
         parameters: {
             query?: never;
             header?: never;
+            path: {
+                unit: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description For If-Match. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreditUnitAnswer"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_credit_unit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read: if that is not what is stored any more, nothing is changed and the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 unit: string;
             };
@@ -6607,6 +6718,8 @@ export interface operations {
             /** @description Done. */
             200: {
                 headers: {
+                    /** @description For If-Match. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6627,7 +6740,10 @@ export interface operations {
     save_customer: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what was read: if that is not what is stored any more, nothing is changed and the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 customer: string;
             };
@@ -8157,6 +8273,8 @@ export interface operations {
             /** @description Done. */
             200: {
                 headers: {
+                    /** @description For If-Match. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8177,7 +8295,10 @@ export interface operations {
     put_meter: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what was read: if that is not what is stored any more, nothing is changed and the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 meter: string;
             };
@@ -8350,6 +8471,8 @@ export interface operations {
             /** @description Done. */
             200: {
                 headers: {
+                    /** @description For If-Match. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8370,7 +8493,10 @@ export interface operations {
     put_plan: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what was read: if that is not what is stored any more, nothing is changed and the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 plan: string;
             };

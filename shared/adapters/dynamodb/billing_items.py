@@ -20,6 +20,17 @@ from shared.services.store import QuarantinedRecord
 
 PROFILE_SORT_KEY = "PROFILE"
 CUSTOMER_KIND = "CUSTOMER"
+# What of a profile changes, or tells that there is one.
+CUSTOMER_MEMBERS = (
+    "created_at",
+    "timezone",
+    "currency",
+    "name",
+    "email",
+    "traits",
+    "test_clock",
+    "archived_at",
+)
 QUARANTINE_KIND = "QUARANTINE"
 QUARANTINE_PREFIX = "QUARANTINE#"
 BACKFILLED = "#backfilled"  # the end of such an hour's sort key
@@ -45,6 +56,18 @@ def customer_item(customer: Customer) -> Item:
             "archived_at": customer.archived_at,
         }
     )
+
+
+def customer_as_read(read: Customer) -> tuple[str, dict[str, str], Item]:
+    """The condition that the stored profile is this one, with its names and values."""
+    before = customer_item(read)
+    names = {f"#{place}": name for place, name in enumerate(CUSTOMER_MEMBERS)}
+    values = {f":{token[1:]}": before[name] for token, name in names.items() if name in before}
+    same = (
+        f"{token} = :{token[1:]}" if name in before else f"attribute_not_exists({token})"
+        for token, name in names.items()
+    )
+    return " AND ".join(same), names, values
 
 
 def read_customer(item: Mapping[str, Any]) -> Customer:

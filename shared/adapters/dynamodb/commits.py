@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 from shared.adapters.dynamodb.account_items import (
@@ -16,6 +15,7 @@ from shared.adapters.dynamodb.attributes import Item, to_attribute, to_item
 from shared.adapters.dynamodb.audit import audit_item
 from shared.adapters.dynamodb.billing_items import (
     claim_keys,
+    customer_as_read,
     customer_item,
     late_prefix,
     ledger_item,
@@ -53,8 +53,8 @@ def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C
             yield _put(table, customer_item(customer), ABSENT)
             if customer.test_clock:
                 yield from _join_clock(table, customer)
-        case changes.UpdateCustomer(customer, read_archived_at):
-            yield _update_customer(table, customer, read_archived_at)
+        case changes.UpdateCustomer(customer, read):
+            yield _update_customer(table, customer, read)
         case changes.PutGrant(grant):
             yield _put(table, grant_item(grant))
         case changes.PutLedgerEntry(entry):
@@ -204,13 +204,12 @@ def _save_if(table: str, item: Item, member: str, read: str | None) -> Write:
     return write
 
 
-def _update_customer(table: str, customer: Customer, read_archived_at: datetime | None) -> Write:
+def _update_customer(table: str, customer: Customer, read: Customer) -> Write:
     """Put as a whole, so that what was cleared is gone."""
-    if read_archived_at is None:
-        condition = f"{PRESENT} AND attribute_not_exists(archived_at)"
-        return _put(table, customer_item(customer), condition)
-    write = _put(table, customer_item(customer), "archived_at = :read")
-    write["Put"]["ExpressionAttributeValues"] = to_item({":read": read_archived_at})
+    condition, names, values = customer_as_read(read)
+    write = _put(table, customer_item(customer), condition)
+    write["Put"]["ExpressionAttributeNames"] = names
+    write["Put"]["ExpressionAttributeValues"] = values
     return write
 
 

@@ -76,8 +76,24 @@ def test_every_money_write_asks_for_an_idempotency_key(served: dict[str, Any]) -
         of_money |= path.endswith("/migrations")
         for method, operation in item.items():
             headers = [p for p in operation["parameters"] if p["in"] == "header"]
-            asked = [(p["name"], p["required"]) for p in headers]
-            assert asked == [("Idempotency-Key", True)] * (of_money and method == "post"), path
+            asked = [p["name"] for p in headers if p["required"]]
+            assert asked == ["Idempotency-Key"] * (of_money and method == "post"), path
+
+
+def test_what_is_tagged_when_read_may_be_replaced_on_a_condition(served: dict[str, Any]) -> None:
+    tagged = {
+        path
+        for path, item in served["paths"].items()
+        for response in item.get("get", {}).get("responses", {}).values()
+        if "ETag" in response.get("headers", ())
+    }
+    conditional = {
+        path
+        for path, item in served["paths"].items()
+        if any(p["name"] == "If-Match" for p in item.get("put", {}).get("parameters", ()))
+    }
+    assert tagged == conditional
+    assert tagged >= {"/v1/customers/{customer}", "/v1/plans/{plan}", "/v1/coupons/{coupon}"}
 
 
 @pytest.mark.parametrize(
