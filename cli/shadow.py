@@ -8,6 +8,7 @@ meterline shadow compare totals.csv
 import argparse
 import csv
 import io
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -16,13 +17,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cli.client import Client, ClientError, UsageError, path
+from cli.client import ApiError, Client, ClientError, UsageError, path
 from cli.event_files import decode
 from cli.output import add_output, show, write_csv
 
 COLUMNS = ("customer", "meter", "from", "to", "value")
 HEADINGS = ("customer", "meter", "from", "to", "theirs", "ours", "difference", "unexplained", "why")
 BATCH = 50  # totals in one request
+POINTER = re.compile(r"^/totals/(\d+)")
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -58,7 +60,10 @@ def run_compare(arguments: argparse.Namespace) -> int:
     totals = _read_totals(Path(arguments.file))
     rows: list[Mapping[str, Any]] = []
     while batch := list(islice(totals, BATCH)):
-        rows += client.call("POST", "/v1/shadow/compare", body={"totals": batch})["data"]
+        try:
+            rows += client.call("POST", "/v1/shadow/compare", body={"totals": batch})["data"]
+        except ApiError as error:
+            raise _in_whole_file(error, len(rows)) from error
     different = [row for row in rows if not row["equal"]]
     shown = rows if arguments.all else different
     show(arguments.output, shown, HEADINGS, [_cells(row) for row in shown], "no differences")
@@ -95,6 +100,16 @@ def _read_totals(file: Path) -> Iterator[dict[str, str]]:
             yield {name: row[name] for name in COLUMNS}
     except csv.Error as error:
         raise UsageError(f"{file}: line {reader.line_num + 1} is not CSV: {error}") from error
+
+
+def _in_whole_file(error: ApiError, before: int) -> ApiError:
+    """The refusal of a batch, its pointers counting all of the file's totals."""
+    errors = [
+        {**each, "pointer": POINTER.sub(lambda m: f"/totals/{int(m[1]) + before}", each["pointer"])}
+        for each in error.errors
+    ]
+    problem = {"code": error.code, "detail": error.detail, "errors": errors}
+    return ApiError(error.status, problem)
 
 
 def _cells(row: Mapping[str, Any]) -> Sequence[object]:

@@ -9,6 +9,7 @@ from typing import Literal
 from shared.domain.catalogue import Meter
 from shared.domain.errors import InvalidError, NotFoundError, Problem
 from shared.domain.events import UsageEvent, measure
+from shared.domain.usage_hours import floor_hour
 from shared.domain.usage_windows import on_quarter
 from shared.services.event_fates import EventFate
 from shared.services.event_list import MAX_RANGE, EventFilter, EventList
@@ -49,11 +50,11 @@ class IncumbentTotal:
 class Reason:
     """Some events of the row that may make a difference, and what they come to.
 
-    `quarantined` and `not-live` ones (accepted before the meter was made or after it was archived)
-    are not counted here; `settling` ones were received just now and may not be yet. `no-value` and
-    `filtered-out` ones are nothing to the meter. `same-id`: another event has the same id under
-    another source, as when the same traffic comes twice. `received-later`: after the window's end,
-    so that whoever goes by arrival counts them later.
+    `quarantined` and `not-live` ones (accepted after the meter was archived, or before it was made
+    and not backfilled) are not counted here; `settling` ones were received just now and may not be
+    yet. `no-value` and `filtered-out` ones are nothing to the meter. `same-id`: another event has
+    the same id under another source, as when the same traffic comes twice. `received-later`: after
+    the window's end, so that whoever goes by arrival counts them later.
     """
 
     code: ReasonCode
@@ -120,12 +121,18 @@ class Shadow:
 
     def _reasons(self, total: IncumbentTotal, meter: Meter) -> tuple[tuple[Reason, ...], bool]:
         now = self.queries.books.clock.now()
+        backfilled = self._backfilled(total)
         found: dict[ReasonCode, list[UsageEvent]] = {}
         ids: dict[str, str] = {}
         count = 0
         for event, fate in self._read(total, meter):
             count += 1
-            for code in _codes(event, fate, meter, now, total.end):
+            history = event.catalogue_version < meter.since
+            if history and floor_hour(event.occurred_at) in backfilled:
+                codes = _codes_of_history(event, meter, total.end)
+            else:
+                codes = _codes(event, fate, meter, now, total.end)
+            for code in codes:
                 found.setdefault(code, []).append(event)
             if ids.setdefault(event.id, event.source) != event.source:
                 found.setdefault("same-id", []).append(event)
@@ -133,6 +140,12 @@ class Shadow:
             Reason(code, len(events), _quantity(events, meter)) for code, events in found.items()
         ]
         return tuple(sorted(reasons, key=lambda reason: reason.code)), count < MAX_EVENTS_READ
+
+    def _backfilled(self, total: IncumbentTotal) -> frozenset[datetime]:
+        """The hours whose events from before the meter was made are counted, all of them."""
+        span = (floor_hour(total.start), total.end)
+        kept = self.queries.books.store.usage_between(total.meter, total.customer, *span)
+        return frozenset(hour.key.hour for hour in kept if hour.key.backfilled)
 
     def _read(self, total: IncumbentTotal, meter: Meter) -> Iterator[tuple[UsageEvent, EventFate]]:
         wanted = EventFilter(total.customer, total.start, total.end, meter.event_type)
@@ -168,12 +181,24 @@ def _codes(
     elif not meter.counts(event.catalogue_version):
         yield "not-live"
     elif measure(event, meter) is None:
-        lacks = meter.value is not None and meter.value not in event.data
-        yield "no-value" if lacks else "filtered-out"
+        yield _not_measured(event, meter)
     elif event.received_at > now - SETTLING:
         yield "settling"
     if event.received_at >= end:
         yield "received-later"
+
+
+def _codes_of_history(event: UsageEvent, meter: Meter, end: datetime) -> Iterator[ReasonCode]:
+    """Of an event that a backfill counted: from the raw events, whatever the stream made of it."""
+    if measure(event, meter) is None:
+        yield _not_measured(event, meter)
+    if event.received_at >= end:
+        yield "received-later"
+
+
+def _not_measured(event: UsageEvent, meter: Meter) -> ReasonCode:
+    lacks = meter.value is not None and meter.value not in event.data
+    return "no-value" if lacks else "filtered-out"
 
 
 def _quantity(events: Sequence[UsageEvent], meter: Meter) -> Decimal | None:

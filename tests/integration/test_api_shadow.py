@@ -91,6 +91,28 @@ def test_events_from_before_the_meter_explain_what_is_missing(api: Api) -> None:
     assert row["reasons"] == [{"code": "not-live", "events": 1, "quantity": "4"}]
 
 
+def test_events_that_a_backfill_counted_need_no_reason(api: Api) -> None:
+    customer = api.new_customer().rpartition("/")[2]
+    for hour, number in ((9, 4), (10, 5)):
+        time, data = f"2026-03-10T{hour:02}:20:00Z", {"n": number}
+        send(api, customer, str(hour), type="pages.read", time=time, data=data)
+    api.put("/v1/meters/pages", {"event_type": "pages.read", "aggregation": "sum", "value": "n"})
+    meter = api.runtime.catalogue.newest().meters["pages"]
+    ten = NOON.replace(hour=10)
+    backfilled = api.runtime.backfilled_usage
+    total = {"customer": customer, "meter": "pages", "value": 9}
+    # A backfill that is under way has one of two hours.
+    backfilled.put(meter, backfilled.events(customer, ten, ten + timedelta(hours=1)))
+    [row] = compare(api, total).json["data"]
+    assert (row["ours"], row["difference"], row["unexplained"]) == ("5", "-4", "0")
+    assert row["reasons"] == [{"code": "not-live", "events": 1, "quantity": "4"}]
+    backfilled.put(meter, backfilled.events(customer, ten - timedelta(hours=1), ten))
+    [row] = compare(api, total).json["data"]
+    assert (row["ours"], row["equal"]) == ("9", True)
+    [row] = compare(api, {**total, "value": 10}).json["data"]
+    assert (row["difference"], row["unexplained"], row["reasons"]) == ("-1", "-1", [])
+
+
 def test_what_came_after_the_window_and_what_is_unknown_is_told(api: Api) -> None:
     customer = api.new_customer().rpartition("/")[2]
     send(api, customer, "1", time="2026-03-09T23:00:00Z")

@@ -2,11 +2,14 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.__main__ import main
+from cli.client import ApiError, Client
 from tests.unit.cli.test_commands import Recorder, server  # noqa: F401
 
 SPAN = {"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z"}
@@ -55,6 +58,38 @@ def test_what_differs_is_shown_and_is_no_success(
     server.answers["/v1/shadow/compare"] = (200, {"data": data[:1]})
     assert main(["shadow", "compare", str(file), "--all", "--output", "csv"]) == 0
     assert "ada,tokens" in capsys.readouterr().out
+
+
+def test_a_refused_total_is_named_by_its_place_in_the_whole_file(
+    server: type[Recorder],  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Client, "call", refuse_meters(Client.call))
+    data = [row("ada", "5", "5")] * 50
+    server.answers["/v1/shadow/compare"] = (200, {"data": data})
+    file = tmp_path / "totals.csv"
+    meters = ["tokens"] * 53 + ["tokns"]
+    lines = [f"ada,{meter},{SPAN['from']},{SPAN['to']},5" for meter in meters]
+    file.write_text("\n".join(["customer,meter,from,to,value", *lines]))
+    assert main(["shadow", "compare", str(file)]) == 1
+    shown = capsys.readouterr()
+    assert "/totals/53/meter  unknown-meter" in shown.err
+    assert shown.out == ""
+
+
+def refuse_meters(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The client's call, answered like the API where a meter is unknown."""
+
+    def called(client: Client, method: str, place: str, *, body: Any) -> Any:
+        wrong = [n for n, total in enumerate(body["totals"]) if total["meter"] != "tokens"]
+        errors = [{"pointer": f"/totals/{n}/meter", "code": "unknown-meter"} for n in wrong]
+        if errors:
+            raise ApiError(422, {"code": "invalid", "detail": "Refused.", "errors": errors})
+        return call(client, method, place, body=body)
+
+    return called
 
 
 @pytest.mark.parametrize(
