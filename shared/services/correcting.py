@@ -93,15 +93,15 @@ class Correcting:
         Raises: NotFoundError, InvalidError, AlreadyCancelledError, IdempotencyKeyReusedError,
         UnavailableError.
         """
-        attempted: Sequence[UsageEvent] = ()
+        attempted: tuple[UsageEvent, ...] = ()
         for _ in range(MAX_ATTEMPTS):
             if (earlier := self._answered(order)) is not None:
                 return earlier
             history = self.corrections.history(order.customer, event_key(order.source, order.id))
             if history is None:
                 raise NotFoundError("No such event.")
-            if attempted and attempted[0] in history.entries:
-                # It was stored, and only the reply was lost.
+            if order.key is None and attempted and attempted == _beside(attempted[0], history):
+                # It was stored, and only the reply was lost; with a key, that would tell.
                 return StoredAnswer(order.request_hash, 200, render(history))
             attempted = self._entries(order, history)
             after = History(history.event, (*history.entries, *attempted))
@@ -166,6 +166,14 @@ class Correcting:
             self.corrections.commit(entries, beside)
         elif beside:
             self.store.commit(beside)
+
+
+def _beside(entry: UsageEvent, history: History) -> tuple[UsageEvent, ...]:
+    """The history's entries of the correction that has this entry's number."""
+    made = entry.correction
+    return tuple(
+        e for e in history.entries if made and e.correction and e.correction.number == made.number
+    )
 
 
 def _check_quantities(data: Mapping[str, Value], meters: Sequence[Meter]) -> None:
