@@ -52,13 +52,15 @@ class Meter:
 class Rate:
     """A plan's price for one meter's usage (where the dimensions match) in a unit.
 
-    `unit` is a currency or a credit unit. `price` None meters without charging.
+    `unit` is a currency or a credit unit. `price` None meters without charging. `averaged`: the
+    price is for the average of the events' quantities, not for their sum, as the meter says.
     """
 
     meter: str
     price: Price | None
     unit: str
     where: Mapping[str, str] = field(default_factory=dict)
+    averaged: bool = False
 
     def matches(self, meter: str, dimensions: Mapping[str, str]) -> bool:
         """Whether usage of the meter with these dimension values is priced by this rate."""

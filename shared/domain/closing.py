@@ -100,7 +100,7 @@ def settled(
         after = []
         plan = phase.plan_in(catalogue)
         for rate, total in zip(plan.rate_cards, totals, strict=True):
-            if not can_fall(rate.price):
+            if not can_fall(rate.price, averaged=rate.averaged):
                 after.append(total)
                 continue
             # A phase that was replaced as it began is over in its first instant.

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from shared.domain.accounts import Totals
 from shared.domain.coupons import Discount
 from shared.domain.events import canonical_json, time_text
 from shared.domain.invoices import Invoice, Line, Scope
-from shared.domain.money import format_exact, format_money, format_quantity
+from shared.domain.money import EXACT, format_exact, format_money, format_quantity, mean
 from shared.domain.prices import Price, price_values
 
 
@@ -54,7 +55,7 @@ def _line(number: int, line: Line, currency: str) -> dict[str, Any]:
         document["quantity"] = format_quantity(line.quantity)
     if line.kind == "usage":
         document |= {
-            "quantity": format_quantity(line.quantity),
+            "quantity": format_quantity(_quantity(line)),
             "included": format_quantity(line.included),
             "price": price_document(line.price) if line.price else None,
             "events": _tally(line.count, line.quantity, line.checksum),
@@ -72,6 +73,16 @@ def _line(number: int, line: Line, currency: str) -> dict[str, Any]:
     if line.unit_value is not None:
         document["unit_value"] = format_quantity(line.unit_value)
     return document | _derivation(line, currency)
+
+
+def _quantity(line: Line) -> Decimal:
+    """How much usage the line is for: of an average, what late usage changes it by."""
+    if line.scope is None or line.scope.meter.aggregation != "average":
+        return line.quantity
+    before = line.before or Totals()
+    value = EXACT.add(before.value, line.quantity)
+    after = mean(value, before.count + line.count)
+    return EXACT.subtract(after, mean(before.value, before.count))
 
 
 def _derivation(line: Line, currency: str) -> dict[str, Any]:

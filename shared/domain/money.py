@@ -53,6 +53,11 @@ def round_to_minor(nanos: int, currency: str) -> int:
     return divide(nanos, step) * step
 
 
+def mean(value: Decimal, count: int) -> Decimal:
+    """The value divided by the count at 9 decimals, half away from zero; of nothing it is 0."""
+    return from_nanos(divide(to_nanos(value), count)) if count > 0 else Decimal(0)
+
+
 def divide(numerator: int, denominator: int) -> int:
     """The quotient by a positive integer rounded to an integer, half away from zero."""
     quotient, rest = divmod(abs(numerator), denominator)

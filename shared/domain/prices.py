@@ -136,9 +136,9 @@ def by_event(price: Price | None) -> bool:
     return price.min_per_event is not None or price.max_per_event is not None
 
 
-def can_fall(price: Price | None) -> bool:
-    """Whether more usage may cost less: a cheaper tier prices all units again."""
-    return isinstance(price, Volume)
+def can_fall(price: Price | None, *, averaged: bool = False) -> bool:
+    """Whether more usage may cost less: a cheaper tier prices all units again, an average falls."""
+    return price is not None and (averaged or isinstance(price, Volume))
 
 
 def tiers_of(price: Price | None) -> Sequence[Tier | RateTier]:

@@ -28,9 +28,11 @@ MAX_TIERS = 200
 MAX_OPEN_PLAN_GRANTS = 12
 DAYS_OF = {"day": 1, "week": 7, "month": 28, "year": 365}
 
-# Usage is rated as it comes, by what it adds to a running value. Of the other aggregations later
-# usage can take something away: they have a value only when a period is over.
+# Usage draws allowances as it comes, by what it adds to a running value. Of the other aggregations
+# later usage can take something away.
 RATED_AGGREGATIONS = ("count", "sum", "max", "unique_count")
+# What an average comes to is told by the sum and the number of events, which both add up.
+PRICED_AGGREGATIONS = (*RATED_AGGREGATIONS, "average")
 
 Entry = Coupon | Meter | Plan | CreditUnit | AddOn | MeterCosts | RewardRule | EarningRule
 
@@ -105,6 +107,7 @@ def publish_plan(catalogue: Catalogue, plan: Plan) -> Publication | None:
 
     Raises: InvalidError with pointers into the plan; DefaultExistsError.
     """
+    plan = fitted(catalogue, plan)
     versions = catalogue.plans.get(plan.key)
     newest = versions[-1] if versions else None
     if newest is not None and replace(plan, version=newest.version) == newest:
@@ -162,12 +165,20 @@ def publish_add_on(catalogue: Catalogue, add_on: AddOn) -> Publication | None:
     return Publication("add-on.publish", newest, replace(add_on, version=version))
 
 
+def fitted(catalogue: Catalogue, plan: Plan) -> Plan:
+    """The plan with what its rates take from their meters, whose definitions never change."""
+    averages = {key for key, each in catalogue.meters.items() if each.aggregation == "average"}
+    rates = (replace(rate, averaged=rate.meter in averages) for rate in plan.rates)
+    return replace(plan, rates=tuple(rates))
+
+
 def plan_problems(catalogue: Catalogue, plan: Plan) -> Iterator[Problem]:
     """What a plan's rates, allowances and credits name that is not there or cannot work."""
     if len(plan.rate_cards) > MAX_RATE_CARDS:
         yield Problem("/rates", "too-many-rate-cards")
     yield from _meter_problems(catalogue, "allowances", [a.meter for a in plan.allowances])
-    yield from _meter_problems(catalogue, "rates", [rate.meter for rate in plan.rates])
+    rated = [rate.meter for rate in plan.rates]
+    yield from _meter_problems(catalogue, "rates", rated, PRICED_AGGREGATIONS)
     if sum(len(tiers_of(rate.price)) for rate in plan.rates) > MAX_TIERS:
         yield Problem("/rates", "too-many-tiers")
     for index, included in enumerate(plan.credits):
@@ -200,7 +211,7 @@ def _rate_problems(
             yield "/price", "per-event-needs-a-sum"
     if any(money_problem(rate.unit, to_nanos(amount)) for amount in amounts_of(rate.price)):
         yield "/price", "out-of-range"
-    if can_fall(rate.price) and rate.unit != plan.currency:
+    if can_fall(rate.price, averaged=rate.averaged) and rate.unit != plan.currency:
         yield "/unit", "price-can-fall"
     code = _unit_problem(catalogue, plan, rate.unit)
     if code:
@@ -214,14 +225,19 @@ def _open_at_a_time(plan: Plan, included: IncludedCredits) -> int:
     return -(-parse_days(included.expires) // DAYS_OF[plan.interval])
 
 
-def _meter_problems(catalogue: Catalogue, place: str, meters: Sequence[str]) -> Iterator[Problem]:
+def _meter_problems(
+    catalogue: Catalogue,
+    place: str,
+    meters: Sequence[str],
+    aggregations: Sequence[str] = RATED_AGGREGATIONS,
+) -> Iterator[Problem]:
     for index, key in enumerate(meters):
         meter = catalogue.meters.get(key)
         if meter is None:
             yield Problem(f"/{place}/{index}/meter", "unknown-meter")
         elif meter.archived_since is not None:
             yield Problem(f"/{place}/{index}/meter", "archived-meter")
-        elif meter.aggregation not in RATED_AGGREGATIONS:
+        elif meter.aggregation not in aggregations:
             yield Problem(f"/{place}/{index}/meter", "unsupported")
 
 

@@ -13,7 +13,7 @@ from shared.domain.catalogue import Plan, Rate
 from shared.domain.credits import Purse
 from shared.domain.errors import RatingError
 from shared.domain.events import CHECKSUM_MODULUS, Measurement, takes_value_back
-from shared.domain.money import EXACT, from_nanos, to_nanos
+from shared.domain.money import EXACT, from_nanos, mean, to_nanos
 from shared.domain.prices import can_fall
 from shared.domain.pricing import Usage, event_nanos, price_nanos
 
@@ -103,7 +103,7 @@ def _charge_difference(
     rate: Rate, totals: Totals, at: datetime, purse: Purse, reversed_at: datetime | None = None
 ) -> Charge:
     """Charges what usage adds to the price; one that can fall waits for the period's end."""
-    if can_fall(rate.price):
+    if can_fall(rate.price, averaged=rate.averaged):
         return Charge(totals, purse)
     return settle(rate, totals, at, purse, reversed_at)
 
@@ -119,7 +119,7 @@ def settle(
     """
     if rate.price is None:
         return Charge(totals, purse)
-    rated = price_nanos(rate.price, priced_usage(totals))
+    rated = price_nanos(rate.price, priced_usage(rate, totals))
     due = rated - totals.amount
     if reversed_at is None:
         drawn, purse = purse.draw(rate.unit, due + min(0, totals.overage), rate.meter, at)
@@ -136,9 +136,11 @@ def settle(
     return Charge(charged, purse)
 
 
-def priced_usage(totals: Totals) -> Usage:
+def priced_usage(rate: Rate, totals: Totals) -> Usage:
     """The usage that a rate card's price is for: what no allowance covered, in all its events."""
     quantity = EXACT.subtract(totals.value, totals.covered)
+    if rate.averaged:
+        quantity = mean(totals.value, totals.count)
     return Usage(quantity, totals.count, totals.event_amounts)
 
 

@@ -136,7 +136,7 @@ def card_of(phase: Phase, measurement: Measurement, catalogue: Catalogue) -> int
 
 def adds_up(aggregation: Aggregation) -> bool:
     """Whether an account's value is the sum of its quarters'; where not, counts are compared."""
-    return aggregation in ("count", "sum")
+    return aggregation in ("count", "sum", "average")
 
 
 def share_of(measurement: Measurement) -> Quarter:
@@ -185,8 +185,8 @@ def misrated(phase: PhaseTotals, catalogue: Catalogue) -> Iterator[str]:
     for rate, totals in zip(plan.rate_cards, phase.totals, strict=True):
         if rate.price is None:
             continue
-        waits = can_fall(rate.price) and not phase.settled
-        amount = totals.amount if waits else price_nanos(rate.price, priced_usage(totals))
+        waits = can_fall(rate.price, averaged=rate.averaged) and not phase.settled
+        amount = totals.amount if waits else price_nanos(rate.price, priced_usage(rate, totals))
         where = f"phase {phase.phase.number}, meter {rate.meter}"
         if totals.amount != amount:
             yield f"{where}: {totals.amount} nanos are charged where the price is {amount}"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from shared.domain.catalogue import Meter
 from shared.domain.distinct import DistinctValue
-from shared.domain.money import divide, from_nanos, to_nanos
+from shared.domain.money import mean
 from shared.domain.periods import Period
 from shared.domain.usage_hours import OTHER, QUARTER, Quarter, UsageHour
 
@@ -209,5 +209,5 @@ def aggregate(meter: Meter, quarter: Quarter) -> Decimal:
     if meter.aggregation == "count":
         return Decimal(quarter.count)
     if meter.aggregation == "average":
-        return from_nanos(divide(to_nanos(quarter.value), quarter.count))
+        return mean(quarter.value, quarter.count)
     return quarter.mark.quantity if quarter.mark is not None else quarter.value

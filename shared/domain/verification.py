@@ -6,7 +6,7 @@ allowance or a credit took, and what a plan's fee is) is in the hash, and must f
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,7 @@ from shared.domain.discounts import DISCOUNTED
 from shared.domain.events import UsageEvent, canonical_json
 from shared.domain.invoice_document import document_hash
 from shared.domain.minimums import counts, worth
-from shared.domain.money import EXACT, from_nanos, is_currency, round_to_minor, to_nanos
+from shared.domain.money import EXACT, from_nanos, is_currency, mean, round_to_minor, to_nanos
 from shared.domain.prices import price_of
 from shared.domain.pricing import Usage, price_nanos
 from shared.domain.proof import Document, Fate, UnprovableError, UsageLine, usage_line
@@ -120,7 +120,7 @@ def _differing_amounts(document: Document) -> Iterator[Difference]:
         exact = to_nanos(Decimal(line["unit_amount"]))
         if line["type"] == "usage":
             quantity, included = Decimal(line["quantity"]), Decimal(line["included"])
-            yield from _differing(f"{place}quantity", quantity, Decimal(line["events"]["sum"]))
+            yield from _differing(f"{place}quantity", quantity, _quantity(line))
             if not min(NOTHING, quantity) <= included <= max(NOTHING, quantity):
                 yield Difference(f"{place}included", str(included), f"0 to {quantity}")
             yield from _differing(f"{place}unit_amount", exact, _rated(line))
@@ -133,21 +133,43 @@ def _differing_amounts(document: Document) -> Iterator[Difference]:
         yield from _differing(f"{place}amount", amount, round_to_minor(nanos, currency))
 
 
+def _quantity(line: Mapping[str, Any]) -> Decimal:
+    """The usage that the line is for; of an average, what the line's events changed it by."""
+    billed, both = _billed_and_both(line)
+    if not _averaged(line):
+        return Decimal(line["events"]["sum"])
+    return EXACT.subtract(both.quantity, billed.quantity)
+
+
+def _averaged(line: Mapping[str, Any]) -> bool:
+    return bool(line["counts"]["aggregation"] == "average")
+
+
 def _rated(line: Mapping[str, Any]) -> int:
     """The exact price of the line's usage in nanos; of late usage, what it adds to the price."""
     if line["price"] is None:
         return 0
     price = price_of(line["price"])
-    charged = _usage(line["events"], line["included"])
+    billed, both = _billed_and_both(line)
     if not line["late"]:
-        return price_nanos(price, charged)
-    billed = _usage(line["before"], line["before"]["included"])
+        return price_nanos(price, both)
+    return price_nanos(price, both) - price_nanos(price, billed)
+
+
+def _billed_and_both(line: Mapping[str, Any]) -> tuple[Usage, Usage]:
+    """What was billed of the same totals before late usage, and that with the line's own usage."""
+    charged, billed = _usage(line["events"], line["included"]), Usage(NOTHING)
+    if line["late"]:
+        billed = _usage(line["before"], line["before"]["included"])
     both = Usage(
         EXACT.add(billed.quantity, charged.quantity),
         billed.count + charged.count,
         billed.event_amounts + charged.event_amounts,
     )
-    return price_nanos(price, both) - price_nanos(price, billed)
+    if _averaged(line):
+        averages = (replace(u, quantity=mean(u.quantity, u.count)) for u in (billed, both))
+        billed, both = averages
+    return billed, both
 
 
 def _usage(tally: Mapping[str, Any], included: str) -> Usage:

@@ -13,7 +13,7 @@ from shared.domain.costing import Costing
 from shared.domain.customers import Customer, Subscription
 from shared.domain.errors import InvalidError, MeterlineError, Problem
 from shared.domain.prices import by_event
-from shared.domain.publishing import plan_problems
+from shared.domain.publishing import fitted, plan_problems
 from shared.domain.reconciliation import PhaseTotals, phases_of
 from shared.domain.replaying import (
     Past,
@@ -106,6 +106,7 @@ class Replays:
         Raises: NotFoundError; InvalidError for a draft that does not fit the catalogue.
         """
         catalogue = self.books.catalogue.newest()
+        draft = fitted(catalogue, draft)
         problems = [Problem(f"/plan{p.pointer}", p.code) for p in plan_problems(catalogue, draft)]
         if problems:
             raise InvalidError("The plan does not fit the catalogue.", problems)

@@ -296,13 +296,19 @@ def allowance_not_taken_off() -> Sequence[Patch]:
 @mutant
 def falling_price_charged_at_once() -> Sequence[Patch]:
     """A volume price is charged as usage comes, not when its period closes."""
-    return [(rating, "can_fall", lambda price: False)]
+    return [(rating, "can_fall", lambda price, *, averaged: False)]
 
 
 @mutant
 def falling_price_never_charged() -> Sequence[Patch]:
     """Closing leaves volume prices as usage left them."""
-    return [(closing, "can_fall", lambda price: False)]
+    return [(closing, "can_fall", lambda price, *, averaged: False)]
+
+
+@mutant
+def average_priced_as_a_sum() -> Sequence[Patch]:
+    """What an average costs is computed from the sum of the events."""
+    return [(rating, "mean", lambda value, count: value)]
 
 
 @mutant

@@ -77,6 +77,11 @@ def a_plan(rng: random.Random, key: str, currency: str, interval: str, *, defaul
     rates: list[Rate] = []
     for meter in rng.sample([m.key for m in RATED], rng.randint(1, len(RATED))):
         rates += _rates(rng, meter, currency, by_event=meter in by_event)
+    # A generator of its own: what else is drawn of a seed stays as it was.
+    own = random.Random(repr(rates))
+    minimum = own.choice((0, 0, 500, 20_000)) * minor
+    if own.random() < 0.5:
+        rates.append(Rate("mean", _price(own, falls=True, by_event=False), currency))
     units = [currency, "sparks", "coins"]
     fields: dict[str, Any] = {
         "key": key,
@@ -86,8 +91,7 @@ def a_plan(rng: random.Random, key: str, currency: str, interval: str, *, defaul
         "interval": interval,
         "period": rng.choice(("calendar", "anniversary")),
         "fee_nanos": rng.choice((0, 0, 999, 2000, 12345)) * minor,
-        # A generator of its own: what else is drawn of a seed stays as it was.
-        "minimum_nanos": random.Random(repr(rates)).choice((0, 0, 500, 20_000)) * minor,
+        "minimum_nanos": minimum,
         "allowances": allowances,
         "credits": tuple(_credits(rng, unit) for unit in rng.sample(units, rng.randint(0, 2))),
         "rates": tuple(rates),

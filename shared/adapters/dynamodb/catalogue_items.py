@@ -177,7 +177,8 @@ def _converts_to(body: Body) -> ConvertsTo:
 
 def _rate(body: Body) -> Rate:
     price = None if body["price"] is None else price_of(body["price"])
-    return Rate(body["meter"], price, body["unit"], body["where"])
+    averaged = body.get("averaged", False)
+    return Rate(body["meter"], price, body["unit"], body["where"], averaged)
 
 
 def _costs(body: Body) -> MeterCosts:

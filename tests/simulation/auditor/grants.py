@@ -292,7 +292,7 @@ def _drawn(picture: Picture) -> dict[str, int]:
 def opening_charge(phase: PhasePicture, unit: str) -> int:
     """What the phase's rates in a unit cost at zero usage."""
     mine = [c for c in phase.cards if c["unit"] == unit and c["price"] is not None]
-    priced = [c for c in mine if not waits_for_the_end(c["price"])]
+    priced = [c for c in mine if not waits_for_the_end(c)]
     return sum(price_nanos(card["price"], Fraction(0)) for card in priced)
 
 

@@ -17,7 +17,7 @@ from tests.simulation.auditor.arithmetic import (
 )
 from tests.simulation.auditor.evidence import Evidence, Finding, Plain
 from tests.simulation.auditor.picture import PhasePicture, Picture, Tally
-from tests.simulation.auditor.prices import event_nanos, price_nanos
+from tests.simulation.auditor.prices import charged_quantity, event_nanos, price_nanos
 
 
 def numbers_have_no_gap(evidence: Evidence) -> Iterator[Finding]:
@@ -145,7 +145,7 @@ def _lines_of(
         listed = events["count"], Fraction(events["sum"]), int(events["checksum"], 16)
         if listed != (tally.count, tally.value, tally.checksum):
             yield Finding("V7", f"{name}: {key} bills {listed[0]} events, behind it {tally.count}")
-        if Fraction(line["quantity"]) != tally.value:
+        if Fraction(line["quantity"]) != _quantity(card, tally):
             yield Finding("V8", f"{name}: {key} has quantity {line['quantity']}")
         parts = [-_exact(applied), _exact(over)]
         if totals is not None:
@@ -153,12 +153,23 @@ def _lines_of(
             amount = 0
             if card["price"] is not None:
                 events = event_nanos(card["price"], tally.quantities)
-                charged = tally.value - Fraction(line["included"])
+                included = Fraction(line["included"])
+                charged = charged_quantity(card, tally.value, included, tally.count)
                 amount = price_nanos(card["price"], charged, tally.count, events)
             if parts != wanted or _exact(line) != amount:
                 yield Finding("V8", f"{name}: {key} is {_exact(line)} {parts}, not {wanted}")
         if _prices(line) != _published(card):
             yield Finding("V8", f"{name}: {key} does not show the published price")
+
+
+def _quantity(card: Plain, tally: Tally) -> Fraction:
+    """What the line is for; of an average, what its usages changed it by."""
+    if not card["averaged"]:
+        return tally.value
+    before = Tally([], tally.before)
+    value, count = before.value + tally.value, before.count + tally.count
+    was = charged_quantity(card, before.value, Fraction(0), before.count)
+    return charged_quantity(card, value, Fraction(0), count) - was
 
 
 def line_unit(phase: PhasePicture) -> str:
@@ -208,13 +219,14 @@ def late_lines_continue(picture: Picture) -> Iterator[Finding]:
             amount, count = frozen["amount"], frozen["count"]
             events = frozen["event_amounts"]
             for line in lines[card["meter"], str(dict(sorted(card["where"].items())))]:
-                value += Fraction(line["quantity"])
+                value += Fraction(line["events"]["sum"])
                 covered += Fraction(line["included"])
                 amount += _exact(line)
                 count += line["events"]["count"]
                 events += half_away(Fraction(line["events"].get("amounts", 0)) * NANO)
+                charged = charged_quantity(card, value, covered, count)
                 if card["price"] is not None and amount != price_nanos(
-                    card["price"], value - covered, count, events
+                    card["price"], charged, count, events
                 ):
                     yield Finding(
                         "V8", f"{picture.customer} phase {phase.number} rate {index}: late line"

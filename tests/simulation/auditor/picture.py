@@ -153,6 +153,7 @@ class Picture:
         self.plans = {(p["key"], p["version"]): p for p in evidence.catalogue["plans"]}
         self.plans["metering-only", 0] = METERING_ONLY
         meters, newest = evidence.catalogue["meters"], evidence.catalogue["version"]
+        self.averages = {m["key"] for m in meters if m["aggregation"] == "average"}
         read = {item["sk"]: read_event(item, meters, newest) for item in raw}
         self.unreadable = {key for key, event in read.items() if event is None}
         self.events = [event for event in read.values() if event is not None]
@@ -228,7 +229,8 @@ class Picture:
     ) -> PhasePicture:
         published = self.plans[stored["plan"], stored["plan_version"]]
         plan = in_force(published, stored["state"], stored["quantity"])
-        return PhasePicture(stored, plan, cards(plan), frozen, totals, late, closed["invoice"])
+        mine = [{**card, "averaged": card["meter"] in self.averages} for card in cards(plan)]
+        return PhasePicture(stored, plan, mine, frozen, totals, late, closed["invoice"])
 
     def _place(self) -> None:
         """Puts each applied event into the phase that its own time picks."""

@@ -10,9 +10,19 @@ from tests.simulation.auditor.arithmetic import NANO, half_away
 Price = dict[str, Any]
 
 
-def waits_for_the_end(price: Price | None) -> bool:
-    """Volume prices can fall: they are charged when their period closes."""
-    return price is not None and price["model"] == "volume"
+def waits_for_the_end(card: dict[str, Any]) -> bool:
+    """Volume prices and averages can fall: they are charged when their period closes."""
+    price = card["price"]
+    return price is not None and (price["model"] == "volume" or card["averaged"])
+
+
+def charged_quantity(
+    card: dict[str, Any], value: Fraction, covered: Fraction, count: int
+) -> Fraction:
+    """What a card's price is for: the average at nine places, or what no allowance covered."""
+    if not card["averaged"]:
+        return value - covered
+    return Fraction(half_away(value * NANO / count), NANO) if count > 0 else Fraction(0)
 
 
 def event_nanos(price: Price | None, quantities: Iterable[tuple[Fraction, int]]) -> int:

@@ -7,7 +7,12 @@ from fractions import Fraction
 from tests.simulation.auditor.evidence import Finding, Plain
 from tests.simulation.auditor.grants import NEVER, Flows
 from tests.simulation.auditor.picture import PhasePicture, Picture
-from tests.simulation.auditor.prices import event_nanos, price_nanos, waits_for_the_end
+from tests.simulation.auditor.prices import (
+    charged_quantity,
+    event_nanos,
+    price_nanos,
+    waits_for_the_end,
+)
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -23,8 +28,8 @@ def usage_is_rated(picture: Picture) -> Iterator[Finding]:
             if totals["event_amounts"] != event_nanos(card["price"], tallies[index].quantities):
                 yield Finding("V6", f"{name}: single events come to {totals['event_amounts']}")
             late = phase.late[index] if phase.late else None
-            waits = waits_for_the_end(card["price"])
-            amount = _amount(card["price"], totals, late if waits else None)
+            waits = waits_for_the_end(card)
+            amount = _amount(card, totals, late if waits else None)
             if waits and phase.frozen is None:
                 amount = 0
             if totals["amount"] != amount:
@@ -39,14 +44,16 @@ def usage_is_rated(picture: Picture) -> Iterator[Finding]:
                 yield Finding("V6", f"{name}: out of bounds {totals}")
 
 
-def _amount(price: Plain | None, totals: Plain, unbilled: Plain | None) -> int:
+def _amount(card: Plain, totals: Plain, unbilled: Plain | None) -> int:
     """The price of the totals, less those that no invoice has yet."""
+    price = card["price"]
     if price is None:
         return 0
     billed = totals
     if unbilled is not None:
         billed = {name: totals[name] - unbilled[name] for name in totals}
-    quantity = Fraction(billed["value"]) - Fraction(billed["covered"])
+    value, covered = Fraction(billed["value"]), Fraction(billed["covered"])
+    quantity = charged_quantity(card, value, covered, billed["count"])
     return price_nanos(price, quantity, billed["count"], billed["event_amounts"])
 
 
