@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.services.correcting import Correcting, CorrectionStore
     from shared.services.event_list import EventIndex, EventList
     from shared.services.event_types import EventTypes
+    from shared.services.headcount import Headcount
     from shared.services.ingest import Ingest
     from shared.services.line_events import LineProofs
     from shared.services.reconcile import Reconciler
@@ -99,6 +100,12 @@ class Runtime(Credentials):
 
         usage = PastUsage(self.store, self.raw_events)
         return Analytics(self.books, self.segments, self.spread, usage)
+
+    @cached_property
+    def headcount(self) -> "Headcount":
+        from shared.services.headcount import Headcount
+
+        return Headcount(self.books, self.segments, self.spread)
 
     @cached_property
     def shadow(self) -> "Shadow":

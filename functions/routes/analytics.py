@@ -13,6 +13,7 @@ from shared.wire.analytics import (
     OwedView,
     RevenueView,
 )
+from shared.wire.headcount import HeadcountQuery, HeadcountView
 from shared.wire.replay import ReplayBody, ReplayView
 
 router = Router()
@@ -86,3 +87,18 @@ def read_credits_owed(request: Request, runtime: Runtime, query: CreditsQuery) -
     asked = query.to_asked(open_cursor(runtime, request, query.cursor))
     page = runtime.analytics.credits(asked)
     return OwedView.of(asked, page.items, seal_cursor(runtime, request, page.cursor))
+
+
+@router.route(
+    "GET",
+    "/v1/analytics/customers",
+    scope="read",
+    summary="How many customers there are, are new, began to pay and ceased to",
+    query=HeadcountQuery,
+    answer=HeadcountView,
+    read_query=_PAGED,
+)
+def count_customers(request: Request, runtime: Runtime, query: HeadcountQuery) -> HeadcountView:
+    asked = query.to_asked(open_cursor(runtime, request, query.cursor))
+    page = runtime.headcount.count(asked, query.group_by)
+    return HeadcountView.of(query, page.items, seal_cursor(runtime, request, page.cursor))

@@ -20,16 +20,17 @@ from shared.wire.prices import once
 from shared.wire.usage import Customers
 
 
-def _split(texts: Any) -> Any:
+def split(texts: Any) -> Any:
     """Names with commas between them, in one parameter or several."""
     return [name for text in texts for name in text.split(",")]
 
 
-def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+def no_duplicates(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, if none of them is there twice."""
     return once(names, lambda name: name, "duplicate")
 
 
-class _CustomersQuery(PageQuery):
+class AudienceQuery(PageQuery):
     """Which customers, page by page, and over what time: [`from`, `to`), on quarter hours."""
 
     customers: Annotated[Customers, Field(alias="customer")] = ()
@@ -42,7 +43,7 @@ class _CustomersQuery(PageQuery):
         return Question(self.customers, self.segment, self.limit, cursor)
 
 
-class MarginQuery(_CustomersQuery):
+class MarginQuery(AudienceQuery):
     """Windows are those of the timezone's clocks. `limit` is of customers, not of rows.
 
     `group_by` may be repeated, or its names stand with commas between them.
@@ -51,7 +52,7 @@ class MarginQuery(_CustomersQuery):
     window: Window = "total"
     timezone: Timezone = "UTC"
     group_by: Annotated[
-        Items[GroupBy], BeforeValidator(_split), AfterValidator(_once), Field(max_length=4)
+        Items[GroupBy], BeforeValidator(split), AfterValidator(no_duplicates), Field(max_length=4)
     ] = ()
 
     def to_asked(self, cursor: str | None) -> Asked:
@@ -171,7 +172,7 @@ def _revenue(
     }
 
 
-class CreditsQuery(_CustomersQuery):
+class CreditsQuery(AudienceQuery):
     """Credits owed, of all customers of the page together or of each."""
 
     group_by: Literal["customer"] | None = None

@@ -136,6 +136,38 @@ def test_usage_over_time_leads_from_a_segment_to_a_customer(
     expect(usage.locator("svg rect")).to_have_count(1, timeout=VISIBLE_MS)
 
 
+def test_reports_lead_from_a_segment_to_a_customer_and_a_coupon(
+    page: Page, stack: dict[str, str], customer: str
+) -> None:
+    coupon = {"name": "<b>Ten</b>", "percentage": "10", "duration": "forever"}
+    Client(stack["url"], stack["admin_key"]).call("PUT", f"/v1/coupons/{customer}", body=coupon)
+    page.goto(f"{stack['console_url']}#key={stack['admin_key']}")
+    report = page.locator("#report")
+    for name in ("Credits owed", "Revenue & margin", "Replay"):
+        page.get_by_role("button", name=name).click(timeout=VISIBLE_MS)
+        segment = report.locator("label", has_text=re.compile("^Segment")).locator("select")
+        segment.select_option(customer, timeout=VISIBLE_MS)
+        if name == "Replay":
+            report.locator("label", has_text=re.compile("^Plan")).locator("select").select_option(
+                index=1
+            )
+        report.get_by_role("button", name="Show").click()
+        expect(report.locator("p", has_text="Reading")).to_have_count(0, timeout=VISIBLE_MS)
+        expect(report.locator(".failed")).to_have_count(0)
+    expect(report.locator("tr", has_text=customer)).to_have_count(1)
+    page.get_by_role("button", name="Catalogue").click()
+    row = report.locator("tr", has_text=customer)
+    expect(row).to_contain_text("<b>Ten</b>", timeout=VISIBLE_MS)
+    page.get_by_role("button", name="Replay").click()
+    report.get_by_role("button", name=customer).click()
+    page.on("dialog", lambda dialog: dialog.accept(customer))
+    page.get_by_role("button", name="give a coupon").click(timeout=VISIBLE_MS)
+    coupons = page.locator("section", has=page.get_by_role("heading", name="Coupons"))
+    expect(coupons.locator("tbody tr")).to_contain_text("active", timeout=VISIBLE_MS)
+    coupons.get_by_role("button", name="end").click()
+    expect(coupons.get_by_role("button", name="end")).to_have_count(0, timeout=VISIBLE_MS)
+
+
 @pytest.mark.parametrize("path", ["/console", "/portal", "/web/page.js", "/web/page.css"])
 def test_pages_run_nothing_inline_and_are_never_framed(stack: dict[str, str], path: str) -> None:
     answer = urllib3.request("GET", stack["url"] + path)

@@ -188,7 +188,7 @@ def test_pages_of_customers_add_up_to_all(acme: str, meterline: Stack, pump: Pum
     assert total == Decimal(dollars["revenue"])
 
 
-@pytest.mark.parametrize("what", ["revenue", "margin", "credits"])
+@pytest.mark.parametrize("what", ["revenue", "margin", "credits", "customers"])
 def test_only_operators_ask_and_bounds_are_quarter_hours(what: str) -> None:
     assert ask(what, SPRING, 403, customer="acme", scopes="portal")
     refused = ask(what, "from=2026-03-01T00:01:00Z&to=2026-02-01T00:00:00Z", 422)
@@ -202,3 +202,41 @@ def test_only_operators_ask_and_bounds_are_quarter_hours(what: str) -> None:
 def test_very_many_windows_are_refused(acme: str) -> None:
     refused = ask("margin", "window=hour&from=2026-01-01T00:00:00Z&to=2026-04-01T00:00:00Z", 422)
     assert refused["errors"] == [{"pointer": "/window", "code": "too-many"}]
+
+
+def test_customers_are_counted_as_they_come_convert_and_cancel(
+    meterline: Stack, pump: Pump
+) -> None:
+    price = {"model": "per_unit", "unit_price": "0.01"}
+    rates = [{"meter": "tokens", "price": price}]
+    paid = {"name": "Paid", "currency": "USD", "fee": "100.00", "rates": rates}
+    call("PUT", "/v1/plans/paid", paid)
+    call("PUT", "/v1/segments/counted", {"name": "Counted", "filter": {"counted": ["yes"]}})
+    clock = meterline.test_clocks(pump).create(MARCH)
+    for name in ("stays", "leaves", "looks"):
+        profile = {"test_clock": clock.id, "traits": {"counted": "yes"}}
+        call("PUT", f"/v1/customers/{name}", profile)
+    meterline.test_clocks(pump).advance(clock.id, MARCH + 4 * DAY, bool)
+    for name in ("stays", "leaves"):
+        order = {"action": "change", "plan": "paid"}
+        headers = {"idempotency-key": "paid"}
+        call("POST", f"/v1/customers/{name}/subscription", order, headers=headers)
+    order = {"action": "cancel", "at": "2026-04-05T00:00:00Z"}
+    headers = {"idempotency-key": "cancel"}
+    call("POST", "/v1/customers/leaves/subscription", order, headers=headers)
+    meterline.test_clocks(pump).advance(clock.id, APRIL + 14 * DAY, bool)
+
+    def counts(query: str) -> dict[str, tuple[int, ...]]:
+        rows = ask("customers", f"segment=counted&group_by=plan&{query}")["data"]
+        names = ("customers", "new", "converted", "cancelled")
+        return {row["group"]["plan"]: tuple(row[name] for name in names) for row in rows}
+
+    march = counts("from=2026-03-01T00:00:00Z&to=2026-04-01T00:00:00Z")
+    assert march == {"basic": (1, 3, 0, 0), "paid": (2, 0, 2, 0)}
+    april = counts("from=2026-04-01T00:00:00Z&to=2026-05-01T00:00:00Z")
+    assert april == {"basic": (2, 0, 0, 0), "paid": (1, 0, 0, 1)}
+    assert counts("from=2026-02-01T00:00:00Z&to=2026-03-01T00:00:00Z") == {}
+    pages = ask("customers", f"limit=1&segment=counted&group_by=state,segment&{SPRING}")
+    [row] = pages["data"]
+    assert (row["group"], row["customers"]) == ({"state": "active", "segment": "counted"}, 1)
+    assert pages["next_cursor"]

@@ -107,6 +107,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/analytics/customers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many customers there are, are new, began to pay and ceased to */
+        get: operations["count_customers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/analytics/margin": {
         parameters: {
             query?: never;
@@ -3119,6 +3136,91 @@ export interface components {
             cost_basis: string | null;
             /** Cost Currency */
             cost_currency: string | null;
+        };
+        /**
+         * HeadcountQuery
+         * @description `limit` is of customers. `group_by` may be repeated, or its names stand with commas.
+         */
+        HeadcountQuery: {
+            /**
+             * Limit
+             * @default 100
+             */
+            limit?: number;
+            /**
+             * Cursor
+             * @default null
+             */
+            cursor?: string | null;
+            /**
+             * Customer
+             * @default []
+             */
+            customer?: string[];
+            /**
+             * Segment
+             * @default null
+             */
+            segment?: string | null;
+            /**
+             * From
+             * Format: date-time
+             */
+            from: string;
+            /**
+             * To
+             * Format: date-time
+             */
+            to: string;
+            /**
+             * Group By
+             * @default []
+             */
+            group_by?: ("plan" | "state" | "segment")[];
+        };
+        /**
+         * HeadcountRow
+         * @description A group: `customers` are those at `to`, the others count what happened since `from`.
+         *
+         *     `new` is by the plan that a customer began on. `converted` is by the plan that it came to pay
+         *     for, after another or a trial; `cancelled` by the one that it left for one it does not pay for:
+         *     the default plan, one that converts, or one that never bills.
+         */
+        HeadcountRow: {
+            /** Group */
+            group: {
+                [key: string]: string;
+            };
+            /** Customers */
+            customers: number;
+            /** New */
+            new: number;
+            /** Converted */
+            converted: number;
+            /** Cancelled */
+            cancelled: number;
+        };
+        /**
+         * HeadcountView
+         * @description Rows by group; those of all pages add up. A customer is in each of its segments.
+         */
+        HeadcountView: {
+            /**
+             * From
+             * Format: date-time
+             */
+            from: string;
+            /**
+             * To
+             * Format: date-time
+             */
+            to: string;
+            /** Data */
+            data: components["schemas"]["HeadcountRow"][];
+            /** Customers */
+            customers: number;
+            /** Next Cursor */
+            next_cursor: string | null;
         };
         /**
          * IncludedCreditsBody
@@ -6278,6 +6380,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OwedView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    count_customers: {
+        parameters: {
+            query: {
+                limit?: number;
+                cursor?: string | null;
+                customer?: string[];
+                segment?: string | null;
+                from: string;
+                to: string;
+                group_by?: ("plan" | "state" | "segment")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeadcountView"];
                 };
             };
             /** @description Refused. */
