@@ -15,6 +15,7 @@ from shared.domain.credits import Grant, GrantSource
 from shared.domain.ledger import EntryKind
 from shared.domain.money import EXACT, from_nanos
 from shared.domain.prices import ZERO
+from shared.domain.recurring import is_renewal
 
 
 class GrantKind(NamedTuple):
@@ -59,7 +60,9 @@ class Flow:
 
 
 def kind_of(grant: Grant) -> GrantKind:
-    """The grant's kind."""
+    """The grant's kind. What renewals give is a part of their price, which is for the period."""
+    if is_renewal(grant):
+        return GrantKind(grant.unit, grant.source, None, None)
     return GrantKind(grant.unit, grant.source, grant.cost_basis, grant.cost_currency)
 
 

@@ -64,17 +64,17 @@ class Charge:
 def charges_of(document: Mapping[str, Any], now: datetime | None = None) -> Iterator[Charge]:
     """What an invoice's document charges; of a draft (with `now`) usage is for the time up to now.
 
-    A pack is earned when it is sold.
+    A pack is earned when it is sold; one that recurs is charged with the fees, and earned as these.
     """
-    finalized = document["finalized_at"]
+    finalized, sold = document["finalized_at"], document["kind"] == "add_on"
     for line in document["lines"]:
         part = PARTS[line["type"]]
         if part is None:
             continue
         start, end = (utc_time(line["service_period"][bound]) for bound in ("start", "end"))
-        if part == "packs":
+        if sold:
             end = start
-        elif now is not None and part != "fees":
+        elif now is not None and part not in ("fees", "packs"):
             end = max(start, min(end, now))
         yield Charge(
             part=part,

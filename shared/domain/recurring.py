@@ -1,5 +1,6 @@
 """Recurring add-ons: bought once, then charged and given with each billing period of the plan."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -64,6 +65,11 @@ def renewal_grants(
         for place, (held, add_on) in enumerate(published(add_ons, catalogue))
         for index, (unit, nanos, basis) in enumerate(contents(add_on))
     )
+
+
+def is_renewal(grant: Grant) -> bool:
+    """Whether a recurring add-on gave it with a period, not with its purchase."""
+    return grant.source == "add_on" and re.match(r"p\d+-o", grant.id) is not None
 
 
 def renewal_lines(

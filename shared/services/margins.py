@@ -15,7 +15,7 @@ from shared.domain.customers import Customer
 from shared.domain.errors import UnavailableError
 from shared.domain.events import utc_time
 from shared.domain.invoices import invoice_id
-from shared.domain.liability import flows, value_of
+from shared.domain.liability import flows, kind_of, value_of
 from shared.domain.money import EXACT, from_nanos
 from shared.domain.periods import Period
 from shared.domain.recognition import Charge, Part, charges_of
@@ -63,7 +63,7 @@ class Margins:
         """
         report = Report()
         grants = self.books.store.all_grants(customer.key)
-        paid = [grant for grant in grants if grant.cost_basis is not None]
+        paid = [grant for grant in grants if kind_of(grant).basis is not None]
         budget.spend(1 + len(grants))
         self._add_charges(report, customer, _prepaid_packs(customer, paid), budget)
         if paid:

@@ -106,6 +106,19 @@ def test_usage_draws_it_and_what_is_left_ends_with_the_period(api: Api, customer
     assert tokens_left(api, customer) == "300"
 
 
+def test_what_was_paid_is_earned_once(api: Api, customer: str) -> None:
+    """The first part when it is used or expires, by the ledger; from then on as the fee is."""
+    api.post(f"{customer}/add-ons", {"add_on": "extra"}, "k1")
+    run(api, customer, APRIL + GRACE)
+    api.use(key_of(customer), "ai.completion", APRIL + timedelta(days=1), tokens=31, model="s")
+    run(api, customer, MAY + GRACE)
+    months = "from=2026-03-01T00:00:00Z&to=2026-05-01T00:00:00Z&window=month"
+    asked = f"customer={key_of(customer)}&{months}"
+    march, april = api.get("/v1/analytics/revenue", query=asked)["data"]
+    assert march["parts"] == {"fees": "31"}
+    assert april["parts"] == {"breakage": "10", "fees": "31", "packs": "31"}
+
+
 def test_a_cancelled_one_lasts_as_long_as_it_is_paid(api: Api, customer: str) -> None:
     api.post(f"{customer}/add-ons", {"add_on": "extra"}, "k1")
     cancelled = api.post(f"{customer}/add-ons/extra/cancel", None, "k2")
