@@ -56,6 +56,7 @@ def test_a_run_is_told_the_time_it_was_scheduled_for(assembly: Assembly) -> None
     targets = {name: schedule["Target"] for name, schedule in schedules.items()}
     assert {name: reference(target["Arn"]) for name, target in targets.items()} == {
         "BillingRunSchedule": "BillingRunStartBillingRun",
+        "EarningsSchedule": "EarningsSettleEarnings",
         "ReconciliationSchedule": "ReconciliationStartReconciliation",
     }
     for target in targets.values():
