@@ -129,6 +129,8 @@ def read_entries(request: Request, runtime: Runtime, query: PageQuery) -> Page[E
     after = open_cursor(runtime, request, query.cursor)
     key = request.parameters["customer"]
     page = shares_of(runtime).records.entries(key, query.limit, after)
+    if after is None and not page.items:
+        runtime.books.customer(key)
     secret = runtime.secret_keys.key("earnings-sources") if request.portal_customer else None
     return Page[EarningEntryView](
         data=[EarningEntryView.of(entry, _source(entry, secret)) for entry in page.items],

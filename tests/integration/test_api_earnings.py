@@ -151,6 +151,7 @@ def test_what_an_unknown_customer_earns_is_told_of_and_kept_until_it_is_made(
     chat(api, fan, owner, 10)
     settle(api, 1)
     assert standing(api, owner, rule)["held"] == "0.3"
+    assert entries(api, owner) == ["0.3"]
     assert settle(api, 20)["unclaimed"] == 1
     api.put(owner, {})
     settle(api, 21)
@@ -210,3 +211,9 @@ def test_a_rule_that_cannot_work_is_refused(
     refused = api.call("PUT", "/v1/earning-rules/bad", {**RULE, **change})
     assert refused.status == 422, refused.text
     assert {"pointer": pointer, "code": code} in refused.json["errors"]
+
+
+@pytest.mark.parametrize("what", ["earnings", "earnings/entries"])
+def test_who_is_no_customer_and_earns_nothing_is_not_found(api: Api, what: str) -> None:
+    assert api.call("GET", f"/v1/customers/nobody/{what}").status == 404
+    assert api.get(f"{api.new_customer()}/{what}")["data"] == []
