@@ -14,7 +14,7 @@ from shared.domain.closing import upcoming_fee
 from shared.domain.customers import Subscription
 from shared.domain.errors import ConflictError, InvalidError, Problem, UnavailableError
 from shared.domain.segments import Segment
-from shared.domain.subscriptions import When
+from shared.domain.subscriptions import Target, When
 from shared.services.changes import Change, PutInvoice
 from shared.services.idempotency import (
     Decision,
@@ -166,8 +166,9 @@ class Migrating:
 
     def _move(self, before: Standing) -> tuple[Move, list[Change]]:
         """Raises: ConflictError, InvalidError."""
-        terms = before.subscription
-        if terms.scheduled and before.next_plan != before.catalogue.latest_plan(before.plan.key):
+        terms, newest = before.subscription, before.catalogue.latest_plan(before.plan.key)
+        moved = replace(Target.current(terms, before.plan), plan=newest)
+        if terms.scheduled and Target.scheduled(terms, before.next_plan) != moved:
             raise ChangeScheduledError("Another change is scheduled, which this one would undo.")
         changes, after = carry_out(self.books, before, self._order)
         invoice = next((c for c in changes if isinstance(c, PutInvoice)), None)

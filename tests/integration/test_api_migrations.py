@@ -125,6 +125,16 @@ def test_only_the_versions_and_the_segment_named(api: Api, plan: str) -> None:
     assert api.get(f"{first}/subscription")["next_change"] is None
 
 
+def test_scheduled_seats_on_the_newest_version_are_not_undone(api: Api, plan: str) -> None:
+    [customer] = subscribers(api, plan, 1)
+    api.put(plan, {**NEW, "rates": RATES})
+    change(api, customer, plan.rpartition("/")[2], "k1", quantity=3, at="period_end")
+    pages = migrate(api, plan, "k", at="now")
+    assert moves(pages) == []
+    assert [each["code"] for page in pages for each in page["refused"]] == ["change-scheduled"]
+    assert api.get(f"{customer}/subscription")["next_change"]["quantity"] == 3
+
+
 def test_who_cannot_move_stays_and_is_named_with_the_reason(api: Api, plan: str) -> None:
     leaving, staying = subscribers(api, plan, 2)
     api.post(f"{leaving}/subscription", {"action": "cancel"}, "k1")
