@@ -46,9 +46,10 @@ def test_other_data_is_sent_to_the_last_digit_under_a_key_of_its_own(
     assert main(command) == 0
     assert main(command) == 0
     bodies = [options["body"].decode() for _, _, options in calls]
-    assert bodies == [
-        '{"customer":"ada","data":{"load":0.10000000000000001},"id":"e-1","source":"web"}'
-    ] * 2
+    assert (
+        bodies
+        == ['{"customer":"ada","data":{"load":0.10000000000000001},"id":"e-1","source":"web"}'] * 2
+    )
     keys = {options["headers"]["Idempotency-Key"] for _, _, options in calls}
     assert len(keys) == 2
     assert 'counts with {"load":0.10000000000000001}' in capsys.readouterr().out
