@@ -868,16 +868,17 @@ class Catch:
 
 
 def hunt(name: str, seeds: Iterable[int] = range(MAX_SEEDS)) -> Catch:
-    """Plays seeds until an invariant is found broken."""
+    """Plays seeds until an invariant is found broken that holds without the bug."""
     error = ""
-    with planted(name):
-        for seed in seeds:
+    for seed in seeds:
+        with planted(name):
             verdict = play(Options(seed))
-            found = {finding.invariant for finding in verdict.findings}
-            if found:
-                order = sorted(found, key=INVARIANTS.index)
-                return Catch(name, tuple(order), seed)
-            error = error or "".join(verdict.errors[:1])
+        found = {finding.invariant for finding in verdict.findings}
+        if found:
+            found -= {finding.invariant for finding in play(Options(seed)).findings}
+        if found:
+            return Catch(name, tuple(sorted(found, key=INVARIANTS.index)), seed)
+        error = error or "".join(verdict.errors[:1])
     return Catch(name, error=error.strip().rpartition("\n")[2])
 
 
