@@ -7,7 +7,7 @@ in any more. Every pass goes on where the last one stopped.
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -26,7 +26,12 @@ from shared.services.clock import customer_now
 from shared.services.customers import creation
 from shared.services.ingest import MAX_AHEAD, MAX_LATENESS
 from shared.services.looks import MAX_UNKNOWN, Look, Span
-from shared.services.reconciliation import RawEvents, Reconciliation, ReconciliationStore
+from shared.services.reconciliation import (
+    RawEvents,
+    Reconciliation,
+    ReconciliationStore,
+    days_with_events,
+)
 from shared.services.recounting import Recounting
 from shared.services.repairing import ACTOR, Repairing
 from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
@@ -37,6 +42,7 @@ STANDSTILL_SECONDS = 0.1
 MAX_POSTPONED = 100
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
+IsOver = Callable[[], bool]  # whether time is up
 
 
 @dataclass(slots=True)
@@ -77,8 +83,8 @@ class Reconciler:
     ) -> Pass:
         """One pass over everything of the customer that is due to be judged.
 
-        With `again`, also over what was judged already and can still get late events. Safe to
-        repeat.
+        With `again`, also over what was judged already and can still get late events. What there
+        is no time for is left to another pass. Safe to repeat.
         Raises: NotFoundError for a customer without a profile or events; UnavailableError when the
         stream is behind or the customer is too busy: try again later.
         """
@@ -87,7 +93,10 @@ class Reconciler:
         note = self.notes.reconciliation(key) or Reconciliation(key)
         result = Pass()
         note = self._hours(customer, note, result, now, out_of_time, again=again)
-        result.findings += self._revalued(key)
+        if out_of_time():
+            result.finished = False
+        else:
+            result.findings += self._revalued(key)
         account = self._account(key)
         if again or account.version != note.ledger_version or account.held is not None:
             result.findings += self._books(account)
@@ -179,17 +188,18 @@ class Reconciler:
         first = floor_hour(customer.created_at - MAX_UNKNOWN - MAX_LATENESS)
         judged, settled = note.judged_until or first, note.settled_until or first
         ahead = floor_hour(there + MAX_AHEAD) + HOUR
+        theirs = (self.raw, customer.key)
         if again:
-            days = [*self._days(customer.key, settled, ahead)]
+            days = [*days_with_events(*theirs, settled, ahead)]
         else:
-            days = [*self._days(customer.key, settled, closed_until)]
+            days = [*days_with_events(*theirs, settled, closed_until)]
             # What can get no more late events need not be judged twice.
-            days += self._days(customer.key, max(judged, min(closed_until, until)), until)
+            days += days_with_events(*theirs, max(judged, min(closed_until, until)), until)
         alone = [h for h in note.postponed if not any(start <= h < end for start, end in days)]
         todo = [*((hour, hour + HOUR) for hour in alone), *days]
         young: set[datetime] = set()
         while todo:
-            look = None if out_of_time() else self._judge(customer.key, todo, now, result)
+            look = self._judge(customer.key, todo, now, result, out_of_time)
             if look is None or result.findings:
                 result.finished = False
                 break
@@ -204,25 +214,17 @@ class Reconciler:
         settled = max(settled, min(reached, closed_until))
         return replace(note, judged_until=judged, settled_until=settled, postponed=kept)
 
-    def _days(
-        self, key: str, start: datetime, end: datetime
-    ) -> Iterator[tuple[datetime, datetime]]:
-        """[start, end) day by day (UTC), less the days without events."""
-        while start < end:
-            at = self.raw.first(key, start, end)
-            if at is None:
-                return
-            start = max(start, at.replace(hour=0, minute=0, second=0, microsecond=0))
-            midnight = start.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
-            yield start, min(midnight, end)
-            start = midnight
-
-    def _judge(self, key: str, spans: Sequence[Span], now: datetime, result: Pass) -> Look:
+    def _judge(
+        self, key: str, spans: Sequence[Span], now: datetime, result: Pass, is_over: IsOver
+    ) -> Look | None:
         """Looks until everything is right or twice contradicts; the last look.
 
-        Nothing is repaired or believed before the stream has delivered what it holds.
+        None when time is up: what was repaired by then stays. Nothing is repaired or believed
+        before the stream has delivered what it holds.
         Raises: UnavailableError.
         """
+        if is_over():
+            return None
         look = self._look(key, spans, now)
         if look.right:
             return look
@@ -230,6 +232,8 @@ class Reconciler:
         contradicted, standstills = bool(look.findings), 0
         self._drain(key)
         for _ in range(MAX_ATTEMPTS):
+            if is_over():
+                return None
             look = self._look(key, spans, now)
             if look.right or (look.findings and contradicted):
                 break

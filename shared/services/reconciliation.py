@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.domain.events import UsageEvent
 from shared.services.store import Page
+
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +76,17 @@ class ReconciliationStore(Protocol):
 
     def oldest(self) -> Reconciliation | None:
         """Of the customers ever reconciled, the longest without a clean pass."""
+
+
+def days_with_events(
+    raw: RawEvents, customer: str, start: datetime, end: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    """[start, end) day by day (UTC), less the days without events."""
+    while start < end:
+        at = raw.first(customer, start, end)
+        if at is None:
+            return
+        start = max(start, at.replace(hour=0, minute=0, second=0, microsecond=0))
+        midnight = start.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+        yield start, min(midnight, end)
+        start = midnight

@@ -46,7 +46,10 @@ class ReconciliationsView(WireModel):
 
 
 class PassView(WireModel):
-    """What one pass did: events repaired, ledger gaps spanned, and what contradicts."""
+    """What one pass did: events repaired, ledger gaps spanned, and what contradicts.
+
+    `finished` false: it stopped at a contradiction, or there was no time for more.
+    """
 
     finished: bool
     repaired: int

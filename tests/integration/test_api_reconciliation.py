@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from functions.routes import reconciliation as routes
 from local.emulator import Aws
 from shared.domain.events import UsageEvent
 from tests.integration.api import NOON, Api, publish_catalogue
@@ -92,6 +93,43 @@ def test_contradictions_are_shown_and_can_be_released(api: Api) -> None:
     assert api.get(f"/v1/reconciliation/{key}")["held"] is False
     assert reconcile(api, key)["findings"] == [finding]
     assert api.get(f"/v1/reconciliation/{key}")["held"] is True
+
+
+def test_a_pass_that_takes_long_says_that_it_is_not_finished(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request ends after 29 seconds; the stream is waited for longer than a pass may take."""
+    key = customer(api)
+    api.runtime.event_store.insert([a_message(api, key)])
+    seconds = [0.0]
+
+    def slow(*_: object) -> bool:
+        seconds[0] += routes.SECONDS_FOR_A_PASS + 1
+        return True
+
+    known = api.runtime.reconciler
+    barriers = SimpleNamespace(has_passed=slow, mark_passed=lambda *_: None)
+    monkeypatch.setitem(api.runtime.__dict__, "reconciler", replace(known, barriers=barriers))
+    monkeypatch.setattr(routes, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    nothing = {"finished": False, "repaired": 0, "spanned": 0, "findings": []}
+    assert reconcile(api, key) == nothing
+    assert api.get(f"/v1/reconciliation/{key}")["clean_at"] is None
+    monkeypatch.setitem(api.runtime.__dict__, "reconciler", known)
+    assert reconcile(api, key) == {**nothing, "finished": True, "repaired": 1}
+
+
+def test_a_stream_that_is_behind_is_told_to_be_asked_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = customer(api)
+    api.runtime.event_store.insert([a_message(api, key)])
+    behind = SimpleNamespace(has_passed=lambda *_: False, send=lambda *_: None)
+    held_up = replace(api.runtime.reconciler, barriers=behind, sleep=lambda _: None)
+    monkeypatch.setitem(api.runtime.__dict__, "reconciler", held_up)
+    api.clock.at = LATER
+    reply = api.call("POST", f"/v1/reconciliation/{key}")
+    assert (reply.status, reply.json["code"]) == (503, "unavailable")
+    assert int(reply.headers["Retry-After"]) > 0
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,24 @@ def test_a_record_redelivered_after_the_repair_is_found_applied(meterline: Stack
     assert reconciler(meterline).reconcile("onward", again=True) == Pass()
 
 
+@pytest.mark.parametrize("looks", [0, 1, 2, 3])
+def test_out_of_time_anywhere_the_next_pass_goes_on(meterline: Stack, looks: int) -> None:
+    """However often time is looked at before it is up, each event is counted once in the end."""
+    key = f"hurried{looks}"
+    events = march_usage(key, range(5))
+    deliver(meterline, events[:5])
+    lose(meterline, events[5:])
+    left = iter(range(looks))
+    first = reconciler(meterline).reconcile(key, lambda: next(left, None) is None, again=True)
+    assert (first.finished, first.findings) == (False, [])
+    note = meterline.runtime.reconciliations.reconciliation(key)
+    assert note is not None
+    assert note.clean_at is None
+    second = reconciler(meterline).reconcile(key, again=True)
+    assert second == Pass(repaired=5 - first.repaired)
+    assert sum(q.count for k, q in hours_of(meterline, key).items() if k[0] == "tokens") == 10
+
+
 @pytest.mark.parametrize("threads", [4])
 def test_passes_that_race_repair_once(meterline: Stack, threads: int) -> None:
     events = march_usage("raced", range(5))

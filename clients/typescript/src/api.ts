@@ -4369,6 +4369,8 @@ export interface components {
         /**
          * PassView
          * @description What one pass did: events repaired, ledger gaps spanned, and what contradicts.
+         *
+         *     `finished` false: it stopped at a contradiction, or there was no time for more.
          */
         PassView: {
             /** Finished */
