@@ -79,13 +79,15 @@ class Allowance:
 class IncludedCredits:
     """Credits granted at each period's start. `expires`: "period_end", "never" or ISO days "P90D".
 
-    At most `rollover_max_nanos` of what is left at a period's end passes into the next one.
+    At most `rollover_max_nanos` of what is left at a period's end passes into the next one; if that
+    is less than `rollover_min_nanos`, the difference is given.
     """
 
     unit: str
     amount_nanos: int
     expires: str = "period_end"
     rollover_max_nanos: int = 0
+    rollover_min_nanos: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from shared.domain.money import to_nanos
 from shared.domain.periods import Span, add_days, parse_days, period_containing
 from shared.domain.rating import charge_opening
 from shared.domain.recurring import carried_over, renewal_grants, renewed, still_billed
+from shared.domain.topping_up import topped_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,9 @@ def open_next_period(
     due = due_terms(account, subscription)
     plan = next_plan(due, catalogue)
     beginning = begin_next(due, last, catalogue)
-    rolled, remaining = roll_over(account, grants, beginning.span, last.number + 1)
+    ended, number = last.plan_in(catalogue), last.number + 1
+    rolled, remaining = roll_over(account, grants, beginning.span, number)
+    rolled = topped_up(account.customer, ended, rolled, beginning.span, number)
     continued = replace(account, grants=remaining)
     if due == subscription:
         continued = replace(continued, changes_at=None)

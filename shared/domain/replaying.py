@@ -22,6 +22,7 @@ from shared.domain.opening import Beginning, open_phase, roll_over
 from shared.domain.periods import Span, period_containing, prorate
 from shared.domain.rating import charge_usage, counted_before, rate_card_index
 from shared.domain.shares import Share
+from shared.domain.topping_up import topped_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Replay:
     catalogue: Catalogue
     _account: Account = field(init=False)
     _grants: dict[str, Grant] = field(default_factory=dict)
+    _ran_out: bool = False  # whether the phase before ended with its period, and was not cut off
 
     def __post_init__(self) -> None:
         self._account = Account(self.subscription.customer)
@@ -85,9 +87,12 @@ class Replay:
         """
         was, span = past.phase, past.span
         terms = replace(self.subscription, quantity=was.quantity)
-        rolled, left = roll_over(
-            self._account, tuple(self._grants.values()), span, self._next_number()
-        )
+        number = self._next_number()
+        rolled, left = roll_over(self._account, tuple(self._grants.values()), span, number)
+        if self._ran_out:
+            ended = self._account.current.plan_in(self.catalogue)
+            rolled = topped_up(self._account.customer, ended, rolled, span, number)
+        self._ran_out = was.end == span.end
         opening = open_phase(
             replace(self._account, grants=left),
             plan,

@@ -30,7 +30,7 @@ from shared.wire.common import (
     refuse,
 )
 from shared.wire.conversion_rules import ConvertsToBody
-from shared.wire.prices import Currency, PriceBody, of_price, once, to_price
+from shared.wire.prices import Currency, IfGiven, PriceBody, of_price, once, to_price
 
 MAX_FEATURES = 50
 MAX_TRIAL_DAYS = 730
@@ -63,12 +63,16 @@ class AllowanceBody(WireModel):
 
 
 class IncludedCreditsBody(WireModel):
-    """Credits granted at each period's start; `rollover_max` of what is left may pass on."""
+    """Credits granted at each period's start; `rollover_max` of what is left may pass on.
+
+    If less than `rollover_min` is left to pass on, the difference is given, too.
+    """
 
     unit: Identifier
     amount: Quantity
     expires: Expiry = "period_end"
     rollover_max: Quantity | None = None
+    rollover_min: Annotated[Quantity | None, IfGiven] = None
 
     @field_validator("rollover_max")
     @classmethod
@@ -78,6 +82,15 @@ class IncludedCreditsBody(WireModel):
         if rollover_max is not None and info.data.get("expires") != "period_end":
             raise refuse("rollover-without-period-end")
         return rollover_max
+
+    @field_validator("rollover_min")
+    @classmethod
+    def _no_more_than_the_maximum(
+        cls, rollover_min: Decimal | None, info: ValidationInfo
+    ) -> Decimal | None:
+        if rollover_min is not None and rollover_min > (info.data.get("rollover_max") or 0):
+            raise refuse("minimum-above-maximum")
+        return rollover_min
 
 
 class RateBody(WireModel):
@@ -203,6 +216,7 @@ def _included_credits(body: IncludedCreditsBody) -> IncludedCredits:
         amount_nanos=to_nanos(body.amount),
         expires=body.expires,
         rollover_max_nanos=to_nanos(body.rollover_max or Decimal(0)),
+        rollover_min_nanos=to_nanos(body.rollover_min or Decimal(0)),
     )
 
 
@@ -213,6 +227,7 @@ def _included_credits_body(credit: IncludedCredits) -> IncludedCreditsBody:
         amount=from_nanos(credit.amount_nanos),
         expires=credit.expires,
         rollover_max=from_nanos(credit.rollover_max_nanos) if rolls_over else None,
+        rollover_min=from_nanos(credit.rollover_min_nanos) if credit.rollover_min_nanos else None,
     )
 
 

@@ -3225,6 +3225,8 @@ export interface components {
         /**
          * IncludedCreditsBody
          * @description Credits granted at each period's start; `rollover_max` of what is left may pass on.
+         *
+         *     If less than `rollover_min` is left to pass on, the difference is given, too.
          */
         "IncludedCreditsBody-Input": {
             /** Unit */
@@ -3241,10 +3243,17 @@ export interface components {
              * @default null
              */
             rollover_max?: string | number | null;
+            /**
+             * Rollover Min
+             * @default null
+             */
+            rollover_min?: string | number | null;
         };
         /**
          * IncludedCreditsBody
          * @description Credits granted at each period's start; `rollover_max` of what is left may pass on.
+         *
+         *     If less than `rollover_min` is left to pass on, the difference is given, too.
          */
         "IncludedCreditsBody-Output": {
             /** Unit */
@@ -3261,6 +3270,11 @@ export interface components {
              * @default null
              */
             rollover_max?: string | null;
+            /**
+             * Rollover Min
+             * @default null
+             */
+            rollover_min?: string | null;
         };
         /**
          * IncumbentTotalBody

@@ -157,6 +157,7 @@ def _included_credits(body: Body) -> IncludedCredits:
         amount_nanos=int(body["amount_nanos"]),
         expires=body["expires"],
         rollover_max_nanos=int(body["rollover_max_nanos"]),
+        rollover_min_nanos=int(body.get("rollover_min_nanos", 0)),
     )
 
 

@@ -147,7 +147,13 @@ WHOLE_PLAN: dict[str, Any] = {
     "minimum": "12.5",
     "allowances": [{"meter": "tokens", "quantity": "1000000"}],
     "credits": [
-        {"unit": "sparks", "amount": "500", "expires": "period_end", "rollover_max": "100"},
+        {
+            "unit": "sparks",
+            "amount": "500",
+            "expires": "period_end",
+            "rollover_max": "100",
+            "rollover_min": "40",
+        },
         {"unit": "USD", "amount": "5", "expires": "P90D", "rollover_max": None},
     ],
     "rates": [
@@ -277,6 +283,7 @@ PERCENTAGE = {"model": "percentage", "rate": "1"}
         (credit(expires="P0D"), ("/credits/0/expires", "not-an-expiry")),
         (credit(expires="tomorrow"), ("/credits/0/expires", "not-an-expiry")),
         (credit(rollover_max="1"), ("/credits/0/rollover_max", "rollover-without-period-end")),
+        (credit(rollover_min="1"), ("/credits/0/rollover_min", "minimum-above-maximum")),
         (credit(unit="stars"), ("/credits/0/unit", "unknown-unit")),
         (credit(unit="USD", amount="0.001"), ("/credits", "too-many-decimals")),
         ({"credits": credit()["credits"] * 2}, ("/credits", "duplicate-unit")),

@@ -170,6 +170,25 @@ def test_a_spent_grant_does_not_raise_what_rolls_over() -> None:
     assert together.account.grants["sparks"]["p2-r-sparks"] == units(2)
 
 
+def test_what_is_left_is_topped_up_to_the_least_that_rolls_over() -> None:
+    """Rolled over is min(max, max(min, balance)), and what was not there is a grant of its own."""
+    included = IncludedCredits(
+        "sparks", units(9), rollover_max_nanos=units(6), rollover_min_nanos=units(4)
+    )
+    plan = a_plan(credits=(included,))
+    cases = ((0, 6, 0), (4, 5, 0), (5, 4, 0), (6, 3, 1), (9, 0, 4), (99, 0, 4))
+    for used, rolled, lacking in cases:
+        books = Books.open(a_catalogue(plan), MARCH)
+        half = usage("acme", 1, MARCH + HOUR, {"gb": Decimal(2 * used)}, type="disk")
+        books.apply([a_record(half, 1, books.catalogue)])
+        books.open_next()
+        amounts = {"p2-r-sparks": rolled, "p2-m0": lacking, "p2-c0": 9}
+        held = {grant: units(amount) for grant, amount in amounts.items() if amount}
+        mine = {**books.account.grants["sparks"]}
+        assert mine.pop("p1-c0", 0) == units(max(0, 3 - used))  # It has expired.
+        assert mine == held, used
+
+
 def test_usage_from_before_the_customer_began_draws_what_the_first_phase_was_given() -> None:
     books = Books.open(CATALOGUE, MARCH)
     books.apply([a_record(usage("acme", 1, MARCH - HOUR), 1, CATALOGUE)])
