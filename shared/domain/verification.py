@@ -230,17 +230,28 @@ def _amount(line: Mapping[str, Any]) -> int:
 def _differing_credits(document: Document) -> Iterator[Difference]:
     """What credits took of a rate card's usage, and what they left over, is all of it."""
     amounts: dict[str, dict[str, int]] = {}
-    currencies: set[str] = set()
+    most: dict[str, int] = {}
     for line in document["lines"]:
         if "meter" not in line:
             continue
         card = canonical_json([line["phase"], line["late"], line["meter"], line["where"]])
-        if is_currency(line["unit"]):
-            currencies.add(card)
+        if is_currency(line["unit"]) and line["type"] == "usage":
+            most[card] = max(0, _most_drawn(line))
         of_card = amounts.setdefault(card, dict.fromkeys(("usage", *CREDIT_LINES), 0))
         of_card[line["type"]] += to_nanos(Decimal(line["unit_amount"]))
     for card, of_card in amounts.items():
         used, drawn, overage = of_card["usage"], -of_card["credits_applied"], of_card["overage"]
-        if card in currencies:
-            overage = used - min(drawn, max(0, used))
+        if card in most:
+            overage = used - min(drawn, most[card])
         yield from _differing(f"credits of {card}", used, drawn + overage)
+
+
+def _most_drawn(line: Mapping[str, Any]) -> int:
+    """What credits can have taken of a card at the most, in nanos.
+
+    Late, that is the price of all usage: where a correction takes back what was billed in money
+    and puts other usage in its place, credits may take all of that.
+    """
+    if not line["late"] or line["price"] is None:
+        return to_nanos(Decimal(line["unit_amount"]))
+    return price_nanos(price_of(line["price"]), _billed_and_both(line)[1])
