@@ -183,8 +183,7 @@ class Fold:
             self._late.append(LateUsage(record.event, phase.number, period))
         if closed is None and record.measurements:
             account = _reached(account, phase.number, max(at, phase.start))
-        if any(map(takes_value_back, record.measurements)):
-            account = _stale(account, record.event)
+        account = noted_stale(account, record)
         self.account = self._settle(account, record.event)
         self._claims += claims
         self._claimed.update(claims)
@@ -213,10 +212,12 @@ def _reached(account: Account, number: int, at: datetime) -> Account:
     return replace(account, phases=tuple(phases))
 
 
-def _stale(account: Account, reversal: UsageEvent) -> Account:
-    """The account with the note that what the reversal took back is to be counted anew."""
-    at = floor_quarter(reversal.occurred_at)
-    keys = account.stale.get(at, frozenset()) | {reversal.key}
+def noted_stale(account: Account, record: Record) -> Account:
+    """The account with the note of what the record takes back and no difference does."""
+    if not any(map(takes_value_back, record.measurements)):
+        return account
+    at = floor_quarter(record.event.occurred_at)
+    keys = account.stale.get(at, frozenset()) | {record.event.key}
     return replace(account, stale={**account.stale, at: keys})
 
 

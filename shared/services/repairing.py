@@ -12,7 +12,7 @@ from itertools import count
 
 from shared.domain.accounts import Account
 from shared.domain.distinct import ValueKey
-from shared.domain.folding import MAX_ITEMS_PER_STEP, Fold, Step
+from shared.domain.folding import MAX_ITEMS_PER_STEP, Fold, Step, noted_stale
 from shared.domain.hour_writes import HourWrite, add_to_hours
 from shared.domain.ledger import entry_between
 from shared.domain.placing import claims_of
@@ -75,7 +75,11 @@ class Repairing:
             self.store.commit(changes)
             return 0, []
         passed = step.account.checkpoints.advanced(RECONCILE, _last(chosen), now_seconds)
-        step = replace(step, account=replace(step.account, checkpoints=passed))
+        after = replace(step.account, checkpoints=passed)
+        for each in chosen:
+            if not each.from_account:  # It was not folded, as no rate takes it.
+                after = noted_stale(after, each.record)
+        step = replace(step, account=after)
         hours = self._hours(look, chosen, now_seconds)
         self.store.commit(_changes(chosen, step, hours, now))
         look.account = step.account

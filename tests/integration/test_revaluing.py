@@ -43,12 +43,13 @@ from tests.unit.http.events import api_event
 PEAK_CARD, VISITORS_CARD = "peak", "visitors"
 LEAST = Meter("least-load", "visit", "min", "load")
 LAST = Meter("last-load", "visit", "latest", "load")
+UNRATED = Meter("shortest-nap", "nap", "min", "load")
 
 
 @pytest.fixture(scope="module")
 def meterline(aws: Aws, tables: Tables) -> Iterator[Stack]:
     with stack(aws, tables.events_table, tables.billing_table) as running:
-        running.publish(VISITORS, PEAK, LEAST, LAST)
+        running.publish(VISITORS, PEAK, LEAST, LAST, UNRATED)
         running.publish_defaults(a_plan_with_visits())
         running.runtime.__dict__["secret_keys"] = type(
             "Keys", (), {"key": staticmethod(lambda purpose: purpose.encode().ljust(32))}
@@ -202,6 +203,35 @@ def test_a_lost_reversal_is_repaired_and_what_is_left_counted(meterline: Stack) 
     assert books.values() == {"peak": 4, "visitors": 1}
     assert books.kept(MARCH) == {"peak": 4, "least-load": 4, "last-load": 4, "visitors": 1}
     assert books.reconcile() == Pass()
+
+
+def test_a_lost_reversal_that_no_rate_takes_is_counted_anew_too(meterline: Stack) -> None:
+    books = Books(meterline, "naps")
+    for number, load in ((1, 4), (2, 9)):
+        nap = replace(visit("naps", number, MARCH, "ann", load), type="nap")
+        meterline.store(nap)
+        books.deliver(nap)
+        if number == 1:
+            books.correct(nap, None)
+    result = books.reconcile()
+    assert (result.repaired, result.findings) == (1, [])
+    [hour] = meterline.runtime.store.usage_between("shortest-nap", "naps", MARCH, MARCH + HOUR)
+    assert [quarter.mark.quantity for quarter in hour.quarters if quarter.mark] == [9]
+    assert books.reconcile() == Pass()
+
+
+def test_a_quarter_that_must_wait_holds_up_no_other(meterline: Stack) -> None:
+    books = Books(meterline, "waits")
+    early = visit("waits", 1, MARCH, "ann", 20)
+    meterline.store(early)
+    books.deliver(*books.correct(early, None))  # The event itself is still on its way.
+    books.came(2, MARCH + HOUR, "bob", 4)
+    books.deliver(*books.correct(books.came(3, MARCH + HOUR, "cid", 9), None))
+    assert books.values()["peak"] == 4
+    assert list(books.account.stale) == [MARCH]
+    books.deliver(early)
+    assert books.values()["peak"] == 4
+    assert not books.account.stale
 
 
 @pytest.fixture(scope="module")
