@@ -100,7 +100,8 @@ def an_event(customer: str, number: int, at: datetime, rng: random.Random) -> Us
 def bill(meterline: Stack, customer: str, events: Sequence[UsageEvent], until: datetime) -> None:
     """The usage, every period that has ended until then, and its invoices."""
     pump: Pump = meterline.pump()
-    meterline.store(*events)
+    for event in events:  # Credits go to usage in the order of the stream, which is that of writes.
+        meterline.store(event)
     pump.run()
     meterline.billing_run(pump).bill(customer, until)
     pump.run()
