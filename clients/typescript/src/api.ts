@@ -1166,7 +1166,7 @@ export interface paths {
         /** How one customer's numbers were found, and whether its billing is held */
         get: operations["read_reconciliation"];
         put?: never;
-        /** Reconcile a customer now, what was judged before too; once by nature */
+        /** Reconcile a customer now, as far as half a minute goes; once by nature */
         post: operations["reconcile"];
         delete?: never;
         options?: never;
