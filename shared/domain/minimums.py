@@ -24,7 +24,8 @@ def with_true_up(
     """A period's invoice with a line for what its usage falls short of its minimum, if it does.
 
     The phases on plans with a minimum are taken together, each with its share by the second. Late
-    usage counts towards the minimum of the period that it is billed with.
+    usage counts towards the minimum of the period that it is billed with; where corrections make it
+    a credit in all, it counts for nothing, or the true-up would take that back.
     """
     phases = [p for p in account.phases if p.period == invoice.period]
     plans = [(phase, phase.plan_in(catalogue)) for phase in phases]
@@ -45,7 +46,10 @@ def with_true_up(
         for number, line in enumerate(lines, 1)
         if (line.late or line.phase in numbers) and counts(line.kind, line.unit)
     ]
-    missing = minimum - sum(spend(line, invoice.currency) for _, line in counted)
+    spent = dict.fromkeys((False, True), 0)
+    for _, line in counted:
+        spent[line.late] += spend(line, invoice.currency)
+    missing = minimum - spent[False] - max(0, spent[True])
     if missing <= 0:
         return invoice
     plan = committed[-1][1]

@@ -203,14 +203,16 @@ def _differing_derived(document: Document) -> Iterator[Difference]:
 
 def _true_up(line: Mapping[str, Any], counted: Lines, currency: str) -> int:
     """What the lines fall short of the minimum, in nanos."""
-    spent = 0
+    spent = dict.fromkeys((False, True), 0)
     for each in counted:
         if each["type"] == "credits_applied":
             drawn = -to_nanos(Decimal(each["unit_amount"]))
-            spent += worth(drawn, Decimal(each["unit_value"]), currency)
+            own = worth(drawn, Decimal(each["unit_value"]), currency)
         else:
-            spent += _amount(each)
-    return max(0, to_nanos(Decimal(line["minimum"])) - spent)
+            own = _amount(each)
+        spent[each["late"]] += own
+    minimum = to_nanos(Decimal(line["minimum"]))
+    return max(0, minimum - spent[False] - max(0, spent[True]))
 
 
 def _discount(line: Mapping[str, Any], discounted: Lines, earlier: Lines) -> int:

@@ -23,11 +23,17 @@ def true_ups_are_due(picture: Picture) -> Iterator[Finding]:
         name = f"{picture.customer} period {period}"
         document = documents.get(period, {"lines": [], "currency": "USD"})
         numbers = {p.number for p in _committed(picture, period)}
-        spent = sum(
-            _worth(picture, line, document["currency"])
-            for line in document["lines"]
-            if numbers and (line["late"] or line.get("phase") in numbers)
+        own, late = (
+            sum(
+                _worth(picture, line, document["currency"])
+                for line in document["lines"]
+                if numbers
+                and line.get("late", False) == is_late
+                and (is_late or line.get("phase") in numbers)
+            )
+            for is_late in (False, True)
         )
+        spent = own + max(0, late)
         wanted = [minimum - spent] if minimum > spent else []
         shown = [_exact(line) for line in document["lines"] if line["type"] == "minimum"]
         if shown != wanted:

@@ -12,6 +12,7 @@ from shared.domain.coupons import AppliedCoupon, Coupon
 from shared.domain.credits import Grant
 from shared.domain.granting import add_grant
 from shared.domain.invoices import Invoice
+from shared.domain.minimums import with_true_up
 from shared.domain.prices import PerUnit
 from shared.domain.subscriptions import Target, change_now
 from tests.support.books import Books, a_record
@@ -136,6 +137,17 @@ def test_late_usage_counts_towards_the_minimum_of_the_period_that_bills_it() -> 
     late = usage("acme", "late", MARCH + DAY)
     books.apply([a_record(late, 90_000, books.catalogue)])
     assert true_ups(draft(books)) == [units("99.5")]
+
+
+def test_what_corrections_give_back_is_not_taken_back_by_a_true_up() -> None:
+    books = with_usage(a_catalogue(PLAN), 120)
+    usage_line = draft(books).lines[0]
+    assert (usage_line.kind, usage_line.amount) == ("usage", units(60))
+    for late, missing in ((-30, 40), (0, 40), (30, 10)):
+        lines = (usage_line, replace(usage_line, late=True, amount=units(late)))
+        invoice = replace(draft(books), lines=lines)
+        found = with_true_up(invoice, books.account, books.subscription, books.catalogue)
+        assert true_ups(found) == [units(missing)]
 
 
 def test_what_credits_paid_for_counts_in_money_and_in_credits() -> None:
