@@ -26,6 +26,7 @@ from local.streams.model import Faults
 from shared.adapters.dynamodb.attributes import from_item
 from shared.domain.dimension_cap import MAX_GROUPS
 from shared.domain.events import utc_text
+from shared.domain.publishing import fitted
 from tests.simulation.auditor import Evidence, Finding, audit
 from tests.simulation.offers import METERS, MODELS, a_plan, credit_units
 from tests.simulation.plain import (
@@ -265,7 +266,8 @@ def publish(stack: Stack, seed: int) -> None:
     """The catalogue of one seed: plans that any catalogue would accept."""
     rng = random.Random(f"{seed}/offers")
     plan = a_plan(rng, "basic", "USD", "month", default=True)
-    stack.publish(*METERS, *credit_units("USD"), replace(plan, version=1, fee_nanos=20 * 10**9))
+    catalogue = stack.publish(*METERS, *credit_units("USD"))
+    stack.publish(fitted(catalogue, replace(plan, version=1, fee_nanos=20 * 10**9)))
 
 
 def _told(event: dict[str, Any]) -> dict[str, Any]:

@@ -89,10 +89,10 @@ def test_seeds_are_chosen_by_what_they_draw() -> None:
 
 
 def test_a_failing_seed_shrinks_to_less_that_fails_alike() -> None:
+    catch = hunt("unreadable-record-dropped", range(30))
+    assert catch.seed is not None
+    whole = Options(catch.seed)
     with planted("unreadable-record-dropped"):
-        catch = hunt("unreadable-record-dropped", range(30))
-        assert catch.seed is not None
-        whole = Options(catch.seed)
         least = shrink(whole, "V3", tries=12)
         assert "V3" in broken(play(least))
     mix, smaller = draw_mix(whole), draw_mix(least)
