@@ -45,11 +45,12 @@ def verify(document: Document, events: Iterable[tuple[UsageEvent, Fate]]) -> tup
         numbers = [line["n"] for line in document["lines"]]
         if len(set(numbers)) != len(numbers):
             raise UnprovableError("two lines have one number")
+        came: dict[int, CardTally] = {}
         return (
             *_differing_hash(document),
-            *_differing_events([line for line in lines if line], events),
+            *_differing_events([line for line in lines if line], events, came),
             *_differing_amounts(document),
-            *_differing_credits(document),
+            *_differing_credits(document, came),
             *_differing_derived(document),
             *_differing_total(document),
         )
@@ -72,9 +73,15 @@ def _differing_total(document: Document) -> Iterator[Difference]:
 
 
 def _differing_events(
-    lines: list[UsageLine], events: Iterable[tuple[UsageEvent, Fate]]
+    lines: list[UsageLine],
+    events: Iterable[tuple[UsageEvent, Fate]],
+    came: dict[int, CardTally],
 ) -> Iterator[Difference]:
-    """Recounts every line in one pass over the events, which may be very many."""
+    """Recounts every line in one pass over the events, which may be very many.
+
+    `came` takes what each line's events come to if nothing is taken back.
+    """
+    came |= {line.number: CardTally(line.price) for line in lines}
     whole = {line.number: CardTally(line.price) for line in lines}
     before = {line.number: CardTally(line.price) for line in lines}
     seen: set[tuple[str, str]] = set()
@@ -92,6 +99,8 @@ def _differing_events(
                 before[line.number].add(measurement)
             if earlier or line.counts(fate):
                 whole[line.number].add(measurement)
+                if measurement.count > 0:
+                    came[line.number].add(measurement)
     for line in lines:
         billed = before[line.number]
         counted = whole[line.number].since(billed)
@@ -229,7 +238,7 @@ def _amount(line: Mapping[str, Any]) -> int:
     return to_nanos(Decimal(line["amount"]))
 
 
-def _differing_credits(document: Document) -> Iterator[Difference]:
+def _differing_credits(document: Document, came: Mapping[int, CardTally]) -> Iterator[Difference]:
     """What credits took of a rate card's usage, and what they left over, is all of it."""
     amounts: dict[str, dict[str, int]] = {}
     most: dict[str, int] = {}
@@ -238,7 +247,7 @@ def _differing_credits(document: Document) -> Iterator[Difference]:
             continue
         card = canonical_json([line["phase"], line["late"], line["meter"], line["where"]])
         if is_currency(line["unit"]) and line["type"] == "usage":
-            most[card] = max(0, _most_drawn(line))
+            most[card] = max(0, _most_drawn(line, came[line["n"]]))
         of_card = amounts.setdefault(card, dict.fromkeys(("usage", *CREDIT_LINES), 0))
         of_card[line["type"]] += to_nanos(Decimal(line["unit_amount"]))
     for card, of_card in amounts.items():
@@ -248,12 +257,20 @@ def _differing_credits(document: Document) -> Iterator[Difference]:
         yield from _differing(f"credits of {card}", used, drawn + overage)
 
 
-def _most_drawn(line: Mapping[str, Any]) -> int:
+def _most_drawn(line: Mapping[str, Any], came: CardTally) -> int:
     """What credits can have taken of a card at the most, in nanos.
 
     Late, that is the price of all usage: where a correction takes back what was billed in money
-    and puts other usage in its place, credits may take all of that.
+    and puts other usage in its place, credits may take all of that. Otherwise it is the line's,
+    or where events were taken back, the price of what came: no grant that has expired meanwhile
+    takes back what it paid.
     """
-    if not line["late"] or line["price"] is None:
-        return to_nanos(Decimal(line["unit_amount"]))
-    return price_nanos(price_of(line["price"]), _billed_and_both(line)[1])
+    price = None if line["price"] is None else price_of(line["price"])
+    own = to_nanos(Decimal(line["unit_amount"]))
+    if price is None:
+        return own
+    if line["late"]:
+        return price_nanos(price, _billed_and_both(line)[1])
+    if came.count <= int(line["events"]["count"]):
+        return own
+    return max(own, price_nanos(price, Usage(came.value, came.count, came.event_amounts)))
