@@ -161,9 +161,10 @@ class Aggregator:
         self.spread(self._save_hour, hours)
         for step in fold.steps:
             self.store.commit(self._changes(step, state.terms))
-        self._revalue(fold.account, state.records)
+        # Counted before anything else may fail: who comes again finds nothing left to apply.
         outcome.applied += len(state.records)
         outcome.over_cap += _over_cap(state)
+        self._revalue(fold.account, state.records)
         return True
 
     def _revalue(self, account: Account, records: Sequence[Record]) -> None:

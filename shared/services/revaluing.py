@@ -86,23 +86,18 @@ class Revaluing:
     def revalue(self, customer: str) -> bool:
         """Counts every stale quarter of the customer anew; whether nothing stale is left.
 
-        Where not, something of a quarter is still on its way: try again later. Others do not wait.
+        Where not, something of the quarter is still on its way: try again later.
         Raises: VersionConflictError if anything was written meanwhile; UnavailableError.
         """
-        waiting = set[datetime]()
-        while True:
-            look = self.recounting.read(customer)
-            ready = look.account.stale.keys() - waiting
-            if not ready:
-                return not look.account.stale
-            at = min(ready)
+        while (look := self.recounting.read(customer)).account.stale:
+            at = min(look.account.stale)
             applied = self._applied(look, at)
             if applied is None:
-                waiting.add(at)
-                continue
+                return False
             self._mend_hours(applied)
             if not self._mend_account(look, at, applied):
-                waiting.add(at)
+                return False
+        return True
 
     def _applied(self, look: Look, at: datetime) -> Applied | None:
         """What the usage hours hold of the quarter, event by event.
