@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from shared.domain.errors import (
     ConflictError,
+    MeterlineError,
     UnavailableError,
     VersionConflictError,
 )
@@ -65,6 +66,11 @@ def commit_once(
             )
             store.commit([*decision.changes, kept])
         except VersionConflictError:
+            continue
+        except MeterlineError:
+            # Sent twice at once, one is refused for what the other did: both get its answer.
+            if store.idempotent_answer(write.customer, write.key) is None:
+                raise
             continue
         return answer
     raise UnavailableError("the account is being changed by others: send again")

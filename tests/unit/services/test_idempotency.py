@@ -92,3 +92,13 @@ def test_a_refusal_leaves_the_key_unused() -> None:
     with pytest.raises(InvalidError):
         commit_once(keys, WRITE, refuse)  # type: ignore[arg-type]
     assert once(keys, WRITE, ["one"]).answer == "one"
+
+
+def test_sent_twice_at_once_both_get_the_answer_of_the_first_done() -> None:
+    keys: Any = Keys()
+
+    def beaten() -> Decision:
+        once(keys, WRITE, ["done"])
+        raise InvalidError("It was done before.", [])
+
+    assert commit_once(keys, WRITE, beaten).answer == "done"
