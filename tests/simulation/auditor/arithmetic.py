@@ -75,8 +75,18 @@ def days_after(instant: datetime, days: int, timezone: str) -> datetime:
     shown = later.astimezone(zone).replace(tzinfo=None)
     if shown == wall.replace(fold=shown.fold):
         return later
-    # Left out by a jump: go back to the instant of the jump.
-    return later - (shown - wall)
+    return _jump(later - (shown - wall), later, zone)
+
+
+def _jump(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """The second between the two at which clocks jump."""
+    offset = before.astimezone(zone).utcoffset()
+    first, last = int(before.timestamp()), int(after.timestamp())
+    while last - first > 1:
+        middle = (first + last) // 2
+        same = datetime.fromtimestamp(middle, zone).utcoffset() == offset
+        first, last = (middle, last) if same else (first, middle)
+    return datetime.fromtimestamp(last, UTC)
 
 
 def share(nanos: int, start: datetime, end: datetime, whole_start: datetime) -> int:

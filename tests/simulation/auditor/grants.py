@@ -97,6 +97,7 @@ def follow(picture: Picture) -> Flows:
         if entry["kind"] == "add_on":
             bought = [key for key in changes if grants.get(key, {}).get("source") == "add_on"]
             purchases = {key.rpartition("-")[0] for key in bought if not flows.grants[key].issued}
+            purchases = purchases or _used_at_once(picture, flows, entry)
             for key in [g for g in grants if g.rpartition("-")[0] in purchases]:
                 _issue(flows, grants, key, changes, index)
         if entry["kind"] == "grant":
@@ -106,6 +107,23 @@ def follow(picture: Picture) -> Flows:
         for grant, nanos in changes.items():
             _spend(flows.grants[grant], grants.get(grant), entry["kind"], boundary, -nanos)
     return flows
+
+
+def _used_at_once(picture: Picture, flows: Flows, entry: Plain) -> set[str]:
+    """A purchase whose packs usage from before had used up as they came: nothing moved.
+
+    One bought at the start of a period covers what was overage in it; of several at one instant
+    any will do, as all of each went at once.
+    """
+    entries = [e for e in picture.stored["ledger"] if e["kind"] == "add_on"]
+    moved = {key for e in entries for of_unit in e["changes"].values() for key in of_unit}
+    unmoved = {
+        key.rpartition("-")[0]
+        for key, grant in picture.stored["grants"].items()
+        if grant["source"] == "add_on" and grant["created_at"] == entry["at"]
+        if not flows.grants[key].issued
+    }
+    return set(sorted(unmoved - {key.rpartition("-")[0] for key in moved})[:1])
 
 
 def _issue(
