@@ -1,7 +1,8 @@
 """What several routes need of a request: its pages, its idempotency key, what it accepts."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from pydantic import BaseModel
 
@@ -11,6 +12,10 @@ from functions._validation import idempotency_key
 from shared.domain.errors import NotFoundError
 from shared.domain.events import canonical_json
 from shared.services.idempotency import MoneyWrite
+from shared.wire.common import Page, PageQuery
+
+Entry = TypeVar("Entry")
+View = TypeVar("View")
 
 # A function's whole answer has at most 6 MB.
 MAX_PAGE_BYTES = 4 * 2**20
@@ -53,6 +58,27 @@ def seal_cursor(runtime: Runtime, request: Request, position: str | None) -> str
 def _list(request: Request) -> str:
     filters = {name: text for name, text in request.query if name not in ("cursor", "limit")}
     return canonical_json([request.path, filters])
+
+
+def page_by_key(
+    runtime: Runtime,
+    request: Request,
+    query: PageQuery,
+    entries: Mapping[str, Entry],
+    view: Callable[[Entry], View],
+) -> Page[View]:
+    """A page of what is all at hand, by key, from the one after the cursor's on.
+
+    Raises: InvalidCursorError.
+    """
+    after = open_cursor(runtime, request, query.cursor) or ""
+    rest = sorted(key for key in entries if key > after)
+    keys = rest[: query.limit]
+    last = keys[-1] if len(rest) > query.limit else None
+    return Page(
+        data=[view(entries[key]) for key in keys],
+        next_cursor=seal_cursor(runtime, request, last),
+    )
 
 
 def money_write(request: Request, body: BaseModel | None = None) -> MoneyWrite:

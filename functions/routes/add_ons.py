@@ -1,12 +1,10 @@
 """Add-ons: packs in the catalogue, and buying them."""
 
-from itertools import dropwhile, islice
-
 from functions._http import Answer, Request, Router
 from functions._preconditions import require_match
 from functions._runtime import Runtime
 from functions._validation import validate
-from functions.routes._common import money_write, open_cursor, seal_cursor
+from functions.routes._common import money_write, page_by_key
 from functions.routes.subscriptions import subscription_json
 from shared.domain.catalogue import Catalogue
 from shared.domain.errors import NotFoundError
@@ -64,15 +62,9 @@ def _newest(catalogue: Catalogue, key: str) -> AddOnAnswer | None:
     answer=Page[AddOnAnswer],
 )
 def list_add_ons(request: Request, runtime: Runtime, query: PageQuery) -> Page[AddOnAnswer]:
-    after = open_cursor(runtime, request, query.cursor)
-    add_ons = runtime.catalogue_service.catalogue().add_ons
-    keys = dropwhile(lambda key: after is not None and key <= after, sorted(add_ons))
-    page = list(islice(keys, query.limit))
-    last = page[-1] if next(keys, None) is not None else None
-    return Page[AddOnAnswer](
-        data=[AddOnAnswer.of(add_ons[key][-1]) for key in page],
-        next_cursor=seal_cursor(runtime, request, last),
-    )
+    published = runtime.catalogue_service.catalogue().add_ons
+    newest = {key: versions[-1] for key, versions in published.items()}
+    return page_by_key(runtime, request, query, newest, AddOnAnswer.of)
 
 
 @router.route(

@@ -1,12 +1,10 @@
 """The catalogue: meters, plans, credit units, and what a price comes to."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
-
 from functions._http import Answer, Request, Router
 from functions._preconditions import require_match
 from functions._runtime import Runtime
 from functions._validation import validate
+from functions.routes._common import page_by_key
 from shared.domain.catalogue import Catalogue
 from shared.domain.errors import NotFoundError
 from shared.wire.catalogue import (
@@ -21,9 +19,6 @@ from shared.wire.catalogue import (
 from shared.wire.common import Page, PageQuery, Slug
 from shared.wire.plans import PlanAnswer, PlanBody, PlanQuery
 from shared.wire.prices import PreviewAnswer, PreviewBody
-
-Entry = TypeVar("Entry")
-Wire = TypeVar("Wire")
 
 router = Router()
 
@@ -124,7 +119,7 @@ def _meter(runtime: Runtime, catalogue: Catalogue, key: str) -> MeterDetails | N
 )
 def list_meters(request: Request, runtime: Runtime, query: PageQuery) -> Page[MeterAnswer]:
     meters = runtime.catalogue_service.catalogue().meters
-    return _page(runtime, "meters", meters, query, MeterAnswer.of)
+    return page_by_key(runtime, request, query, meters, MeterAnswer.of)
 
 
 @router.route(
@@ -174,7 +169,7 @@ def read_plan(request: Request, runtime: Runtime, query: PlanQuery) -> PlanAnswe
 def list_plans(request: Request, runtime: Runtime, query: PageQuery) -> Page[PlanAnswer]:
     plans = runtime.catalogue_service.catalogue().plans
     newest = {key: versions[-1] for key, versions in plans.items()}
-    return _page(runtime, "plans", newest, query, PlanAnswer.of)
+    return page_by_key(runtime, request, query, newest, PlanAnswer.of)
 
 
 @router.route(
@@ -226,7 +221,7 @@ def list_credit_units(
     request: Request, runtime: Runtime, query: PageQuery
 ) -> Page[CreditUnitAnswer]:
     units = runtime.catalogue_service.catalogue().units
-    return _page(runtime, "credit-units", units, query, CreditUnitAnswer.of)
+    return page_by_key(runtime, request, query, units, CreditUnitAnswer.of)
 
 
 @router.route(
@@ -239,21 +234,3 @@ def list_credit_units(
 )
 def preview_price(request: Request, runtime: Runtime, body: PreviewBody) -> PreviewAnswer:
     return PreviewAnswer.of(body)
-
-
-def _page(
-    runtime: Runtime,
-    name: str,
-    entries: Mapping[str, Entry],
-    query: PageQuery,
-    of: Callable[[Entry], Wire],
-) -> Page[Any]:
-    """The entries by key, from the one after the cursor's on."""
-    after = runtime.cursors.open(name, query.cursor)["after"] if query.cursor else ""
-    rest = sorted(key for key in entries if key > after)
-    keys = rest[: query.limit]
-    more = len(rest) > query.limit
-    return Page(
-        data=[of(entries[key]) for key in keys],
-        next_cursor=runtime.cursors.sign(name, {"after": keys[-1]}) if more else None,
-    )

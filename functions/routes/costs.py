@@ -3,6 +3,7 @@
 from functions._http import Request, Router
 from functions._runtime import Runtime
 from functions._validation import validate
+from functions.routes._common import page_by_key
 from shared.domain.events import utc_text
 from shared.wire.common import Page, PageQuery, Slug
 from shared.wire.costs import CostsAnswer, CostsBody
@@ -34,13 +35,6 @@ def put_cost_rates(request: Request, runtime: Runtime, body: CostsBody) -> Costs
     answer=Page[CostsAnswer],
 )
 def list_cost_rates(request: Request, runtime: Runtime, query: PageQuery) -> Page[CostsAnswer]:
-    after = runtime.cursors.open("cost-rates", query.cursor)["after"] if query.cursor else ""
     dated = runtime.catalogue_service.catalogue().costs.values()
     every = {f"{c.key}#{utc_text(c.effective_from)}": c for costs in dated for c in costs}
-    rest = sorted(place for place in every if place > after)
-    places = rest[: query.limit]
-    more = len(rest) > query.limit
-    return Page(
-        data=[CostsAnswer.of(every[place]) for place in places],
-        next_cursor=runtime.cursors.sign("cost-rates", {"after": places[-1]}) if more else None,
-    )
+    return page_by_key(runtime, request, query, every, CostsAnswer.of)

@@ -1,12 +1,10 @@
 """Coupons: in the catalogue, and those that customers have."""
 
-from itertools import dropwhile, islice
-
 from functions._http import Answer, Request, Router
 from functions._preconditions import require_match
 from functions._runtime import Runtime
 from functions._validation import validate
-from functions.routes._common import money_write, open_cursor, seal_cursor
+from functions.routes._common import money_write, page_by_key
 from shared.domain.catalogue import Catalogue
 from shared.domain.errors import NotFoundError
 from shared.services.couponing import HeldCoupon, apply_coupon, end_coupon, list_coupons
@@ -62,15 +60,9 @@ def _newest(catalogue: Catalogue, key: str) -> CouponAnswer | None:
     answer=Page[CouponAnswer],
 )
 def list_published(request: Request, runtime: Runtime, query: PageQuery) -> Page[CouponAnswer]:
-    after = open_cursor(runtime, request, query.cursor)
-    coupons = runtime.catalogue_service.catalogue().coupons
-    keys = dropwhile(lambda key: after is not None and key <= after, sorted(coupons))
-    page = list(islice(keys, query.limit))
-    last = page[-1] if next(keys, None) is not None else None
-    return Page[CouponAnswer](
-        data=[CouponAnswer.of(coupons[key][-1]) for key in page],
-        next_cursor=seal_cursor(runtime, request, last),
-    )
+    published = runtime.catalogue_service.catalogue().coupons
+    newest = {key: versions[-1] for key, versions in published.items()}
+    return page_by_key(runtime, request, query, newest, CouponAnswer.of)
 
 
 @router.route(

@@ -3,13 +3,12 @@
 import hashlib
 import hmac
 from dataclasses import asdict
-from itertools import dropwhile, islice
 
 from functions._following import shares_of
 from functions._http import Answer, Request, Router
 from functions._runtime import Runtime
 from functions._validation import validate
-from functions.routes._common import money_write, open_cursor, seal_cursor
+from functions.routes._common import money_write, open_cursor, page_by_key, seal_cursor
 from functions.settle_earnings import report
 from shared.domain.earned_shares import EarningEntry, Payout
 from shared.domain.errors import NotFoundError
@@ -88,15 +87,8 @@ def read_earning_rule(request: Request, runtime: Runtime) -> EarningRuleAnswer:
 def list_earning_rules(
     request: Request, runtime: Runtime, query: PageQuery
 ) -> Page[EarningRuleAnswer]:
-    after = open_cursor(runtime, request, query.cursor)
     rules = runtime.catalogue_service.catalogue().earning_rules
-    keys = dropwhile(lambda key: after is not None and key <= after, sorted(rules))
-    page = list(islice(keys, query.limit))
-    last = page[-1] if next(keys, None) is not None else None
-    return Page[EarningRuleAnswer](
-        data=[EarningRuleAnswer.of(rules[key]) for key in page],
-        next_cursor=seal_cursor(runtime, request, last),
-    )
+    return page_by_key(runtime, request, query, rules, EarningRuleAnswer.of)
 
 
 @router.route(

@@ -1,12 +1,10 @@
 """Rewards: the rules, and how far a customer is under them."""
 
-from itertools import dropwhile, islice
-
 from functions._following import rewards_of
 from functions._http import Request, Router
 from functions._runtime import Runtime
 from functions._validation import validate
-from functions.routes._common import open_cursor, seal_cursor
+from functions.routes._common import page_by_key
 from shared.domain.errors import NotFoundError
 from shared.wire.common import Page, PageQuery, Slug
 from shared.wire.rewards import RewardRuleAnswer, RewardRuleBody, RewardsView, RewardView
@@ -69,15 +67,8 @@ def read_reward_rule(request: Request, runtime: Runtime) -> RewardRuleAnswer:
 def list_reward_rules(
     request: Request, runtime: Runtime, query: PageQuery
 ) -> Page[RewardRuleAnswer]:
-    after = open_cursor(runtime, request, query.cursor)
     rules = runtime.catalogue_service.catalogue().reward_rules
-    keys = dropwhile(lambda key: after is not None and key <= after, sorted(rules))
-    page = list(islice(keys, query.limit))
-    last = page[-1] if next(keys, None) is not None else None
-    return Page[RewardRuleAnswer](
-        data=[RewardRuleAnswer.of(rules[key]) for key in page],
-        next_cursor=seal_cursor(runtime, request, last),
-    )
+    return page_by_key(runtime, request, query, rules, RewardRuleAnswer.of)
 
 
 @router.route(

@@ -17,7 +17,7 @@ from shared.adapters.dynamodb.account_items import (
     read_grant,
     read_subscription,
 )
-from shared.adapters.dynamodb.attributes import Item, from_item, to_item
+from shared.adapters.dynamodb.attributes import Item, from_item
 from shared.adapters.dynamodb.billing_items import (
     CUSTOMER_KIND,
     DAY_FORMAT,
@@ -181,15 +181,8 @@ class DynamoBillingStore(TableReads):
         return map(read_reservation, items)
 
     def list_reservations(self, customer: str, limit: int, cursor: str | None) -> Page[Reservation]:
-        items, after = self._page(
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues=to_item(
-                {":pk": customer_partition(customer), ":prefix": RESERVATION_PREFIX}
-            ),
-            ConsistentRead=True,
-            ScanIndexForward=False,
-            limit=limit,
-            cursor=cursor,
+        items, after = self._page_prefixed(
+            customer_partition(customer), RESERVATION_PREFIX, limit, cursor, newest_first=True
         )
         return Page(tuple(map(read_reservation, items)), after)
 
@@ -201,15 +194,8 @@ class DynamoBillingStore(TableReads):
     def ledger(
         self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False
     ) -> Page[LedgerEntry]:
-        items, after = self._page(
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues=to_item(
-                {":pk": customer_partition(customer), ":prefix": "LEDGER#"}
-            ),
-            ConsistentRead=True,
-            ScanIndexForward=not newest_first,
-            limit=limit,
-            cursor=cursor,
+        items, after = self._page_prefixed(
+            customer_partition(customer), "LEDGER#", limit, cursor, newest_first=newest_first
         )
         return Page(tuple(map(read_ledger_entry, items)), after)
 
@@ -218,15 +204,8 @@ class DynamoBillingStore(TableReads):
         return _document(item) if item else None
 
     def invoices(self, customer: str, limit: int, cursor: str | None) -> Page[Mapping[str, object]]:
-        items, after = self._page(
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues=to_item(
-                {":pk": customer_partition(customer), ":prefix": "INVOICE#"}
-            ),
-            ConsistentRead=True,
-            ScanIndexForward=False,
-            limit=limit,
-            cursor=cursor,
+        items, after = self._page_prefixed(
+            customer_partition(customer), "INVOICE#", limit, cursor, newest_first=True
         )
         ids = [from_item(item)["id"] for item in items]
         found = self._batch_get([{"pk": f"INVOICE#{i}", "sk": "INVOICE"} for i in ids])

@@ -72,15 +72,8 @@ class DynamoShareStore(TableReads):
         return map(read_earnings, items)
 
     def entries(self, beneficiary: str, limit: int, cursor: str | None) -> Page[EarningEntry]:
-        items, after = self._page(
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues=to_item(
-                {":pk": customer_partition(beneficiary), ":prefix": ENTRY_PREFIX}
-            ),
-            ConsistentRead=True,
-            ScanIndexForward=False,
-            limit=limit,
-            cursor=cursor,
+        items, after = self._page_prefixed(
+            customer_partition(beneficiary), ENTRY_PREFIX, limit, cursor, newest_first=True
         )
         return Page(tuple(map(read_entry, items)), after)
 

@@ -83,6 +83,19 @@ class TableReads:
             cursor=cursor,
         )
 
+    def _page_prefixed(
+        self, partition: str, prefix: str, limit: int, cursor: str | None, *, newest_first: bool
+    ) -> tuple[list[Item], str | None]:
+        """A page of the items whose sort keys have the prefix, consistently."""
+        return self._page(
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues=to_item({":pk": partition, ":prefix": prefix}),
+            ConsistentRead=True,
+            ScanIndexForward=not newest_first,
+            limit=limit,
+            cursor=cursor,
+        )
+
     def _page(
         self, *, limit: int, cursor: str | None, **request: object
     ) -> tuple[list[Item], str | None]:
