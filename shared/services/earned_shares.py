@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Protocol
 
 from shared.domain.customers import Customer
@@ -35,7 +36,7 @@ from shared.domain.money import MINOR_PLACES
 from shared.domain.rewards import DAY_KEY
 from shared.services.changes import Change, PutAudit, SaveRecord
 from shared.services.idempotency import Decision, MoneyWrite, commit_once
-from shared.services.rewards import grant_changes
+from shared.services.rewards import first_not_voided, grant_changes
 from shared.services.standing import Books
 from shared.services.store import Page, StoredAnswer
 
@@ -278,13 +279,8 @@ class EarnedShares:
         if rule.payable == "transfer":
             return [SaveRecord(payout, 0)]
         before = self.books.open_standing(earnings.beneficiary)
-        number = 0
-        while True:
-            grant = payout_grant(rule, earnings.beneficiary, nanos, before.now, number)
-            stored = self.books.store.grants(grant.customer, [grant.id]).get(grant.id)
-            if stored is None or stored.voided_at is None:
-                break
-            number += 1
+        numbered = partial(payout_grant, rule, earnings.beneficiary, nanos, before.now)
+        grant, stored = first_not_voided(self.books, numbered)
         cause = {"earning_rule": rule.key, "payout": payout.id}
         granted = grant_changes(self.books, before, stored, grant, cause, actor=ACTOR)
         done = replace(payout, status="paid", grant=grant.id, paid_at=now)

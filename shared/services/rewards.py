@@ -5,10 +5,11 @@ before. So it does not matter how often, in which order or how late that is hear
 is what all usage comes to.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Protocol
 
 from shared.domain.credits import Grant
@@ -171,15 +172,20 @@ class Rewards:
         Raises: ConflictError if too many grants are open.
         """
         before = self.books.open_standing(customer)
-        number = 0
-        while True:
-            grant = reward_grant(rule, customer, nanos, before.now, number)
-            stored = self.books.store.grants(customer, [grant.id]).get(grant.id)
-            if stored is None or stored.voided_at is None:
-                return grant_changes(
-                    self.books, before, stored, grant, {"rule": rule.key}, actor=ACTOR
-                )
-            number += 1
+        numbered = partial(reward_grant, rule, customer, nanos, before.now)
+        grant, stored = first_not_voided(self.books, numbered)
+        return grant_changes(self.books, before, stored, grant, {"rule": rule.key}, actor=ACTOR)
+
+
+def first_not_voided(books: Books, numbered: Callable[[int], Grant]) -> tuple[Grant, Grant | None]:
+    """The first of the numbered grants that was not voided, and what is stored under its id."""
+    number = 0
+    while True:
+        grant = numbered(number)
+        stored = books.store.grants(grant.customer, [grant.id]).get(grant.id)
+        if stored is None or stored.voided_at is None:
+            return grant, stored
+        number += 1
 
 
 def grant_changes(

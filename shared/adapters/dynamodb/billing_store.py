@@ -237,8 +237,7 @@ class DynamoBillingStore(TableReads):
         return utc_time(from_item(item)["now"]) if item else None
 
     def clock_members(self, clock_id: str) -> Sequence[str]:
-        values = {":pk": f"CLOCK#{clock_id}", ":prefix": "CUSTOMER#"}
-        items = self._query("pk = :pk AND begins_with(sk, :prefix)", values)
+        items = self._prefixed(f"CLOCK#{clock_id}", "CUSTOMER#")
         return [item["sk"]["S"].removeprefix("CUSTOMER#") for item in items]
 
     def commit(self, changes: Sequence[Change]) -> None:
