@@ -4,7 +4,7 @@ A correction's entries are raw events like any other, at the event's own time an
 catalogue version that it was stamped with: whatever counts events counts them, by their sign.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -59,36 +59,3 @@ def correct(
         return (reversal,)
     made = replace(made, number=number, role="replacement")
     return reversal, replace(reversal, data=data, correction=made)
-
-
-def effective_events(events: Iterable[UsageEvent]) -> list[UsageEvent]:
-    """What counts of the events: each as it was corrected last, without those cancelled.
-
-    The entries of an event's corrections must be among them.
-    """
-    return [e for history in histories(events) if (e := history.effective) is not None]
-
-
-def histories(events: Iterable[UsageEvent]) -> Sequence[History]:
-    """The events with the entries that corrected them, in the order of the events' first ones.
-
-    Entries of an event that is not among them are left out.
-    """
-    by_key: dict[str, list[UsageEvent]] = {}
-    for event in events:
-        by_key.setdefault(event.corrected_key, []).append(event)
-    found = []
-    for mine in by_key.values():
-        sent = [e for e in mine if e.correction is None]
-        if sent:
-            found.append(History(sent[0], tuple(sorted(_entries(mine), key=_order))))
-    return found
-
-
-def _entries(events: Iterable[UsageEvent]) -> Iterable[UsageEvent]:
-    return (e for e in events if e.correction is not None)
-
-
-def _order(entry: UsageEvent) -> tuple[int, bool]:
-    number = entry.correction.number if entry.correction else 0
-    return number, entry.reversed_key is None

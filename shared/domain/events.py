@@ -84,6 +84,13 @@ class UsageEvent:
         return correction_key(self.source, self.id, self.correction.number - 1, "replacement")
 
     @property
+    def entry(self) -> int:
+        """Which entry of its source and id it counts or takes back: 0 as sent, n replacement n."""
+        if self.correction is None:
+            return 0
+        return self.correction.number - (self.correction.role == "reversal")
+
+    @property
     def fingerprint(self) -> bytes:
         """SHA-256 of canonical `type` and `data`: equal for a resend, different for a change."""
         return hashlib.sha256(canonical_json([self.type, self.data]).encode()).digest()
@@ -235,13 +242,17 @@ def dimension_text(value: Value) -> str:
 
 
 def event_checksum(event: UsageEvent, value: str) -> int:
-    """The event's share of a checksum: 8 bytes of SHA-256 of [source, id, canonical value]."""
-    return _share(event.source, event.id, value)
+    """The event's share of a checksum: 8 bytes of SHA-256 of [source, id, canonical value].
+
+    The n-th replacement's is of [source, id, canonical value, n]: one that left the value as it was
+    is told from what it replaced.
+    """
+    return _share(event.source, event.id, value, event.entry)
 
 
 @lru_cache(maxsize=4096)
-def _share(source: str, event_id: str, value: str) -> int:
-    text = canonical_json([source, event_id, value])
+def _share(source: str, event_id: str, value: str, entry: int) -> int:
+    text = canonical_json([source, event_id, value, Decimal(entry)][: 4 if entry else 3])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
 

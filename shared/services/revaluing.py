@@ -86,18 +86,23 @@ class Revaluing:
     def revalue(self, customer: str) -> bool:
         """Counts every stale quarter of the customer anew; whether nothing stale is left.
 
-        Where not, something of the quarter is still on its way: try again later.
+        Where not, something of a quarter is still on its way: try again later. Others do not wait.
         Raises: VersionConflictError if anything was written meanwhile; UnavailableError.
         """
-        while (look := self.recounting.read(customer)).account.stale:
-            at = min(look.account.stale)
+        waiting = set[datetime]()
+        while True:
+            look = self.recounting.read(customer)
+            ready = look.account.stale.keys() - waiting
+            if not ready:
+                return not look.account.stale
+            at = min(ready)
             applied = self._applied(look, at)
             if applied is None:
-                return False
+                waiting.add(at)
+                continue
             self._mend_hours(applied)
             if not self._mend_account(look, at, applied):
-                return False
-        return True
+                waiting.add(at)
 
     def _applied(self, look: Look, at: datetime) -> Applied | None:
         """What the usage hours hold of the quarter, event by event.
@@ -218,7 +223,7 @@ def _applied_of(readings: Sequence[Reading], quarter: Quarter) -> list[Reading] 
     """Those of the readings that are in the quarter; None if they cannot be told.
 
     Nor can they while an event that was corrected is not applied with all its entries: what comes
-    later would bring back what was taken back, and entries of one value cannot be told apart.
+    later would bring back what was taken back.
     """
     missing = missing_readings(
         readings, minus(total_of(quarter_of(m) for _, m in readings), quarter)

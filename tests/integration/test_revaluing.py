@@ -220,6 +220,20 @@ def test_a_lost_reversal_that_no_rate_takes_is_counted_anew_too(meterline: Stack
     assert books.reconcile() == Pass()
 
 
+def test_a_quarter_that_must_wait_holds_up_no_other(meterline: Stack) -> None:
+    books = Books(meterline, "waits")
+    early = visit("waits", 1, MARCH, "ann", 20)
+    meterline.store(early)
+    books.deliver(*books.correct(early, None))  # The event itself is still on its way.
+    books.came(2, MARCH + HOUR, "bob", 4)
+    books.deliver(*books.correct(books.came(3, MARCH + HOUR, "cid", 9), None))
+    assert books.values()["peak"] == 4
+    assert list(books.account.stale) == [MARCH]
+    books.deliver(early)
+    assert books.values()["peak"] == 4
+    assert not books.account.stale
+
+
 @pytest.fixture(scope="module")
 def billed(meterline: Stack) -> list[str]:
     """The ids of two invoices: one with a correction in its period, one with a late one."""

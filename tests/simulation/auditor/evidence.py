@@ -156,10 +156,13 @@ def _read(meter: Plain, item: Plain, data: Plain) -> Usage | None:
         return None
     value = _text(read) if unique else plain_text(quantity)
     dimensions = tuple(sorted((name, _text(data.get(name))) for name in meter["dimensions"]))
-    text = json.dumps([item["source"], item["id"], value], separators=(",", ":"))
+    correction = item.get("correction", {"n": 0, "role": "none"})
+    sign = -1 if correction["role"] == "reversal" else 1
+    entry = int(correction["n"]) - (sign < 0)
+    parts = [item["source"], item["id"], value, *([entry] if entry else [])]
+    text = json.dumps(parts, separators=(",", ":"))
     checksum = int(hashlib.sha256(text.encode()).hexdigest()[:16], 16)
     order = item["occurred_at"], item["source"], item["id"]
-    sign = -1 if item.get("correction", {}).get("role") == "reversal" else 1
     kind = meter["aggregation"]
     return Usage(meter["key"], Fraction(quantity), dimensions, checksum, kind, order, value, sign)
 

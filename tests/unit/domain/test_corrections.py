@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.accounts import Totals
-from shared.domain.corrections import History, correct, effective_events
-from shared.domain.events import Correction, UsageEvent, Value
+from shared.domain.corrections import History, correct
+from shared.domain.events import CHECKSUM_MODULUS, Correction, UsageEvent, Value
 from tests.support.books import Books, a_record
 from tests.support.builders import APRIL, DAY, HOUR, MARCH, MAY, a_catalogue, usage
 
@@ -68,7 +68,8 @@ def test_in_any_order_and_cut_they_come_to_what_is_in_force(
     entries = [entry for h in histories for entry in (h.event, *h.entries)]
     random.shuffle(entries)
     books = books_of(entries, places)
-    recounted = books_of(effective_events(entries), set())
+    in_force = [history.in_force for history in histories if history.effective is not None]
+    recounted = books_of(in_force, set())
     phases = zip(books.account.phases, recounted.account.phases, strict=True)
     for mine, expected in ((a.totals, b.totals) for a, b in phases):
         assert list(map(counted, mine)) == list(map(counted, expected))
@@ -89,6 +90,23 @@ def assert_conserved(books: Books) -> None:
         assert all(0 < left[grant] <= granted[grant] for grant in left)
         if not unit.startswith("meter:"):
             assert sum(left.values()) + drawn.get(unit, 0) == sum(granted.values())
+
+
+def test_a_replacement_of_the_same_value_is_told_from_what_it_replaced() -> None:
+    sent = usage("acme", 1, MARCH + HOUR, {"tokens": Decimal(7), "model": "large"})
+    history, shares = History(sent), [_share(sent)]
+    for _ in range(2):
+        made = Correction(0, "reversal", "key", NOW, sent.received_at)
+        reversal, replacement = correct(history, sent.data, made, NOW)
+        assert (shares[-1] + _share(reversal)) % CHECKSUM_MODULUS == 0
+        history = History(sent, (*history.entries, reversal, replacement))
+        shares.append(_share(replacement))
+    assert len(set(shares)) == 3
+
+
+def _share(event: UsageEvent) -> int:
+    [measurement] = a_record(event, 1, CATALOGUE).measurements
+    return measurement.checksum
 
 
 def test_credits_that_expired_meanwhile_take_nothing_back() -> None:
