@@ -158,7 +158,8 @@ class Runtime(Credentials):
     def billing_run(self) -> "BillingRun":
         from shared.services.billing_run import BillingRun
 
-        return BillingRun(self.store, self.barriers, self.catalogue, self.grace, time.sleep)
+        at_hand = self.store, self.barriers, self.catalogue, self.grace
+        return BillingRun(*at_hand, time.sleep, self.revaluing.revalue)
 
     @cached_property
     def test_clocks(self) -> "TestClocks":
@@ -254,14 +255,13 @@ class Runtime(Credentials):
     def correcting(self) -> "Correcting":
         from shared.services.correcting import Correcting
 
-        usage = self.backfilled_usage
         return Correcting(
             store=self.store,
             corrections=self.correction_store,
             catalogue=self.catalogue,
             clock=self.clock,
-            is_backfilled=usage.is_backfilled,
-            count_again=usage.count_again,
+            is_backfilled=self.backfilled_usage.is_backfilled,
+            count_again=self.backfilled_usage.count_again,
         )
 
     @cached_property

@@ -14,12 +14,12 @@ from shared.domain.usage_hours import Quarter
 
 Each = TypeVar("Each")
 
-# Up to so many candidates any choice is tried: 2^14 sums for each half.
-MAX_FEW = 28
-# At each end of a run any choice of so many neighbours is tried, fewer of very many candidates: so
-# many sums in all are kept for one end, some 100 MB.
-MAX_RAGGED = 10
+# So many sums are kept to look others up in, some 100 MB.
 MAX_SUMS = 2**19
+# Up to so many candidates any choice is tried: at most so many sums for each half.
+MAX_FEW = 2 * (MAX_SUMS.bit_length() - 1)
+# At each end of a run any choice of so many neighbours is tried, fewer of very many candidates.
+MAX_RAGGED = 10
 
 
 def find_missing(
@@ -27,8 +27,8 @@ def find_missing(
 ) -> tuple[Each, ...] | None:
     """The candidates that together make the gap, or None if they cannot be told.
 
-    In whatever order they are given: a run of them, one or two; of few candidates any, of many a
-    run whose ends are ragged; or all but these.
+    In whatever order they are given: a run of them, one or two, a run whose ends are ragged, or all
+    but these; of few candidates any.
     """
     # One candidate may count several times, once for each meter, and reversals count down.
     counts = [own.count for _, own in candidates]
@@ -36,14 +36,14 @@ def find_missing(
     if gap == ZERO or not least <= gap.count <= most:
         return None
     rest = minus(total_of(own for _, own in candidates), gap)
-    few = len(candidates) <= MAX_FEW
-    for search in (_run, _pair, _any if few else _ragged_run):
+    for search in (_run, _pair, _ragged_run):
         if (found := search(candidates, gap)) is not None:
             return tuple(candidates[i][0] for i in found)
         if (others := search(candidates, rest)) is not None:
             chosen = set(others)
             return tuple(each for i, (each, _) in enumerate(candidates) if i not in chosen)
-    return None
+    found = _any(candidates, gap) if len(candidates) <= MAX_FEW else None
+    return None if found is None else tuple(candidates[i][0] for i in found)
 
 
 def _run(candidates: Sequence[tuple[Each, Quarter]], gap: Quarter) -> tuple[int, ...] | None:
@@ -78,23 +78,17 @@ def _pair(candidates: Sequence[tuple[Each, Quarter]], gap: Quarter) -> tuple[int
 
 def _any(candidates: Sequence[tuple[Each, Quarter]], gap: Quarter) -> tuple[int, ...] | None:
     """Any that make the gap: every choice of one half is looked up among those of the other."""
-    middle = len(candidates) // 2
-    lower = {own.checksum: (chosen, own) for chosen, own in _choices(candidates[:middle])}
-    for chosen, own in _choices(candidates[middle:]):
-        rest = minus(gap, own)
-        other = lower.get(rest.checksum)
-        if other is not None and other[1] == rest:
-            mask = other[0] | chosen << middle
-            return tuple(i for i in range(len(candidates)) if mask >> i & 1)
+    shares = [own.checksum for _, own in candidates]
+    middle = len(shares) // 2
+    lower = {each % CHECKSUM_MODULUS: chosen for chosen, each in enumerate(_sums(shares[:middle]))}
+    for chosen, each in enumerate(_sums(shares[middle:])):
+        other = lower.get((gap.checksum - each) % CHECKSUM_MODULUS)
+        if other is None:
+            continue
+        found = (*_chosen(0, other), *_chosen(middle, chosen))
+        if total_of(candidates[i][1] for i in found) == gap:
+            return found
     return None
-
-
-def _choices(candidates: Sequence[tuple[Each, Quarter]]) -> Iterator[tuple[int, Quarter]]:
-    """Every choice of the candidates, as a bit for each, and its sum."""
-    sums = [ZERO]
-    for _, own in candidates:
-        sums += [each.merged(own) for each in sums]
-    return iter(enumerate(sums))
 
 
 def _ragged_run(candidates: Sequence[tuple[Each, Quarter]], gap: Quarter) -> tuple[int, ...] | None:

@@ -23,6 +23,7 @@ from shared.domain.hour_writes import HourWrite, Metering, add_to_hours, hours_t
 from shared.domain.placing import claims_of, needs_closed_phases
 from shared.domain.records import Record, measured
 from shared.domain.reservations import Reservation
+from shared.domain.usage_hours import floor_hour
 from shared.services.changes import (
     Change,
     PutClaim,
@@ -171,10 +172,12 @@ class Aggregator:
         """Counts anew what was taken back, by these records or earlier ones.
 
         What is on its way to the index or through another shard is waited for, but not for long:
-        whatever comes next for the customer, or reconciliation, tries again.
+        whatever comes next in the same hour, the billing run or reconciliation tries again.
         Raises: UnavailableError while it is worth waiting.
         """
-        if not account.stale or self.revalue(account.customer):
+        touched = {floor_hour(record.event.occurred_at) for record in records}
+        waited_for = touched.isdisjoint(map(floor_hour, account.stale))
+        if waited_for or self.revalue(account.customer):
             return
         stale = {key for keys in account.stale.values() for key in keys}
         patience = self.clock.now() - REVALUE_PATIENCE

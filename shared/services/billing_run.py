@@ -55,13 +55,17 @@ class _Due:
 
 @dataclass(frozen=True, slots=True)
 class BillingRun:
-    """Runs customers' due steps; `sleep` waits for the stream between looks at a barrier."""
+    """Runs customers' due steps; `sleep` waits for the stream between looks at a barrier.
+
+    `revalue` counts anew what is left of a customer's values when events were taken back.
+    """
 
     store: BillingStore
     barriers: BarrierStore
     catalogue: CatalogueSource
     grace: timedelta
     sleep: Callable[[float], None]
+    revalue: Callable[[str], bool]
 
     def bill(self, customer: str, now: datetime) -> list[Step]:
         """Every step of the customer that is due at `now`, in due order.
@@ -88,6 +92,8 @@ class BillingRun:
     def _read(self, key: str) -> _Due:
         customer = self.store.customer(key)
         account = self.store.account(key)
+        if account is not None and account.stale and self.revalue(key):
+            account = self.store.account(key)
         subscription = self.store.subscription(key)
         if customer is None or account is None or subscription is None:
             raise NotFoundError(f"no customer {key}")

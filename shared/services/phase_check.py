@@ -194,13 +194,14 @@ class PhaseCheck:
     def _usage(
         self, meter: str, customer: str, start: datetime, end: datetime
     ) -> Iterator[UsageHour]:
-        """What was counted live in [start, end), never more at once than a week has."""
-        start = floor_hour(start)
+        """What was counted live in [start, end), hardly more at once than a week has."""
+        start, step = floor_hour(start), WEEK
         while start < end:
-            until = min(start + WEEK, end)
+            until = min(start + step, end)
             hours = self.store.usage_between(meter, customer, start, until)
             yield from (hour for hour in hours if not hour.key.backfilled)
-            start = until
+            # Before a customer's first phase there is mostly nothing, for more than a year.
+            start, step = until, WEEK if hours else min(2 * step, 8 * WEEK)
 
     def _unbilled_asides(self, look: Look, phase: Phase) -> dict[int, Quarter]:
         """What usage hours have and the account lacks of records that were set aside."""

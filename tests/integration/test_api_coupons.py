@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,6 @@ import pytest
 from local.emulator import Aws
 from shared.domain.invoice_document import document_hash
 from shared.domain.verification import verify
-from shared.services.billing_run import BillingRun
 from tests.integration.api import NOON, Api, per_unit, publish_catalogue
 from tests.integration.conftest import Tables
 from tests.integration.test_api_usage_and_invoices import PassedBarriers
@@ -47,9 +46,7 @@ def a_coupon(api: Api, body: dict[str, Any] = FIFTH) -> str:
 def close(api: Api, customer: str, month: int) -> dict[str, Any]:
     """The invoice of the period that ends when the month begins; billing runs fire three times."""
     api.clock.at = datetime(2026, month, 1, 2, tzinfo=UTC)
-    run = BillingRun(
-        api.runtime.store, PassedBarriers(), api.runtime.catalogue, timedelta(hours=1), time.sleep
-    )
+    run = replace(api.runtime.billing_run, barriers=PassedBarriers())
     for _ in range(3):
         run.bill(customer.rpartition("/")[2], api.clock.at)
     newest: dict[str, Any] = api.get(f"{customer}/invoices")["data"][0]

@@ -2,14 +2,13 @@
 
 import csv
 import io
-import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local.emulator import Aws
-from shared.services.billing_run import BillingRun
 from shared.services.changes import PutQuarantine
 from shared.wire.invoices import InvoiceView, UpcomingInvoiceView
 from tests.integration.api import NOON, Api, publish_catalogue
@@ -272,9 +271,7 @@ def test_late_usage_is_on_the_upcoming_invoice_under_its_own_period(api: Api) ->
     api.use(customer, "chat.message", NOON)
     draft = api.get(f"{path}/invoices/upcoming")
     api.clock.at = datetime(2026, 4, 1, 2, tzinfo=UTC)
-    BillingRun(
-        api.runtime.store, PassedBarriers(), api.runtime.catalogue, timedelta(hours=1), time.sleep
-    ).bill(customer, api.clock.at)
+    replace(api.runtime.billing_run, barriers=PassedBarriers()).bill(customer, api.clock.at)
     [closed] = api.get(f"{path}/invoices")["data"]
     final = ("status", "number", "finalized_at", "hash", "closing")
     assert {k: v for k, v in closed.items() if k not in final} == {

@@ -87,10 +87,9 @@ class World:
         clock = tables.clock(-2)
         self.ingest = Ingest(tables.faulty_events, context, tables.cached_catalogue(), clock)
         self.books = Books(tables.store, tables.cached_catalogue(), tables.clock(), GRACE)
-        run_catalogue = tables.cached_catalogue()
-        self.billing_run = BillingRun(
-            tables.store, tables.barriers, run_catalogue, GRACE, lambda _: self._wait()
-        )
+        at_hand = tables.store, tables.barriers, tables.cached_catalogue(), GRACE
+        revalue = a_revaluing(tables).revalue
+        self.billing_run = BillingRun(*at_hand, lambda _: self._wait(), revalue)
         lookup: Any = tables.events  # Redriving looks events up by identity, and nothing else.
         self.redriving = Redrive(
             store=tables.store,
@@ -98,7 +97,7 @@ class World:
             catalogue=tables.cached_catalogue(),
             clock=tables.clock(),
             grace=GRACE,
-            revalue=a_revaluing(tables).revalue,
+            revalue=revalue,
         )
         correcting = Correcting(
             store=tables.store,

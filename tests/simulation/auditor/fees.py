@@ -57,9 +57,12 @@ def _fee_key(kind: str, phase: PhasePicture, start: datetime) -> tuple[object, .
     return kind, phase.plan["key"], phase.plan["version"], start
 
 
-def _seats_at(picture: Picture, phase: PhasePicture, number: str) -> int:
-    """How many seats the phase had when the invoice of this number was made."""
-    seats: int = phase.stored["quantity"]
+def _seats_at(picture: Picture, phase: PhasePicture, number: str) -> set[int]:
+    """How many seats the phase had when the invoice of this number was made.
+
+    Of the seats bought at the instant at which it began, nothing tells whether that was before.
+    """
+    seats: set[int] = {phase.stored["quantity"]}
     for document in sorted(picture.stored["invoices"], key=lambda d: str(d["number"])):
         if str(document["number"]) < number and _of_seats(picture, document):
             start = datetime.fromisoformat(document["lines"][1]["service_period"]["start"])
@@ -67,7 +70,8 @@ def _seats_at(picture: Picture, phase: PhasePicture, number: str) -> int:
                 phase.start <= start <= phase.end
                 and document["period_number"] == (phase.stored["period"])
             ):
-                seats = int(document["lines"][1]["quantity"])
+                bought = {int(document["lines"][1]["quantity"])}
+                seats = seats | bought if start == phase.start else bought
     return seats
 
 
@@ -86,15 +90,16 @@ def _fee_amount(picture: Picture, line: Plain, document: Plain) -> Iterator[Find
     shown = _nanos(line)
     amounts = set()
     for phase in matching:
-        seats = phase.stored["quantity"]
+        had = {phase.stored["quantity"]}
         if credit:
-            seats = _seats_at(picture, phase, str(document["number"]))
-        fee = picture.plans[line["plan"], line["plan_version"]]["fee_nanos"] * seats
-        amount = share(fee, start, end, picture.whole_start(phase))
-        if credit:
-            charged = sum(_nanos(each) for each in document["lines"] if each["type"] == "fee")
-            amount = -_credited(picture, phase, end, fee, by_time=amount, charged=charged)
-        amounts.add(amount)
+            had = _seats_at(picture, phase, str(document["number"]))
+        for seats in had:
+            fee = picture.plans[line["plan"], line["plan_version"]]["fee_nanos"] * seats
+            amount = share(fee, start, end, picture.whole_start(phase))
+            if credit:
+                charged = sum(_nanos(each) for each in document["lines"] if each["type"] == "fee")
+                amount = -_credited(picture, phase, end, fee, by_time=amount, charged=charged)
+            amounts.add(amount)
     if shown not in amounts:
         yield Finding(
             "V8", f"{picture.customer} {document['number']}: {line['description']} {shown}"
@@ -112,16 +117,11 @@ def seats_are_charged(picture: Picture) -> Iterator[Finding]:
         amounts = set()
         for phase in picture.group(document["period_number"]):
             if phase.start <= start <= phase.end and phase.stored["state"] == "active":
-                seats = _seats_at(picture, phase, str(document["number"]))
                 fee = picture.plans[new["plan"], new["plan_version"]]["fee_nanos"]
                 begun = picture.whole_start(phase)
-                amounts.add(
-                    (
-                        -share(fee * seats, start, end, begun),
-                        share(fee * int(new["quantity"]), start, end, begun),
-                        seats,
-                    )
-                )
+                charged = share(fee * int(new["quantity"]), start, end, begun)
+                for seats in _seats_at(picture, phase, str(document["number"])):
+                    amounts.add((-share(fee * seats, start, end, begun), charged, seats))
         if (_nanos(old), _nanos(new), int(old["quantity"])) not in amounts:
             name = f"{picture.customer} {document['number']}"
             yield Finding("V8", f"{name}: seats {_nanos(old)} {_nanos(new)}, not {amounts}")

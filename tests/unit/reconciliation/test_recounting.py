@@ -94,8 +94,8 @@ def test_a_right_checksum_with_a_wrong_sum_is_not_found() -> None:
 
 
 def test_of_few_candidates_any_are_found() -> None:
-    candidates = some(28)
-    scattered = tuple(range(0, 28, 3))
+    candidates = some(38)
+    scattered = tuple(range(0, 38, 3))
     found = find_missing(candidates, gap_of(candidates, *scattered))
     assert found is not None
     assert tuple(sorted(found)) == scattered
