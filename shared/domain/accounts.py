@@ -73,7 +73,7 @@ class Phase:
 
         Raises: NotFoundError.
         """
-        return catalogue.plan(self.plan, self.plan_version).in_force(self.state, self.quantity)
+        return catalogue.plan_in_force(self.plan, self.plan_version, self.state, self.quantity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,6 +233,20 @@ class Catalogue:
     costs: Mapping[str, tuple[MeterCosts, ...]] = field(default_factory=dict)
     reward_rules: Mapping[str, RewardRule] = field(default_factory=dict)
     earning_rules: Mapping[str, EarningRule] = field(default_factory=dict)
+    # What was worked out of the plans: every record asks.
+    _in_force: dict[tuple[str, int, PhaseState, int], Plan] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def plan_in_force(self, key: str, version: int, state: PhaseState, quantity: int) -> Plan:
+        """What of the plan's version is in force in a state, for a number of seats.
+
+        Raises: NotFoundError.
+        """
+        place = key, version, state, quantity
+        if place not in self._in_force:
+            self._in_force[place] = self.plan(key, version).in_force(state, quantity)
+        return self._in_force[place]
 
     def plan(self, key: str, version: int) -> Plan:
         """The plan's published version.

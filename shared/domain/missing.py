@@ -23,12 +23,12 @@ MAX_RAGGED = 10
 
 
 def find_missing(
-    candidates: Sequence[tuple[Each, Quarter]], gap: Quarter
+    candidates: Sequence[tuple[Each, Quarter]], gap: Quarter, *, quick: bool = False
 ) -> tuple[Each, ...] | None:
     """The candidates that together make the gap, or None if they cannot be told.
 
     In whatever order they are given: a run of them, one or two, a run whose ends are ragged, or all
-    but these; of few candidates any.
+    but these; of few candidates any. `quick` is to try runs, one and two alone.
     """
     # One candidate may count several times, once for each meter, and reversals count down.
     counts = [own.count for _, own in candidates]
@@ -36,13 +36,16 @@ def find_missing(
     if gap == ZERO or not least <= gap.count <= most:
         return None
     rest = minus(total_of(own for _, own in candidates), gap)
-    for search in (_run, _pair, _ragged_run):
+    very_few = len(candidates) <= 2 * MAX_RAGGED
+    searches = [_run, _pair] if quick else [_run, _pair, _any if very_few else _ragged_run]
+    for search in searches:
         if (found := search(candidates, gap)) is not None:
             return tuple(candidates[i][0] for i in found)
         if (others := search(candidates, rest)) is not None:
             chosen = set(others)
             return tuple(each for i, (each, _) in enumerate(candidates) if i not in chosen)
-    found = _any(candidates, gap) if len(candidates) <= MAX_FEW else None
+    few = len(candidates) <= MAX_FEW and not very_few and not quick
+    found = _any(candidates, gap) if few else None
     return None if found is None else tuple(candidates[i][0] for i in found)
 
 

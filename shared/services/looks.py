@@ -110,27 +110,30 @@ def readings_of(
     return found
 
 
-def missing_readings(readings: Sequence[Reading], gap: Quarter) -> tuple[Reading, ...] | None:
+def missing_readings(
+    readings: Sequence[Reading], gap: Quarter, *, quick: bool = False
+) -> tuple[Reading, ...] | None:
     """Those of a slot's readings that it lacks, or None if they cannot be told."""
     if gap == ZERO:
         return ()
     own = [(each, quarter_of(replace(each[1], mark=None))) for each in readings]
-    return name_missing([(each[0], each, quarter) for each, quarter in own], gap)
+    return name_missing([(each[0], each, quarter) for each, quarter in own], gap, quick=quick)
 
 
 def name_missing(
-    candidates: Sequence[tuple[Record, Each, Quarter]], gap: Quarter
+    candidates: Sequence[tuple[Record, Each, Quarter]], gap: Quarter, *, quick: bool = False
 ) -> tuple[Each, ...] | None:
     """Those of the candidates that make the gap, or None if they cannot be told.
 
     An outage takes a run of what was received; where a busy customer's items are in two shards,
-    and only one was lost, a range of keys. Of too many candidates, none are told.
+    and only one was lost, a range of keys. Of too many candidates, none are told. What is only on
+    its way is a run of what was received: `quick` finds that.
     """
     if len(candidates) > MAX_CANDIDATES:
         return None
     for order in (_receipt, _key):
         ordered = sorted(candidates, key=lambda candidate: order(candidate[0]))
-        found = find_missing([(each, own) for _, each, own in ordered], gap)
+        found = find_missing([(each, own) for _, each, own in ordered], gap, quick=quick)
         if found is not None:
             return found
     return None

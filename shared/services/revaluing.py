@@ -225,9 +225,9 @@ def _applied_of(readings: Sequence[Reading], quarter: Quarter) -> list[Reading] 
     Nor can they while an event that was corrected is not applied with all its entries: what comes
     later would bring back what was taken back.
     """
-    missing = missing_readings(
-        readings, minus(total_of(quarter_of(m) for _, m in readings), quarter)
-    )
+    lacking = minus(total_of(quarter_of(m) for _, m in readings), quarter)
+    # What was lost is for reconciliation to find and repair, which tries this again.
+    missing = missing_readings(readings, lacking, quick=True)
     if missing is None:
         return None
     corrected = {r.event.corrected_key for r, _ in readings if r.event.correction is not None}

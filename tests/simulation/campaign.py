@@ -46,6 +46,7 @@ def run(seeds: Iterable[int], processes: int) -> Result:
             result.traces[verdict.options.seed] = verdict.trace
             if verdict.findings or verdict.errors:
                 result.failed.append(verdict)
+                print("\n".join(_failure(verdict)), file=sys.stderr, flush=True)
             if result.seeds % 1000 == 0:
                 print(summary(result, counters=False), file=sys.stderr, flush=True)
     result.seconds = time.monotonic() - started
@@ -68,12 +69,18 @@ def summary(result: Result, *, counters: bool) -> str:
         lines += [f"| {name} | {times:,} |" for name, times in sorted(result.seen.items())]
         lines.append("")
     for verdict in sorted(result.failed, key=lambda v: v.options.seed)[:SHOWN_FAILURES]:
-        lines.append(f"seed {verdict.options.seed}: replay with `{command(verdict.options)}`")
-        lines += [f"  {f.invariant}: {f.detail}" for f in verdict.findings[:3]]
-        lines += [f"  {error.splitlines()[-1]}" for error in verdict.errors[:1]]
+        lines += _failure(verdict)
     lines.append(
         f"{result.seeds:,} seeds, {result.events:,} events, {len(result.failed)} violated "
         f"an invariant, in {result.seconds:.0f} s"
     )
     lines.append(f"trace digest {result.digest}")
     return "\n".join(lines)
+
+
+def _failure(verdict: Verdict) -> list[str]:
+    return [
+        f"seed {verdict.options.seed}: replay with `{command(verdict.options)}`",
+        *(f"  {f.invariant}: {f.detail}" for f in verdict.findings[:3]),
+        *(f"  {error.splitlines()[-1]}" for error in verdict.errors[:1]),
+    ]

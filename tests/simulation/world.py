@@ -89,7 +89,7 @@ class World:
         self.books = Books(tables.store, tables.cached_catalogue(), tables.clock(), GRACE)
         at_hand = tables.store, tables.barriers, tables.cached_catalogue(), GRACE
         revalue = a_revaluing(tables).revalue
-        self.billing_run = BillingRun(*at_hand, lambda _: self._wait(), revalue)
+        self.billing_run = BillingRun(*at_hand, self._wait, revalue)
         lookup: Any = tables.events  # Redriving looks events up by identity, and nothing else.
         self.redriving = Redrive(
             store=tables.store,
@@ -117,7 +117,7 @@ class World:
             catalogue=tables.cached_catalogue(),
             clock=tables.clock(),
             grace=GRACE,
-            sleep=lambda _: self._wait(),
+            sleep=self._wait,
         )
 
     def _lives(self) -> None:
@@ -131,7 +131,7 @@ class World:
             moving,
             self.tables.barriers,
             self.billing_run,
-            lambda _: self._wait_longer(),
+            self._wait_longer,
         )
         share = 0.0 if self.mix.rate("usage-outage") else self.mix.rate("test-clock")
         self.lifetimes.place(self.customers, share, self.timeline.now)
@@ -222,13 +222,15 @@ class World:
         self.timeline.note("billed", customer, str(steps))
         return True
 
-    def _wait(self) -> None:
+    def _wait(self, seconds: float) -> None:
         """What happens while a billing run sleeps: mostly, the stream moves."""
+        self.timeline.now += timedelta(seconds=seconds)
         if self.rng.random() < 0.7:
             self.act("aggregate")
 
-    def _wait_longer(self) -> None:
+    def _wait_longer(self, seconds: float) -> None:
         """What happens while a clock is advanced, which waits for the ledger as well."""
+        self.timeline.now += timedelta(seconds=seconds)
         self.act("aggregate")
         self.act("journal")
 

@@ -105,7 +105,7 @@ def test_a_replacement_of_the_same_value_is_told_from_what_it_replaced() -> None
 
 
 def _share(event: UsageEvent) -> int:
-    [measurement] = a_record(event, 1, CATALOGUE).measurements
+    measurement, *_ = a_record(event, 1, CATALOGUE).measurements
     return measurement.checksum
 
 
