@@ -33,7 +33,7 @@ class Mending:
     storm: Storm
     seen: Counter[str]
     events: MemoryEventStore
-    cures: dict[tuple[str, str], dict[str, Any]]  # raw events as they were before the poison
+    cured: Callable[[tuple[str, str]], dict[str, Any]]  # raw events as they were before the poison
     notes: MemoryReconciliationNotes = field(default_factory=MemoryReconciliationNotes)
     troubles: dict[str, list[str]] = field(default_factory=dict)
     reconciler: Reconciler = field(init=False)
@@ -90,10 +90,10 @@ class Mending:
 
     def heed(self, findings: Sequence[str]) -> None:
         """People repair the raw events that findings name."""
-        for place, cure in self.cures.items():
+        for place in self.events.items:
             if any(place[1] in finding for finding in findings):
                 self.seen["branch: raw event cured that was lost before it was set aside"] += 1
-                self.events.items[place] = cure
+                self.events.items[place] = self.cured(place)
 
     def waits(self) -> bool:
         """Whether a ledger gap has been seen and is not judged yet."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from local.streams.shard import wire_format
 from shared.domain.accounts import Account
+from shared.domain.events import event_key
 from shared.services.catalogue import CachedCatalogue
 from tests.fakes.billing_store import MemoryBillingStore
 from tests.fakes.catalogue import MemoryCatalogueStore
@@ -99,6 +100,14 @@ class Tables:
         self.account_stream.put(place_of(after.customer), body, self.timeline.unix_seconds())
         what = after.customer, after.version, repr(after.phases), repr(after.late)
         self.timeline.note("account", *what)
+
+    def cured(self, place: tuple[str, str]) -> dict[str, Any]:
+        """What was to be stored in the place: a correction has its event's stamp."""
+        item = self.events.items[place]
+        if "correction" in item:
+            sent = self.cures.get((place[0], event_key(item["source"]["S"], item["id"]["S"])))
+            return {**item, "catalogue": sent["catalogue"]} if sent else item
+        return self.cures.get(place, item)
 
     def _poisoned(self, item: dict[str, Any]) -> dict[str, Any]:
         """The item, sometimes as no version of this code would write it."""

@@ -110,7 +110,7 @@ class World:
         rng = random.Random(f"{seed}/correctors")
         self.correctors = Correctors(rng, tables.events, correcting, self.clients.data)
         rng = random.Random(f"{seed}/mending")
-        self.mending = Mending(rng, self.storm, self.seen, tables.events, tables.cures)
+        self.mending = Mending(rng, self.storm, self.seen, tables.events, tables.cured)
         self.mending.compose(
             store=tables.store,
             barriers=tables.barriers,
@@ -310,8 +310,7 @@ class World:
         if kept.redriven_at is not None:
             self.seen["branch: redriven again"] += 1
         elif self.rng.random() < 0.8:
-            items = self.tables.events.items
-            items[key] = self.tables.cures.get(key, items[key])
+            self.tables.events.items[key] = self.tables.cured(key)
         try:
             outcome = self.redriving.redrive(*key, "tests")
         except NotApplicableError:
