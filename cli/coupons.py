@@ -1,4 +1,4 @@
-"""`meterline coupons`: the coupons that a customer has, and what is left of them.
+"""`meterline coupons`: which there are, those that a customer has, and what is left of them.
 
 Example: meterline coupons apply acme launch
 """
@@ -23,12 +23,28 @@ COLUMNS = (
     "periods_left",
     "amount_left",
 )
+PUBLISHED = (
+    "key",
+    "name",
+    "percentage",
+    "amount",
+    "currency",
+    "duration",
+    "periods",
+    "redeem_by",
+    "redemptions",
+    "max_redemptions",
+    "archived",
+)
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the commands."""
     parser = commands.add_parser("coupons", help="coupons of a customer", description=__doc__)
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    published = actions.add_parser("published", help=run_published.__doc__)
+    add_output(published)
+    published.set_defaults(run=run_published)
     for name, run, argument, words in (
         ("list", run_list, None, None),
         ("apply", run_apply, "coupon", "its key, in its newest version"),
@@ -40,6 +56,11 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
             action.add_argument(argument, help=words)
         add_output(action)
         action.set_defaults(run=run)
+
+
+def run_published(arguments: argparse.Namespace) -> int:
+    """Every coupon that is published, and how often it was given."""
+    return _show(arguments, list(Client.from_environment().pages("/v1/coupons")), PUBLISHED)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
@@ -70,8 +91,8 @@ def _place(arguments: argparse.Namespace) -> str:
     return path("/v1/customers/{customer}/coupons", customer=arguments.customer)
 
 
-def _show(arguments: argparse.Namespace, answer: Any) -> int:
+def _show(arguments: argparse.Namespace, answer: Any, columns: tuple[str, ...] = COLUMNS) -> int:
     found = answer if isinstance(answer, list) else [answer]
-    rows = [[coupon[name] for name in COLUMNS] for coupon in found]
-    show(arguments.output, answer, COLUMNS, rows, "no coupons")
+    rows = [[coupon[name] for name in columns] for coupon in found]
+    show(arguments.output, answer, columns, rows, "no coupons")
     return 0

@@ -4,21 +4,21 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from pydantic import BaseModel
-
 from shared.domain.errors import PreconditionFailedError
+from shared.wire.common import WireModel
 
 TAG_DIGITS = 32
 _ENTITY_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _ENTITY_TAGS = re.compile(rf"{_ENTITY_TAG}(?:[ \t]*,[ \t,]*{_ENTITY_TAG})*")
 
 
-def entity_tag(current: BaseModel) -> str:
-    """A strong validator: the same as long as every member of the answer is."""
-    return f'"{hashlib.sha256(current.model_dump_json().encode()).hexdigest()[:TAG_DIGITS]}"'
+def entity_tag(current: WireModel) -> str:
+    """A strong validator: the same as long as every member of the answer is that a PUT replaces."""
+    content = current.model_dump_json(exclude=set(current.untagged))
+    return f'"{hashlib.sha256(content.encode()).hexdigest()[:TAG_DIGITS]}"'
 
 
-def require_match(headers: Mapping[str, str], current: BaseModel | None) -> None:
+def require_match(headers: Mapping[str, str], current: WireModel | None) -> None:
     """Refuse a write whose `If-Match` does not name what is there; None is nothing there.
 
     Tags are compared strongly: a weak one matches nothing. Header names are lower-case.

@@ -96,13 +96,14 @@ function migration({ key, version }, pages, select) {
 
 function couponsTable(coupons) {
   return table(
-    ["Coupon", "Name", "#Takes off", "For how long", "Plans", "Given until"],
+    ["Coupon", "Name", "#Takes off", "For how long", "Plans", "#Given", "Until"],
     coupons.map((coupon) => [
       coupon.key,
       coupon.name,
       coupon.percentage === null ? `${decimal(coupon.amount)} ${coupon.currency}` : `${decimal(coupon.percentage)} %`,
       coupon.duration === "periods" ? `${coupon.periods} periods` : coupon.duration,
       coupon.plans.join(", ") || "every plan",
+      coupon.redemptions + (coupon.max_redemptions === null ? "" : ` of ${coupon.max_redemptions}`),
       coupon.archived ? "archived" : day(coupon.redeem_by),
     ]),
   );

@@ -28,7 +28,8 @@ def put_coupon(request: Request, runtime: Runtime, body: CouponBody) -> CouponAn
     service = runtime.catalogue_service.provided(
         lambda catalogue: require_match(request.headers, _newest(catalogue, coupon.key))
     )
-    return CouponAnswer.of(service.put_coupon(coupon, request.principal, runtime.clock.now()))
+    stored = service.put_coupon(coupon, request.principal, runtime.clock.now())
+    return CouponAnswer.of(stored, _redemptions(runtime, stored.key))
 
 
 @router.route(
@@ -43,7 +44,11 @@ def read_coupon(request: Request, runtime: Runtime) -> CouponAnswer:
     newest = _newest(runtime.catalogue_service.catalogue(), request.parameters["coupon"])
     if newest is None:
         raise NotFoundError("No such coupon.")
-    return newest
+    return newest.model_copy(update={"redemptions": _redemptions(runtime, newest.key)})
+
+
+def _redemptions(runtime: Runtime, key: str) -> int:
+    return runtime.store.redemptions([key]).get(key, 0)
 
 
 def _newest(catalogue: Catalogue, key: str) -> CouponAnswer | None:
@@ -62,7 +67,10 @@ def _newest(catalogue: Catalogue, key: str) -> CouponAnswer | None:
 def list_published(request: Request, runtime: Runtime, query: PageQuery) -> Page[CouponAnswer]:
     published = runtime.catalogue_service.catalogue().coupons
     newest = {key: versions[-1] for key, versions in published.items()}
-    return page_by_key(runtime, request, query, newest, CouponAnswer.of)
+    page = page_by_key(runtime, request, query, newest, lambda coupon: coupon)
+    given = runtime.store.redemptions([coupon.key for coupon in page.data])
+    listed = [CouponAnswer.of(coupon, given.get(coupon.key, 0)) for coupon in page.data]
+    return Page(data=listed, next_cursor=page.next_cursor)
 
 
 @router.route(

@@ -24,7 +24,7 @@ class Coupon:
     A percentage lasts for one billing period (`once`), for so many in a row, or `forever`. An
     amount that is given `once` lasts until it is used up; else it is given anew for each period.
     `plans` are those whose prices it lowers (none: all). It can be applied before `redeem_by`,
-    and unless it is archived.
+    `max_redemptions` times over all customers and versions, and unless it is archived.
     """
 
     key: str
@@ -37,6 +37,7 @@ class Coupon:
     periods: int | None = None
     plans: tuple[str, ...] = ()
     redeem_by: datetime | None = None
+    max_redemptions: int | None = None
     archived: bool = False
 
     @property

@@ -243,6 +243,14 @@ class SaveConversion:
     read: Stored | None
 
 
+@dataclass(frozen=True, slots=True)
+class CountRedemption:
+    """Counts a coupon as given once more, if that was fewer than `most` times (None: any)."""
+
+    coupon: str
+    most: int | None
+
+
 Change = (
     SaveAccount
     | SaveSubscription
@@ -266,5 +274,6 @@ Change = (
     | SaveReservation
     | SaveRecord
     | SaveConversion
+    | CountRedemption
     | PutBackfilledHour
 )

@@ -8,7 +8,7 @@ from shared.domain.coupons import MAX_ACTIVE, AppliedCoupon, Coupon
 from shared.domain.discounts import first_period
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
 from shared.domain.events import canonical_json
-from shared.services.changes import Change, PutAudit, SaveSubscription
+from shared.services.changes import Change, CountRedemption, PutAudit, SaveSubscription
 from shared.services.idempotency import Decision, MoneyWrite, commit_once
 from shared.services.standing import Books, Standing
 from shared.services.store import StoredAnswer
@@ -21,6 +21,12 @@ class CouponNotApplicableError(ConflictError):
     """The coupon cannot be applied to the customer, or no more (409)."""
 
     code = "coupon-not-applicable"
+
+
+class CouponUsedUpError(ConflictError):
+    """The coupon was given as often as it may be (409)."""
+
+    code = "coupon-used-up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,8 @@ Render = Callable[[HeldCoupon], str]
 def apply_coupon(books: Books, write: MoneyWrite, key: str, render: Render) -> StoredAnswer:
     """Gives the customer the newest version of a coupon; `render` makes the answer.
 
-    Raises: NotFoundError, InvalidError, CouponNotApplicableError, UnavailableError.
+    Raises: NotFoundError, InvalidError, CouponNotApplicableError, CouponUsedUpError,
+    UnavailableError.
     """
 
     def decide() -> Decision:
@@ -56,6 +63,7 @@ def apply_coupon(books: Books, write: MoneyWrite, key: str, render: Render) -> S
         changes = _changes(
             books, write, before, (*kept, applied), action="coupon.apply", applied=applied
         )
+        changes.append(_counted(books, coupon))
         return Decision(changes, render(HeldCoupon(applied, period)), 201)
 
     return commit_once(books.store, write, decide)
@@ -111,6 +119,18 @@ def _wanted(standing: Standing, key: str) -> Coupon:
     if len(active) >= MAX_ACTIVE:
         raise CouponNotApplicableError(f"The customer has {MAX_ACTIVE} coupons already.")
     return coupon
+
+
+def _counted(books: Books, coupon: Coupon) -> CountRedemption:
+    """One redemption more; ending the coupon does not give it back.
+
+    Raises: CouponUsedUpError.
+    """
+    most = coupon.max_redemptions
+    given = books.store.redemptions([coupon.key]) if most is not None else {}
+    if most is not None and given.get(coupon.key, 0) >= most:
+        raise CouponUsedUpError(f"The coupon was given {most} times, which is all.")
+    return CountRedemption(coupon.key, most)
 
 
 def _changes(

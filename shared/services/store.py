@@ -142,6 +142,9 @@ class BillingStore(Protocol):
     def conversion(self, customer: str) -> Conversion | None:
         """The customer's latest conversion."""
 
+    def redemptions(self, coupons: Iterable[str]) -> Mapping[str, int]:
+        """How often each of the coupons was given, by key; those never given are left out."""
+
     def ledger(
         self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False
     ) -> Page[LedgerEntry]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -44,6 +44,9 @@ class WireModel(BaseModel):
     """A JSON object of a request or an answer: no unknown members, nothing silently converted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    # Members that no ETag is of, as nobody puts them: a tag is of what a PUT would replace.
+    untagged: ClassVar[frozenset[str]] = frozenset()
 
 
 class QueryModel(BaseModel):

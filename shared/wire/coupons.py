@@ -1,7 +1,7 @@
 """Coupons on the wire: published ones, and those that a customer has."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -22,6 +22,7 @@ from shared.wire.prices import Currency, once
 
 MAX_PERIODS = 1_000
 MAX_PLANS = 50
+MAX_REDEMPTIONS = 1_000_000_000
 # With more decimals a percentage of minor units would not come out exact in nanos.
 Percent = Annotated[Decimal, Bounds(4, lowest=Decimal("0.0001"), highest=Decimal(100))]
 AmountOff = Annotated[Decimal, Bounds(3, lowest=Decimal("0.001"))]
@@ -32,8 +33,8 @@ class CouponBody(WireModel):
 
     A percentage is for one period (`once`), for so many in a row, or `forever`. An amount given
     `once` lasts until it is used up, else it is given anew for each period. `plans` are those whose
-    prices it lowers, all if there are none. It can be applied before `redeem_by`, and unless it is
-    `archived`.
+    prices it lowers, all if there are none. It can be applied before `redeem_by`, at most
+    `max_redemptions` times over all customers and versions, and unless it is `archived`.
     """
 
     name: Identifier
@@ -46,6 +47,7 @@ class CouponBody(WireModel):
     )
     plans: Annotated[Items[Slug], Field(max_length=MAX_PLANS)] = ()
     redeem_by: Time | None = None
+    max_redemptions: Annotated[int, Field(ge=1, le=MAX_REDEMPTIONS)] | None = None
     archived: bool = False
 
     @field_validator("currency")
@@ -94,18 +96,25 @@ class CouponBody(WireModel):
             periods=self.periods,
             plans=self.plans,
             redeem_by=self.redeem_by,
+            max_redemptions=self.max_redemptions,
             archived=self.archived,
         )
 
 
 class CouponAnswer(CouponBody):
-    """One published version of a coupon."""
+    """One published version of a coupon, and how often all its versions were given.
+
+    A coupon that was ended for a customer was given all the same: `redemptions` only grows.
+    """
+
+    untagged: ClassVar[frozenset[str]] = frozenset({"redemptions"})
 
     key: str
     version: int
+    redemptions: int = 0
 
     @classmethod
-    def of(cls, coupon: Coupon) -> "CouponAnswer":
+    def of(cls, coupon: Coupon, redemptions: int = 0) -> "CouponAnswer":
         """The coupon as the wire has it."""
         return cls(
             key=coupon.key,
@@ -118,7 +127,9 @@ class CouponAnswer(CouponBody):
             periods=coupon.periods,
             plans=coupon.plans,
             redeem_by=coupon.redeem_by,
+            max_redemptions=coupon.max_redemptions,
             archived=coupon.archived,
+            redemptions=redemptions,
         )
 
 

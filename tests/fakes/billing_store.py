@@ -59,6 +59,7 @@ class MemoryBillingStore:
         self.answers: dict[tuple[str, str], StoredAnswer] = {}
         self.audits: list[PutAudit] = []
         self.clocks: dict[str, datetime] = {}
+        self.redeemed: dict[str, int] = {}
         self._on_account = on_account
 
     # -- reads
@@ -166,6 +167,9 @@ class MemoryBillingStore:
         asked = self.conversions_of.get(customer, {})
         return asked[max(asked)] if asked else None
 
+    def redemptions(self, coupons: Iterable[str]) -> Mapping[str, int]:
+        return {key: self.redeemed[key] for key in coupons if key in self.redeemed}
+
     def ledger(
         self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False
     ) -> Page[LedgerEntry]:
@@ -246,6 +250,8 @@ class MemoryBillingStore:
             case changes.SaveConversion(conversion, read):
                 asked = self.conversions_of.get(conversion.customer, {}).get(conversion.number)
                 return (asked.stored if asked else None) == read
+            case changes.CountRedemption(coupon, most):
+                return most is None or self.redeemed.get(coupon, 0) < most
             case changes.PutClaim(customer_key, claim):
                 return claim not in self.claims_of.get(customer_key, set())
             case changes.DropClaim(customer_key, claim):
@@ -304,6 +310,8 @@ class MemoryBillingStore:
             case changes.SaveConversion(conversion):
                 asked = self.conversions_of.setdefault(conversion.customer, {})
                 asked[conversion.number] = conversion
+            case changes.CountRedemption(coupon):
+                self.redeemed[coupon] = self.redeemed.get(coupon, 0) + 1
             case changes.PutClaim(customer_key, claim):
                 self.claims_of.setdefault(customer_key, set()).add(claim)
             case changes.DropClaim(customer_key, claim):
@@ -393,6 +401,8 @@ def _keys(change: Change) -> list[Key]:  # noqa: C901, PLR0911, PLR0912
             return [("RESERVATION", reservation.customer, reservation.id)]
         case changes.SaveConversion(conversion):
             return [("CONVERSION", conversion.customer, conversion.number)]
+        case changes.CountRedemption(coupon):
+            return [("COUPON", coupon)]
         case changes.DropValues(values):
             return [("VALUE", key) for key in values]
         case changes.PutClaim(customer_key, claim) | changes.DropClaim(customer_key, claim):

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -96,6 +97,9 @@ def test_coupons_are_published_in_versions(api: Api) -> None:
         ({"duration": "forever"}, "/periods", "only-for-periods"),
         ({"duration": "always"}, "/duration", "literal-error"),
         ({"redeem_by": "soon"}, "/redeem_by", "not-rfc3339"),
+        ({"max_redemptions": 0}, "/max_redemptions", "greater-than-equal"),
+        ({"max_redemptions": 10**9 + 1}, "/max_redemptions", "less-than-equal"),
+        ({"max_redemptions": "5"}, "/max_redemptions", "int-type"),
         ({"plans": ["nothing"]}, "/plans/0", "unknown-plan"),
         ({"plans": ["pro", "pro"]}, "/plans", "duplicate-plan"),
         (
@@ -209,6 +213,59 @@ def test_archived_expired_foreign_and_repeated_coupons_are_conflicts(api: Api) -
         api.post(f"{customer}/coupons", {"coupon": a_coupon(api)}, f"m{number}")
     full = api.call("POST", f"{customer}/coupons", {"coupon": a_coupon(api)}, key="full")
     assert full.status == 409
+
+
+def test_a_coupon_is_given_as_often_as_it_may_be_and_ending_it_gives_nothing_back(
+    api: Api,
+) -> None:
+    key = a_coupon(api, {**FIFTH, "max_redemptions": 2})
+    first, second, third = (api.new_customer() for _ in range(3))
+    given = api.post(f"{first}/coupons", {"coupon": key}, "k1")
+    assert api.post(f"{first}/coupons", {"coupon": key}, "k1") == given
+    # Who has it is told so, and uses nothing up.
+    again = api.call("POST", f"{first}/coupons", {"coupon": key}, key="k2")
+    assert again.json["code"] == "coupon-not-applicable"
+    assert api.get(f"/v1/coupons/{key}")["redemptions"] == 1
+    api.post(f"{second}/coupons", {"coupon": key}, "k1")
+    api.post(f"{first}/coupons/{given['id']}/end", None, "k3")
+    refused = api.call("POST", f"{third}/coupons", {"coupon": key}, key="k1")
+    assert (refused.status, refused.json["code"]) == (409, "coupon-used-up")
+    assert api.get(f"{third}/coupons")["data"] == []
+    shown = api.get(f"/v1/coupons/{key}")
+    assert (shown["redemptions"], shown["max_redemptions"]) == (2, 2)
+    [listed] = [each for each in api.get("/v1/coupons")["data"] if each["key"] == key]
+    assert listed == shown
+    raised = api.put(f"/v1/coupons/{key}", {**FIFTH, "max_redemptions": 3})
+    assert (raised["version"], raised["redemptions"]) == (2, 2)
+    # A refusal leaves the key unused.
+    api.post(f"{third}/coupons", {"coupon": key}, "k1")
+    assert api.get(f"/v1/coupons/{key}")["redemptions"] == 3
+
+
+def test_callers_at_once_share_the_redemptions_and_none_is_given_too_much(api: Api) -> None:
+    key = a_coupon(api, {**FIFTH, "max_redemptions": 3})
+    customers = [api.new_customer() for _ in range(8)]
+
+    def give(customer: str) -> int:
+        return api.call("POST", f"{customer}/coupons", {"coupon": key}, key="k1").status
+
+    with ThreadPoolExecutor(8) as callers:
+        statuses = list(callers.map(give, customers))
+    assert sorted(statuses) == [201] * 3 + [409] * 5
+    held = [len(api.get(f"{customer}/coupons")["data"]) for customer in customers]
+    assert held == [int(status == 201) for status in statuses]
+    assert api.get(f"/v1/coupons/{key}")["redemptions"] == 3
+
+
+def test_what_is_given_meanwhile_refuses_no_editor(api: Api) -> None:
+    customer, key = api.new_customer(), a_coupon(api)
+    tag = api.call("GET", f"/v1/coupons/{key}").headers["ETag"]
+    api.post(f"{customer}/coupons", {"coupon": key}, "k1")
+    assert api.call("GET", f"/v1/coupons/{key}").headers["ETag"] == tag
+    changed = {**FIFTH, "max_redemptions": 5}
+    reply = api.call("PUT", f"/v1/coupons/{key}", changed, headers={"if-match": tag})
+    assert (reply.status, reply.json["redemptions"]) == (200, 1)
+    assert api.call("GET", f"/v1/coupons/{key}").headers["ETag"] != tag
 
 
 def test_a_minimum_is_trued_up_and_its_coupon_taken_off(api: Api) -> None:

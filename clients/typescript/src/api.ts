@@ -2130,7 +2130,9 @@ export interface components {
         };
         /**
          * CouponAnswer
-         * @description One published version of a coupon.
+         * @description One published version of a coupon, and how often all its versions were given.
+         *
+         *     A coupon that was ended for a customer was given all the same: `redemptions` only grows.
          */
         CouponAnswer: {
             /** Name */
@@ -2172,6 +2174,11 @@ export interface components {
              */
             redeem_by?: string | null;
             /**
+             * Max Redemptions
+             * @default null
+             */
+            max_redemptions?: number | null;
+            /**
              * Archived
              * @default false
              */
@@ -2180,6 +2187,11 @@ export interface components {
             key: string;
             /** Version */
             version: number;
+            /**
+             * Redemptions
+             * @default 0
+             */
+            redemptions?: number;
         };
         /**
          * CouponBody
@@ -2187,8 +2199,8 @@ export interface components {
          *
          *     A percentage is for one period (`once`), for so many in a row, or `forever`. An amount given
          *     `once` lasts until it is used up, else it is given anew for each period. `plans` are those whose
-         *     prices it lowers, all if there are none. It can be applied before `redeem_by`, and unless it is
-         *     `archived`.
+         *     prices it lowers, all if there are none. It can be applied before `redeem_by`, at most
+         *     `max_redemptions` times over all customers and versions, and unless it is `archived`.
          */
         CouponBody: {
             /** Name */
@@ -2229,6 +2241,11 @@ export interface components {
              * @default null
              */
             redeem_by?: string | null;
+            /**
+             * Max Redemptions
+             * @default null
+             */
+            max_redemptions?: number | null;
             /**
              * Archived
              * @default false

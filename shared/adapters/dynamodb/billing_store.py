@@ -48,6 +48,7 @@ from shared.adapters.dynamodb.commits import (
     single_write,
 )
 from shared.adapters.dynamodb.conversion_items import CONVERSION_PREFIX, read_conversion
+from shared.adapters.dynamodb.coupon_items import read_redemptions, redemption_keys
 from shared.adapters.dynamodb.errors import retrying
 from shared.adapters.dynamodb.reads import batch_get
 from shared.adapters.dynamodb.reservation_items import (
@@ -190,6 +191,9 @@ class DynamoBillingStore(TableReads):
         partition = customer_partition(customer)
         latest = self._prefixed(partition, CONVERSION_PREFIX, newest_first=True)
         return next(map(read_conversion, latest), None)
+
+    def redemptions(self, coupons: Iterable[str]) -> Mapping[str, int]:
+        return dict(map(read_redemptions, self._batch_get([redemption_keys(c) for c in coupons])))
 
     def ledger(
         self, customer: str, limit: int, cursor: str | None, *, newest_first: bool = False

@@ -20,13 +20,14 @@ from shared.adapters.dynamodb.billing_items import (
     late_prefix,
     ledger_item,
     quarantine_item,
-    quarantine_keys,
     register_keys,
     usage_hour_item,
     value_keys,
 )
 from shared.adapters.dynamodb.conversion_items import conversion_item
+from shared.adapters.dynamodb.coupon_items import redemption_write
 from shared.adapters.dynamodb.optional_members import OPTIONAL
+from shared.adapters.dynamodb.quarantine_writes import explained_write, redriven_write
 from shared.adapters.dynamodb.record_items import record_item
 from shared.adapters.dynamodb.reservation_items import reservation_item
 from shared.domain.customers import Customer, Subscription
@@ -37,7 +38,6 @@ from shared.services import changes
 
 ABSENT = "attribute_not_exists(pk)"
 PRESENT = "attribute_exists(pk)"
-IN_QUARANTINE = f"{PRESENT} AND attribute_not_exists(redriven_at)"
 
 Write = dict[str, Any]
 
@@ -68,9 +68,9 @@ def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C
         case changes.PutQuarantine():
             yield _put(table, quarantine_item(change), ABSENT)
         case changes.MarkRedriven():
-            yield _mark_redriven(table, change)
+            yield redriven_write(table, change)
         case changes.ExplainQuarantine():
-            yield _explain_quarantine(table, change)
+            yield explained_write(table, change)
         case changes.PutIdempotencyKey():
             yield _put(table, _idempotency_item(change), ABSENT)
         case changes.PutAudit():
@@ -86,6 +86,8 @@ def writes_of(change: changes.Change, table: str) -> Iterator[Write]:  # noqa: C
             yield _save_if(table, item, "state", read_status)
         case changes.SaveConversion(conversion, read):
             yield _save_if(table, conversion_item(conversion), "stored", read)
+        case changes.CountRedemption():
+            yield redemption_write(table, change)
         case changes.PutClaim(customer_key, claim):
             yield _put(table, to_item(claim_keys(customer_key, claim)), ABSENT)
         case changes.DropClaim(customer_key, claim):
@@ -235,33 +237,6 @@ def _late_item(late: LateUsage) -> Item:
             "occurred_at": late.event.occurred_at,
         }
     )
-
-
-def _mark_redriven(table: str, change: changes.MarkRedriven) -> Write:
-    """Without a kind it leaves the list of what is in quarantine."""
-    return {
-        "Update": {
-            "TableName": table,
-            "Key": to_item(quarantine_keys(change.customer, change.event_key)),
-            "UpdateExpression": "SET redriven_at = :at REMOVE kind, kind_sort",
-            "ConditionExpression": IN_QUARANTINE,
-            "ExpressionAttributeValues": to_item({":at": change.redriven_at}),
-        }
-    }
-
-
-def _explain_quarantine(table: str, change: changes.ExplainQuarantine) -> Write:
-    return {
-        "Update": {
-            "TableName": table,
-            "Key": to_item(quarantine_keys(change.customer, change.event_key)),
-            "UpdateExpression": "SET reason = :reason, detail = :detail",
-            "ConditionExpression": IN_QUARANTINE,
-            "ExpressionAttributeValues": to_item(
-                {":reason": change.reason, ":detail": change.detail}
-            ),
-        }
-    }
 
 
 def _put_invoice(table: str, change: changes.PutInvoice) -> Iterator[Write]:

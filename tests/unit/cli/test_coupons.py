@@ -48,3 +48,24 @@ def test_coupons_are_listed_applied_and_ended(
     [(*sent_to, sent)] = [call[:3] for call in server.asked]
     assert (tuple(sent_to), json.loads(sent or b"null")) == (asked, body)
     assert "cp_1" in capsys.readouterr().out
+
+
+def test_published_coupons_are_listed_with_how_often_they_were_given(
+    server: type[Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = {
+        **{name: COUPON[name] for name in ("percentage", "amount", "currency", "duration")},
+        "key": "launch",
+        "name": "Launch",
+        "periods": None,
+        "redeem_by": None,
+        "redemptions": 3,
+        "max_redemptions": 250,
+        "archived": False,
+    }
+    server.answers["/v1/coupons"] = (200, {"data": [published], "next_cursor": None})
+    assert main(["coupons", "published"]) == 0
+    [heading, *_, row] = capsys.readouterr().out.strip().splitlines()
+    assert heading.split()[-3:] == ["redemptions", "max_redemptions", "archived"]
+    assert row.split()[:2] == ["launch", "Launch"]
+    assert row.split()[-3:-1] == ["3", "250"]
