@@ -8,12 +8,14 @@ import os
 from typing import Any
 
 from cli.client import ClientError, UsageError
+from cli.numbers import positive
 from cli.output import add_output, show
 from shared.domain.errors import MeterlineError
 from shared.domain.events import time_text
 from shared.services.api_keys import SCOPES, ApiKeys
 
-COLUMNS = ("id", "scopes", "name", "created_at", "revoked_at")
+COLUMNS = ("id", "scopes", "name", "created_at", "revoked_at", "rate_limit")
+KEY_ID = "the key's third part: ml_<stage>_<id>_…"
 VARIABLES = ("STAGE", "BILLING_TABLE", "SECRET_ARN")
 
 
@@ -24,9 +26,16 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     creating = _action(actions, "create", "make a key and print it, this once")
     creating.add_argument("--scope", choices=SCOPES, action="append", required=True)
     creating.add_argument("--name", default="", help="what the key is for")
+    creating.add_argument(
+        "--rate-limit", type=positive, metavar="N", help="requests per minute; default: no limit"
+    )
     creating.set_defaults(run=create)
+    limiting = _action(actions, "limit", "let a key send so many requests per minute from now on")
+    limiting.add_argument("id", help=KEY_ID)
+    limiting.add_argument("rate_limit", type=_limit, metavar="N", help="or `none`: no limit")
+    limiting.set_defaults(run=limit)
     revoking = _action(actions, "revoke", "refuse a key from now on")
-    revoking.add_argument("id", help="the key's third part: ml_<stage>_<id>_…")
+    revoking.add_argument("id", help=KEY_ID)
     revoking.set_defaults(run=revoke)
     listing = _action(actions, "list", "every key, without its secret")
     add_output(listing)
@@ -43,7 +52,19 @@ def _action(
 
 def create(arguments: argparse.Namespace) -> int:
     """Prints the new key and nothing else."""
-    print(_api_keys().create(arguments.scope, arguments.name))
+    try:
+        print(_api_keys().create(arguments.scope, arguments.name, arguments.rate_limit))
+    except MeterlineError as error:
+        raise ClientError(error.detail) from error
+    return 0
+
+
+def limit(arguments: argparse.Namespace) -> int:
+    """Sets the key's limit, or takes it away."""
+    try:
+        _api_keys().limit(arguments.id, arguments.rate_limit)
+    except MeterlineError as error:
+        raise ClientError(error.detail) from error
     return 0
 
 
@@ -65,11 +86,16 @@ def list_keys(arguments: argparse.Namespace) -> int:
             "name": key.name,
             "created_at": time_text(key.created_at),
             "revoked_at": time_text(key.revoked_at) if key.revoked_at else None,
+            "rate_limit": key.rate_limit,
         }
         for key in _api_keys().all()
     ]
     show(arguments.output, answer, COLUMNS, [list(key.values()) for key in answer], "no keys")
     return 0
+
+
+def _limit(text: str) -> int | None:
+    return None if text == "none" else positive(text)
 
 
 def _api_keys() -> ApiKeys:

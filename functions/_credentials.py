@@ -1,4 +1,4 @@
-"""What tells callers apart: keys, tokens, and the cursors that they were given."""
+"""What tells callers apart and holds them back: keys, limits, tokens, and cursors given out."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from shared.services.api_keys import ApiKeys
     from shared.services.cursors import Cursors
     from shared.services.portal_tokens import PortalTokens, SessionTokens
+    from shared.services.rate_limiting import RateLimiter
 
 
 class Credentials(Aws):
-    """Everything that is signed or hashed with the stage's own secret."""
+    """What is signed or hashed with the stage's own secret, and what keys may do."""
 
     @cached_property
     def secret_keys(self) -> "SecretKeys":
@@ -29,6 +30,14 @@ class Credentials(Aws):
         store = DynamoApiKeyStore(self.dynamodb, self.settings.billing_table)
         hash_key = self.secret_keys.key("api-keys")
         return ApiKeys(store, hash_key, self.settings.stage, self.clock)
+
+    @cached_property
+    def rate_limiter(self) -> "RateLimiter":
+        from shared.adapters.dynamodb.request_counters import DynamoRequestCounters
+        from shared.services.rate_limiting import RateLimiter
+
+        counters = DynamoRequestCounters(self.dynamodb, self.settings.billing_table)
+        return RateLimiter(counters, self.clock)
 
     @cached_property
     def portal_tokens(self) -> "PortalTokens":

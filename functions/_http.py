@@ -14,7 +14,8 @@ from pydantic import BaseModel
 
 from functions._body import read_json
 from functions._preconditions import entity_tag, require_match
-from functions._statuses import MethodNotAllowedError, status_of
+from functions._rate_limits import admit
+from functions._statuses import MethodNotAllowedError, retry_after, status_of
 from functions._validation import distinct, idempotency_key, validate, validate_query
 from shared.domain.errors import (
     ForbiddenError,
@@ -37,7 +38,8 @@ class Request:
     """One request as API Gateway passed it on, its caller already resolved by the authorizer.
 
     `principal` is the id of the caller's key, empty for anonymous callers. `portal_customer` is
-    the one customer that a portal token may see, empty for API keys. `instance` names the request
+    the one customer that a portal token may see, empty for API keys. `rate_limit` is how many
+    requests per minute the caller's key may send, 0 without a limit. `instance` names the request
     in problem details and logs.
     """
 
@@ -50,6 +52,7 @@ class Request:
     principal: str = ""
     scopes: frozenset[str] = frozenset()
     portal_customer: str = ""
+    rate_limit: int = 0
     instance: str = ""
 
     def require_customer(self, customer: str) -> None:
@@ -173,6 +176,8 @@ class Router:
     def _answer(self, request: Request, route: Route, runtime: Callable[[], Any]) -> Answer:
         dialect = route.dialect or OWN_DIALECT
         authorize(request, route)
+        if request.rate_limit:
+            admit(request.principal, request.rate_limit, runtime().rate_limiter)
         if route.money:
             idempotency_key(request.headers)
         arguments: dict[str, Any] = {}
@@ -239,6 +244,7 @@ def parse_request(event: Mapping[str, Any], parameters: Mapping[str, str]) -> Re
         principal=caller.get("principal") or "",
         scopes=frozenset(filter(None, (caller.get("scopes") or "").split(","))),
         portal_customer=caller.get("customer") or "",
+        rate_limit=int(caller.get("rate_limit") or 0),
         instance=_instance(event),
     )
 
@@ -278,9 +284,8 @@ def problem(error: MeterlineError, instance: str, **members: Any) -> Answer:
         "errors": [{"pointer": p.pointer, "code": p.code} for p in error.problems],
         **members,
     }
-    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = "1"
+    challenge = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    headers = {**challenge, **retry_after(error)}
     return Answer(json.dumps(content), status.value, PROBLEM_JSON, headers)
 
 

@@ -14,6 +14,7 @@ from shared.domain.errors import (
     UnavailableError,
 )
 from shared.domain.reservations import InsufficientBalanceError
+from shared.services.rate_limiting import TooManyRequestsError
 from shared.wire.common import TooLargeError, UnsupportedMediaTypeError
 
 
@@ -35,6 +36,7 @@ STATUSES: tuple[tuple[type[MeterlineError], HTTPStatus], ...] = (
     (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UnsupportedMediaTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (InvalidError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (TooManyRequestsError, HTTPStatus.TOO_MANY_REQUESTS),
     (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 
@@ -43,3 +45,9 @@ def status_of(error: MeterlineError) -> HTTPStatus:
     """The status that the error is answered with; 500 for one that no client caused."""
     found = next((status for kind, status in STATUSES if isinstance(error, kind)), None)
     return found or HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def retry_after(error: MeterlineError) -> dict[str, str]:
+    """The header that says how soon to send the request again; none where that is not known."""
+    seconds = error.retry_after_seconds
+    return {} if seconds is None else {"Retry-After": str(seconds)}

@@ -7,10 +7,10 @@ valid credential goes on as nobody.
 from collections.abc import Mapping
 from typing import Any
 
+from functions._rate_limits import SESSION_PREFIX
 from functions._runtime import Runtime, runtime
+from shared.services.api_keys import ApiKey
 
-# Before the id of the key that asked for the session.
-SESSION_PREFIX = "session:"
 ANONYMOUS = {"principal": "", "scopes": "", "customer": ""}
 
 
@@ -40,11 +40,17 @@ def resolve(text: str, runtime: Runtime) -> dict[str, str]:
     if text.startswith("ml_"):
         key = runtime.api_keys.authenticate(text)
         if key is not None:
-            return {"principal": key.id, "scopes": ",".join(sorted(key.scopes)), "customer": ""}
+            return _caller(key, key.id, ",".join(sorted(key.scopes)))
     elif (customer := runtime.portal_tokens.customer(text)) is not None:
         return {"principal": "portal", "scopes": "portal", "customer": customer}
     elif (key_id := runtime.session_tokens.key_id(text)) is not None:
         key = runtime.api_keys.valid(key_id)
         if key is not None:
-            return {"principal": f"{SESSION_PREFIX}{key.id}", "scopes": "ingest", "customer": ""}
+            return _caller(key, f"{SESSION_PREFIX}{key.id}", "ingest")
     return ANONYMOUS
+
+
+def _caller(key: ApiKey, principal: str, scopes: str) -> dict[str, str]:
+    """The context of a caller with this key; its limit is there only where it has one."""
+    caller = {"principal": principal, "scopes": scopes, "customer": ""}
+    return caller if key.rate_limit is None else {**caller, "rate_limit": str(key.rate_limit)}

@@ -7,6 +7,7 @@ from typing import Any
 from functions._deadline import deadline
 from functions._http import Answer, Request, Router
 from functions._runtime import runtime
+from shared.services.rate_limiting import RateLimiter
 from shared.services.test_clocks import TestClock, TestClocks
 from shared.wire.test_clocks import TestClockAdvance, TestClockCreation, TestClockView
 
@@ -18,16 +19,21 @@ router = Router()
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What one call works with: the service, and how to know that its time is running out."""
+    """What one call works with: the services, and how to know that its time is running out."""
 
     clocks: TestClocks
+    rate_limiter: RateLimiter
     out_of_time: Callable[[], bool]
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Serves one request."""
     out_of_time = deadline(context, RESERVED_MILLISECONDS)
-    return router.serve(event, lambda: Invocation(runtime().test_clocks, out_of_time))
+    return router.serve(event, lambda: _invocation(out_of_time))
+
+
+def _invocation(out_of_time: Callable[[], bool]) -> Invocation:
+    return Invocation(runtime().test_clocks, runtime().rate_limiter, out_of_time)
 
 
 def _view(clock: TestClock) -> TestClockView:

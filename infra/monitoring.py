@@ -76,6 +76,8 @@ class Monitoring(Construct):
         self._alarm("RewardsWaiting", waiting, "Rewards wait for room")
         for name, section in EARNINGS:
             self._alarm(name, _counter("settle_earnings", name), section)
+        uncounted = _counter("rate_limits", "RequestsNotCounted")
+        self._alarm("RequestsNotCounted", uncounted, "Requests are not counted")
         billing = _counter("bill_customer", "BillingDelayed")
         self._alarm("BillingDelayed", billing, "Billing is delayed", periods=3)
         self._watch_archive(functions["Archive"])

@@ -19,7 +19,7 @@ TABLE_ACCESS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "authorizer": {"billing": ("GetItem",)},
     "ingest": {
         "events": ("BatchGetItem", "PartiQLInsert"),
-        "billing": READ,
+        "billing": (*READ, "UpdateItem"),  # It counts the requests of keys with a limit.
     },
     # It counts anew from raw events, and deletes claims, where a correction took values back.
     "aggregate": {

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from functions._http import OWN_DIALECT, Answer
-from functions._statuses import status_of
+from functions._statuses import retry_after, status_of
 from shared.domain.errors import InvalidError, MeterlineError, NotFoundError, Problem
 
 _CODES = {"required": "value_is_mandatory"}
@@ -22,8 +22,7 @@ def refuse(error: MeterlineError, instance: str) -> Answer:
         content |= {"code": "event_not_found"}
     else:
         content |= {"code": error.code.replace("-", "_"), "message": error.detail}
-    headers = {"Retry-After": "1"} if status.value == 503 else {}
-    return Answer(json.dumps(content), status.value, headers=headers)
+    return Answer(json.dumps(content), status.value, headers=retry_after(error))
 
 
 def _details(problems: Sequence[Problem]) -> dict[str, Any]:

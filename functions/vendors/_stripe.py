@@ -4,13 +4,12 @@ import json
 from dataclasses import replace
 
 from functions._http import OWN_DIALECT, Answer
-from functions._statuses import status_of
+from functions._statuses import retry_after, status_of
 from functions.vendors._reading import read_form
 from shared.domain.errors import (
     ConflictError,
     InvalidError,
     MeterlineError,
-    UnavailableError,
 )
 
 _CODES = {
@@ -19,6 +18,7 @@ _CODES = {
     "too-old": "timestamp_too_far_in_past",
     "in-the-future": "timestamp_in_future",
     "differs-from-stored": "duplicate_meter_event",
+    "too-many-requests": "rate_limit",
 }
 
 
@@ -27,19 +27,22 @@ def refuse(error: MeterlineError, instance: str) -> Answer:
     status = status_of(error).value
     if isinstance(error, InvalidError | ConflictError):
         status = 400
-    code = error.code.replace("-", "_")
+    code = _code(error.code)
     kind = "api_error" if status >= 500 else "invalid_request_error"
     content = {"type": kind, "code": code}
     message = error.detail
     if error.problems:
         first = error.problems[0]
-        content["code"] = _CODES.get(first.code, first.code.replace("-", "_"))
+        content["code"] = _code(first.code)
         message = " ".join([message, *(f"{p.pointer}: {p.code};" for p in error.problems)])
     if error.problems and (parameter := _parameter(error.problems[0].pointer)):
         content["param"] = parameter
     content |= {"message": message.rstrip(";"), "request_id": instance}
-    headers = {"Retry-After": "1"} if isinstance(error, UnavailableError) else {}
-    return Answer(json.dumps({"error": content}), status, headers=headers)
+    return Answer(json.dumps({"error": content}), status, headers=retry_after(error))
+
+
+def _code(code: str) -> str:
+    return _CODES.get(code, code.replace("-", "_"))
 
 
 def _parameter(pointer: str) -> str:

@@ -4,8 +4,8 @@ from contextlib import suppress
 from datetime import timedelta
 
 from functions._http import Answer, Request, Router
+from functions._rate_limits import SESSION_PREFIX
 from functions._runtime import Runtime
-from functions.authorizer import SESSION_PREFIX
 from functions.vendors._finding import found
 from functions.vendors._reading import FORM
 from functions.vendors._stripe import FORMS, JSON_BODIES

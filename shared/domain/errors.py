@@ -13,9 +13,13 @@ class Problem:
 
 
 class MeterlineError(Exception):
-    """Base of all errors that Meterline raises on purpose."""
+    """Base of all errors that Meterline raises on purpose.
+
+    `retry_after_seconds` is how soon the same request may succeed, where that is known.
+    """
 
     code = "internal"
+    retry_after_seconds: int | None = None
 
     def __init__(self, detail: str = "", problems: Sequence[Problem] = ()) -> None:
         super().__init__(detail or self.code)
@@ -75,6 +79,7 @@ class UnavailableError(MeterlineError):
     """Storage refused or was out of reach for now (503): send the request again."""
 
     code = "unavailable"
+    retry_after_seconds = 1
 
 
 class RatingError(MeterlineError):

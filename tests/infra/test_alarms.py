@@ -22,6 +22,7 @@ ALARMED = {
     ("settle_earnings", "EarningsWaiting"): 1,
     ("settle_earnings", "EarningsOfNobody"): 1,
     ("settle_earnings", "EarningsUnclaimed"): 1,
+    ("rate_limits", "RequestsNotCounted"): 1,
     ("bill_customer", "BillingDelayed"): 1,
     ("bill_customer", "BillingHeld"): 1,
     ("reconcile_customer", "RepairsMade"): 1,

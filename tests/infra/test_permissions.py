@@ -21,7 +21,7 @@ NEEDS: dict[str, dict[str, set[str]]] = {
     },
     "ApiIngestRole": {
         EVENTS: {"dynamodb:BatchGetItem", "dynamodb:PartiQLInsert"},
-        BILLING: {f"dynamodb:{action}" for action in READ},
+        BILLING: {f"dynamodb:{action}" for action in READ | {"UpdateItem"}},
     },
     "ApiApiRole": {
         EVENTS: {

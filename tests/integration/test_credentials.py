@@ -37,10 +37,14 @@ def runtime(aws: Aws, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> Runtim
     return runtime
 
 
-def scopes_of(text: str) -> str:
+def context_of(text: str) -> dict[str, str]:
     event = {**AUTHORIZER_REQUEST, "headers": {"x-api-key": text}}
-    scopes: str = authorizer.handler(event, None)["context"]["scopes"]
-    return scopes
+    context: dict[str, str] = authorizer.handler(event, None)["context"]
+    return context
+
+
+def scopes_of(text: str) -> str:
+    return context_of(text)["scopes"]
 
 
 def test_a_keys_life(runtime: Runtime, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +64,24 @@ def test_a_keys_life(runtime: Runtime, capsys: pytest.CaptureFixture[str]) -> No
     assert scopes_of(text) == ""
     assert main(["keys", "revoke", key_id]) == 0
     assert main(["keys", "revoke", "0" * 16]) == 1
+    assert "no key" in capsys.readouterr().err
+
+
+def test_a_keys_limit(runtime: Runtime, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", "create", "--scope", "ingest", "--rate-limit", "600"]) == 0
+    text = capsys.readouterr().out.removesuffix("\n")
+    key_id = text.split("_")[2]
+    assert context_of(text)["rate_limit"] == "600"
+    assert main(["keys", "limit", key_id, "1200"]) == 0
+    assert context_of(text)["rate_limit"] == "1200"
+    assert main(["keys", "list", "--output", "json"]) == 0
+    listed = {key["id"]: key["rate_limit"] for key in json.loads(capsys.readouterr().out)}
+    assert listed[key_id] == 1200
+    assert main(["keys", "limit", key_id, "none"]) == 0
+    assert "rate_limit" not in context_of(text)
+    assert main(["keys", "limit", key_id, "60001"]) == 1
+    assert "1 to 60000 requests per minute" in capsys.readouterr().err
+    assert main(["keys", "limit", "0" * 16, "5"]) == 1
     assert "no key" in capsys.readouterr().err
 
 

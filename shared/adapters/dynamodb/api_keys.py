@@ -32,19 +32,31 @@ class DynamoApiKeyStore(TableReads):
                 "scopes": sorted(key.scopes),
                 "digest": key.digest,
                 "created_at": key.created_at,
+                "rate_limit": key.rate_limit,
             }
         )
         put = {"TableName": self._table, "Item": {**_key(key.id), **item}}
         retrying(lambda: self._client.put_item(**put))
 
     def revoke(self, key_id: str, at: datetime) -> None:
-        update = {
+        change = "SET revoked_at = if_not_exists(revoked_at, :at)"
+        self._update(key_id, change, {":at": utc_text(at)})
+
+    def set_rate_limit(self, key_id: str, rate_limit: int | None) -> None:
+        if rate_limit is None:
+            self._update(key_id, "REMOVE rate_limit", {})
+        else:
+            self._update(key_id, "SET rate_limit = :limit", {":limit": rate_limit})
+
+    def _update(self, key_id: str, change: str, values: Mapping[str, object]) -> None:
+        update: dict[str, Any] = {
             "TableName": self._table,
             "Key": _key(key_id),
-            "UpdateExpression": "SET revoked_at = if_not_exists(revoked_at, :at)",
+            "UpdateExpression": change,
             "ConditionExpression": "attribute_exists(pk)",
-            "ExpressionAttributeValues": {":at": {"S": utc_text(at)}},
         }
+        if values:
+            update["ExpressionAttributeValues"] = to_item(values)
         try:
             retrying(lambda: self._client.update_item(**update))
         except ConditionFailedError as error:
@@ -64,7 +76,7 @@ def _key(key_id: str) -> Item:
 
 def _read(item: Mapping[str, Any]) -> ApiKey:
     stored = from_item(item)
-    revoked_at = stored.get("revoked_at")
+    revoked_at, rate_limit = stored.get("revoked_at"), stored.get("rate_limit")
     return ApiKey(
         id=stored["pk"].removeprefix("KEY#"),
         name=stored["name"],
@@ -72,4 +84,5 @@ def _read(item: Mapping[str, Any]) -> ApiKey:
         digest=bytes(stored["digest"]),
         created_at=utc_time(stored["created_at"]),
         revoked_at=utc_time(revoked_at) if revoked_at else None,
+        rate_limit=None if rate_limit is None else int(rate_limit),
     )

@@ -29,9 +29,12 @@ def api_event(
     scopes: str = "admin",
     customer: str = "",
     headers: Mapping[str, str] | None = None,
+    principal: str = "9f86d081884c7d65",
+    rate_limit: int = 0,
 ) -> dict[str, Any]:
     """A request whose caller the authorizer resolved (nobody if `scopes` is empty).
 
+    `rate_limit` is that of the caller's key, 0 for none.
     `body` is text as it is, bytes (sent as base64, as the gateway does), or else made JSON.
     `headers` replace the recorded ones; an empty value takes a header away.
     """
@@ -39,8 +42,9 @@ def api_event(
     event["rawPath"], event["rawQueryString"] = path, query
     event["headers"] = {k: v for k, v in {**event["headers"], **(headers or {})}.items() if v}
     event["requestContext"]["http"] |= {"method": method, "path": path}
-    principal = "9f86d081884c7d65" if scopes else ""
-    caller = {"principal": principal, "scopes": scopes, "customer": customer}
+    caller = {"principal": principal if scopes else "", "scopes": scopes, "customer": customer}
+    if rate_limit:
+        caller["rate_limit"] = str(rate_limit)
     event["requestContext"]["authorizer"]["lambda"] = caller
     event["isBase64Encoded"] = isinstance(body, bytes)
     if isinstance(body, bytes):

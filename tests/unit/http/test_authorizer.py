@@ -3,13 +3,14 @@
 import base64
 import copy
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
 
 from functions import authorizer
-from shared.domain.errors import NotFoundError
+from shared.domain.errors import InvalidError, NotFoundError
 from shared.services.api_keys import ApiKey, ApiKeys
 from shared.services.portal_tokens import PortalTokens, SessionTokens
 from tests.unit.http.events import AUTHORIZER_REQUEST
@@ -37,8 +38,12 @@ class MemoryKeys:
     def revoke(self, key_id: str, at: datetime) -> None:
         if key_id not in self.keys:
             raise NotFoundError(key_id)
-        fields = {name: getattr(self.keys[key_id], name) for name in ApiKey.__slots__}
-        self.keys[key_id] = ApiKey(**{**fields, "revoked_at": at})
+        self.keys[key_id] = replace(self.keys[key_id], revoked_at=at)
+
+    def set_rate_limit(self, key_id: str, rate_limit: int | None) -> None:
+        if key_id not in self.keys:
+            raise NotFoundError(key_id)
+        self.keys[key_id] = replace(self.keys[key_id], rate_limit=rate_limit)
 
     def all(self) -> list[ApiKey]:
         return sorted(self.keys.values(), key=lambda key: key.id)
@@ -79,6 +84,30 @@ def test_a_key_in_either_header(runtime: FakeRuntime) -> None:
     assert caller(authorization=f"bearer  {text}") == expected
     assert caller(x_api_key=text) == expected
     assert caller(authorization=f"Bearer {text}", x_api_key=text) == expected
+
+
+def test_a_keys_limit_goes_with_it_and_with_its_sessions(runtime: FakeRuntime) -> None:
+    text = runtime.api_keys.create(["ingest"], rate_limit=600)
+    key_id = text.split("_")[2]
+    session, _ = runtime.session_tokens.issue(key_id, timedelta(minutes=1))
+    assert caller(x_api_key=text)["rate_limit"] == "600"
+    assert caller(authorization=f"Bearer {session}")["rate_limit"] == "600"
+    runtime.api_keys.limit(key_id, 60_000)
+    assert caller(x_api_key=text)["rate_limit"] == "60000"
+    runtime.api_keys.limit(key_id, None)
+    assert "rate_limit" not in caller(x_api_key=text)
+
+
+@pytest.mark.parametrize("rate_limit", [0, -1, 60_001])
+def test_a_limit_out_of_bounds_is_refused(runtime: FakeRuntime, rate_limit: int) -> None:
+    key_id = runtime.api_keys.create(["ingest"], rate_limit=1).split("_")[2]
+    for change in (
+        lambda: runtime.api_keys.create(["ingest"], rate_limit=rate_limit),
+        lambda: runtime.api_keys.limit(key_id, rate_limit),
+    ):
+        with pytest.raises(InvalidError, match="1 to 60000 requests per minute"):
+            change()
+    assert [key.rate_limit for key in runtime.store.all()] == [1]
 
 
 def test_only_a_hash_is_kept(runtime: FakeRuntime) -> None:
