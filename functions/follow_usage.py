@@ -28,10 +28,15 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         except MeterlineError as error:
             failed += hours.values()
             logger.warning("usage not followed", extra={"meter": meter, "error": error.detail})
-    counters = {"RewardsGiven": given.grants, "RewardsWaiting": given.waiting}
-    count("follow_usage", {**counters, "UsageNotFollowed": len(failed)})
+    report(given)
+    count("follow_usage", {"UsageNotFollowed": len(failed)})
     first = min(failed, key=int, default=None)
     return {"batchItemFailures": [{"itemIdentifier": first}] if first is not None else []}
+
+
+def report(given: Given) -> None:
+    """Counts what counting usage came to, whoever asked for it."""
+    count("follow_usage", {"RewardsGiven": given.grants, "RewardsWaiting": given.waiting})
 
 
 def changed_hours(

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import time
 from dataclasses import asdict
 
 from functions._following import shares_of
@@ -17,15 +18,19 @@ from shared.wire.earned_shares import (
     EarningEntryView,
     EarningRuleAnswer,
     EarningRuleBody,
+    EarningsRecountView,
     EarningsSummary,
     EarningsView,
     PaidBody,
     PayoutView,
     SettledView,
 )
+from shared.wire.rewards import RecountBody
 
 # Of the steps of a run that somebody waits for; the schedule takes the rest.
 MAX_STEPS = 200
+# A request ends after half a minute; by then all that is left must be marked.
+SECONDS_FOR_A_RECOUNT = 15.0
 
 router = Router()
 
@@ -157,6 +162,22 @@ def settle(request: Request, runtime: Runtime) -> SettledView:
     done = shares_of(runtime).settle(lambda: next(steps, None) is None)
     report(done)
     return SettledView(**asdict(done))
+
+
+@router.route(
+    "POST",
+    "/v1/earnings/recount",
+    scope="admin",
+    summary="Count a customer's usage anew and accrue what others lack by it; once by nature",
+    body=RecountBody,
+    answer=EarningsRecountView,
+)
+def recount_earnings(request: Request, runtime: Runtime, body: RecountBody) -> EarningsRecountView:
+    until = time.monotonic() + SECONDS_FOR_A_RECOUNT
+    shares = shares_of(runtime)
+    done = shares.recount(body.customer, body.start, body.end, lambda: time.monotonic() > until)
+    report(done)
+    return EarningsRecountView(accrued=done.accrued, nobody=done.nobody, later=done.later)
 
 
 def _source(entry: EarningEntry, secret: bytes | None) -> str:

@@ -4,10 +4,18 @@ from functions._following import rewards_of
 from functions._http import Request, Router
 from functions._runtime import Runtime
 from functions._validation import validate
+from functions.follow_usage import report
 from functions.routes._common import page_by_key
 from shared.domain.errors import NotFoundError
 from shared.wire.common import Page, PageQuery, Slug
-from shared.wire.rewards import RewardRuleAnswer, RewardRuleBody, RewardsView, RewardView
+from shared.wire.rewards import (
+    RecountBody,
+    RewardRuleAnswer,
+    RewardRuleBody,
+    RewardsRecountView,
+    RewardsView,
+    RewardView,
+)
 
 router = Router()
 
@@ -81,3 +89,17 @@ def list_reward_rules(
 def read_rewards(request: Request, runtime: Runtime) -> RewardsView:
     found = rewards_of(runtime).standings(request.parameters["customer"])
     return RewardsView(data=[RewardView.of(standing) for standing in found])
+
+
+@router.route(
+    "POST",
+    "/v1/rewards/recount",
+    scope="admin",
+    summary="Count a customer's usage anew and give the rewards that are missing; once by nature",
+    body=RecountBody,
+    answer=RewardsRecountView,
+)
+def recount_rewards(request: Request, runtime: Runtime, body: RecountBody) -> RewardsRecountView:
+    given = rewards_of(runtime).recount(body.customer, body.start, body.end)
+    report(given)
+    return RewardsRecountView(given=given.grants, waiting=given.waiting)

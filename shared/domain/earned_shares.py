@@ -128,7 +128,7 @@ class Attributed:
 
 
 def attributed(rule: EarningRule, hours: Iterable[UsageHour], since: datetime) -> Attributed:
-    """Whom a customer's usage of a day earns for, from the instant on.
+    """Whom a customer's usage of a day earns for, from the instant on and until the rule ends.
 
     Usage without the property earns for nobody and is not told of; a customer does not earn by its
     own. What is over the cap of a meter's groups has no names.
@@ -138,7 +138,7 @@ def attributed(rule: EarningRule, hours: Iterable[UsageHour], since: datetime) -
     for hour in hours:
         value = Decimal(0)
         for index, quarter in enumerate(hour.quarters):
-            if hour.key.hour + index * QUARTER >= since:
+            if since <= hour.key.hour + index * QUARTER < rule.until:
                 value = EXACT.add(value, quarter.value)
         name = dict(hour.key.dimensions).get(rule.beneficiary)
         if hour.key.backfilled or name == hour.key.customer:

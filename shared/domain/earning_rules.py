@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import Literal
 
 from shared.domain.money import EXACT, to_nanos
-from shared.domain.reward_rules import floor_quarter
+from shared.domain.reward_rules import floor_quarter, next_quarter
 
 Payable = Literal["credits", "transfer"]
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+END = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,8 @@ class EarningRule:
 
     `beneficiary` is the meter's dimension that names the customer who earns. A unit of usage earns
     `percentage` percent of `unit_price`, in `unit`. What a UTC day earned is held for `hold_days`
-    after it and then paid as `payable` says. A rule never changes but to be archived; then nothing
-    more is earned by it.
+    after it and then paid as `payable` says. A rule never changes but to be archived; then no
+    usage from after that earns by it.
     """
 
     key: str
@@ -39,6 +40,11 @@ class EarningRule:
         A test clock shows another time than that; there it counts from the beginning of time.
         """
         return BEGINNING if on_test_clock else floor_quarter(self.created_at)
+
+    @property
+    def until(self) -> datetime:
+        """Until when it counts usage: the end of the quarter hour in which it was archived."""
+        return END if self.archived_at is None else next_quarter(self.archived_at)
 
     def earned(self, quantity: Decimal) -> int:
         """What so much usage earns, in nanos, rounded once, half away from zero."""

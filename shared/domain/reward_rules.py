@@ -89,3 +89,8 @@ class RewardRule:
 def floor_quarter(at: datetime) -> datetime:
     """The start of the quarter hour (UTC) that the instant is in."""
     return at.replace(minute=at.minute - at.minute % 15, second=0, microsecond=0)
+
+
+def next_quarter(at: datetime) -> datetime:
+    """The end of the quarter hour (UTC) that the instant is in."""
+    return floor_quarter(at) + timedelta(minutes=15)

@@ -5,17 +5,16 @@ its usage hours and compared with what was accrued of it: doing that again chang
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Protocol
 
 from shared.domain.customers import Customer
 from shared.domain.earned_shares import (
     Accrual,
-    EarningEntry,
     Earnings,
     Payout,
     accrue,
@@ -36,9 +35,11 @@ from shared.domain.money import MINOR_PLACES
 from shared.domain.rewards import DAY_KEY
 from shared.services.changes import Change, PutAudit, SaveRecord
 from shared.services.idempotency import Decision, MoneyWrite, commit_once
+from shared.services.recount_span import recount_span
 from shared.services.rewards import first_not_voided, grant_changes
+from shared.services.share_store import Mark, ShareStore
 from shared.services.standing import Books
-from shared.services.store import Page, StoredAnswer
+from shared.services.store import StoredAnswer
 
 DAY = timedelta(days=1)
 MAX_ATTEMPTS = 12
@@ -46,50 +47,12 @@ MAX_NAME_BYTES = 900  # as of a customer's key
 ACTOR = "earnings"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """That a customer's usage of a day changed; `token` names the last change."""
-
-    customer: str
-    rule: str
-    day: str
-    token: str
-
-
-class ShareStore(Protocol):
-    """What is kept of earnings. Reads are consistent, but for lists over all customers."""
-
-    def mark(self, mark: Mark) -> None:
-        """Puts the mark, over one of an earlier change."""
-
-    def marks(self) -> Iterable[Mark]:
-        """Every mark, the earliest day first."""
-
-    def unmark(self, mark: Mark) -> None:
-        """Takes the mark away, unless the day changed again since it was read."""
-
-    def accruals(self, customer: str, rule: str, day: str) -> Mapping[str, Accrual]:
-        """What a customer's usage of the day earned, by beneficiary."""
-
-    def earnings(self, beneficiary: str, rule: str) -> Earnings | None:
-        """What the beneficiary has under the rule."""
-
-    def all_earnings(self, beneficiary: str) -> Sequence[Earnings]:
-        """The same under every rule that it has earned by."""
-
-    def holding(self) -> Iterable[Earnings]:
-        """Earnings of which something is held, those released first in front."""
-
-    def entries(self, beneficiary: str, limit: int, cursor: str | None) -> Page[EarningEntry]:
-        """The beneficiary's entries, newest first."""
-
-    def payouts(self, beneficiary: str) -> Sequence[Payout]:
-        """The beneficiary's payouts by id."""
-
-
 @dataclass(slots=True)
 class Settled:
-    """What a run came to. `nobody`: days with usage that no beneficiary can be told of."""
+    """What a run came to. `nobody`: days with usage that no beneficiary can be told of.
+
+    `later` is left for a later run: days that are not over, and what there was no time for.
+    """
 
     accrued: int = 0
     paid: int = 0
@@ -97,6 +60,7 @@ class Settled:
     unclaimed: int = 0
     waiting: int = 0
     failed: int = 0
+    later: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +74,9 @@ class EarnedShares:
         """Marks the days of usage that changed, by what named the change."""
         rules = self.books.catalogue.newest().earning_rules.values()
         for rule in rules:
-            if rule.meter == meter and rule.archived_at is None:
-                days = {hour.strftime(DAY_KEY): token for hour, token in hours.items()}
+            if rule.meter == meter:
+                lasting = {hour: token for hour, token in hours.items() if hour < rule.until}
+                days = {hour.strftime(DAY_KEY): token for hour, token in lasting.items()}
                 for day, token in days.items():
                     self.records.mark(Mark(customer, rule.key, day, token))
 
@@ -129,6 +94,32 @@ class EarnedShares:
             *((lambda e=held: self._release(e, done)) for held in self.records.holding())
         ]
         self._run(releases, done, out_of_time)
+        return done
+
+    def recount(
+        self,
+        key: str,
+        start: datetime | None,
+        end: datetime | None,
+        out_of_time: Callable[[], bool],
+    ) -> Settled:
+        """Counts the days anew that [start, end) touches of a customer's usage, under every rule.
+
+        What differs from what was accrued is posted: safe to repeat. Days that are not over, and
+        those that there is no time for, are marked for `settle`. See recount_span for what None
+        stands for.
+
+        Raises: NotFoundError, InvalidError, UnavailableError.
+        """
+        customer = self.books.customer(key)
+        first, last = recount_span(self.books.now(customer), start, end)
+        done = Settled()
+        for rule in self.books.catalogue.newest().earning_rules.values():
+            for day in _days(first, last):
+                if out_of_time() or not self._accrue_day(rule, customer, day, done):
+                    token = "recount-" + secrets.token_hex(8)
+                    self.records.mark(Mark(key, rule.key, day.strftime(DAY_KEY), token))
+                    done.later += 1
         return done
 
     def paid(
@@ -164,8 +155,9 @@ class EarnedShares:
     def _run(
         self, steps: Sequence[Callable[[], None]], done: Settled, out_of_time: Callable[[], bool]
     ) -> None:
-        for step in steps:
+        for number, step in enumerate(steps):
             if out_of_time():
+                done.later += len(steps) - number
                 return
             try:
                 step()
@@ -175,27 +167,37 @@ class EarnedShares:
     def _accrue(self, mark: Mark, done: Settled) -> None:
         rule = self.books.catalogue.newest().earning_rules.get(mark.rule)
         customer = self.books.store.customer(mark.customer)
-        if rule is None or customer is None or rule.archived_at is not None:
-            self.records.unmark(mark)
-            return
-        now = self.books.now(customer)
         start = datetime.fromisoformat(mark.day).replace(tzinfo=UTC)
-        if now < start + DAY + self.books.grace:
+        if rule and customer and not self._accrue_day(rule, customer, start, done):
+            done.later += 1
             return
+        self.records.unmark(mark)
+
+    def _accrue_day(
+        self, rule: EarningRule, customer: Customer, start: datetime, done: Settled
+    ) -> bool:
+        """Posts what a count of the day differs by from what was accrued; False: it is not over."""
+        on_test_clock = customer.test_clock is not None
+        if on_test_clock and rule.archived_at is not None:
+            # When that was, only the machine's clock tells: what was accrued until then stays.
+            return True
+        now = self.books.now(customer)
+        if now < start + DAY + self.books.grace:
+            return False
         hours = self.books.store.usage_between(rule.meter, customer.key, start, start + DAY)
-        since = rule.since(on_test_clock=customer.test_clock is not None)
-        found = attributed(rule, hours, since)
-        known = self.records.accruals(customer.key, rule.key, mark.day)
+        found = attributed(rule, hours, rule.since(on_test_clock=on_test_clock))
+        day = start.strftime(DAY_KEY)
+        known = self.records.accruals(customer.key, rule.key, day)
         lost = found.nobody != 0
         for name in sorted({*found.by_beneficiary, *known}):
             if not self._may_earn(customer, name):
                 lost = True
                 continue
             quantity = found.by_beneficiary.get(name, Decimal(0))
-            before = Accrual(customer.key, rule.key, mark.day, name)
+            before = Accrual(customer.key, rule.key, day, name)
             done.accrued += self._post(rule, known.get(name, before), quantity, now)
         done.nobody += lost
-        self.records.unmark(mark)
+        return True
 
     def _may_earn(self, source: Customer, name: str) -> bool:
         """Whether both live by the same clock: trials on test clocks earn nobody real money."""
@@ -285,3 +287,11 @@ class EarnedShares:
         granted = grant_changes(self.books, before, stored, grant, cause, actor=ACTOR)
         done = replace(payout, status="paid", grant=grant.id, paid_at=now)
         return [SaveRecord(done, 0), *granted]
+
+
+def _days(first: datetime, last: datetime) -> Iterator[datetime]:
+    """The starts of the UTC days that [first, last) touches."""
+    day = first.replace(hour=0)
+    while day < last:
+        yield day
+        day += DAY

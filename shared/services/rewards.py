@@ -28,9 +28,11 @@ from shared.domain.rewards import (
 )
 from shared.domain.usage_hours import UsageHour, floor_hour
 from shared.services.changes import Change, PutAudit, PutGrant, SaveRecord
+from shared.services.recount_span import recount_span
 from shared.services.standing import Books, Standing
 
 HOUR = timedelta(hours=1)
+Span = tuple[datetime, datetime]  # the hours that begin from the first on and before the second
 MAX_ATTEMPTS = 12
 # Each may be of a day of its own, whose record takes a place of the transaction's hundred.
 HOURS_TOGETHER = 60
@@ -92,10 +94,26 @@ class Rewards:
         known = self.books.store.customer(customer) if rules else None
         if known is None:
             return given
-        wanted = sorted(set(hours))
+        wanted = [(hour, hour + HOUR) for hour in sorted(set(hours))]
         for rule in rules:
             for first in range(0, len(wanted), HOURS_TOGETHER):
                 given = given.plus(self._count(rule, known, wanted[first : first + HOURS_TOGETHER]))
+        return given
+
+    def recount(self, key: str, start: datetime | None, end: datetime | None) -> Given:
+        """Counts a customer's usage in [start, end) anew under every rule that is in force.
+
+        What is missing is given, and what waited for room, if there is some: safe to repeat. See
+        recount_span for what None stands for.
+
+        Raises: NotFoundError, InvalidError, UnavailableError.
+        """
+        customer = self.books.customer(key)
+        span = recount_span(self.books.now(customer), start, end)
+        given = Given()
+        for rule in self.books.catalogue.newest().reward_rules.values():
+            if rule.archived_at is None:
+                given = given.plus(self._count(rule, customer, [span]))
         return given
 
     def standings(self, key: str) -> list[Standings]:
@@ -117,24 +135,23 @@ class Rewards:
         rules = self.books.catalogue.newest().reward_rules.values()
         return [rule for rule in rules if rule.meter == meter and rule.archived_at is None]
 
-    def _count(self, rule: RewardRule, customer: Customer, hours: Sequence[datetime]) -> Given:
+    def _count(self, rule: RewardRule, customer: Customer, spans: Sequence[Span]) -> Given:
         for _ in range(MAX_ATTEMPTS):
             try:
-                return self._attempt(rule, customer, hours)
+                return self._attempt(rule, customer, spans)
             except VersionConflictError:
                 continue
         raise UnavailableError(f"gave up after {MAX_ATTEMPTS} lost races")
 
-    def _attempt(self, rule: RewardRule, customer: Customer, hours: Sequence[datetime]) -> Given:
+    def _attempt(self, rule: RewardRule, customer: Customer, spans: Sequence[Span]) -> Given:
         before = self.records.progress(customer.key, rule.key)
         if before is None:
             before = _nothing(rule, customer, self.books.now(customer))
             # Usage from before it was first heard of counts as well.
-            counted = self._counted(rule, before, before.since, hours[-1] + HOUR)
-        else:
-            counted = {}
-            for hour in hours:
-                counted |= self._counted(rule, before, hour, hour + HOUR)
+            spans = [(before.since, spans[-1][1])]
+        counted: dict[datetime, Decimal] = {}
+        for start, end in spans:
+            counted |= self._counted(rule, before, start, end)
         keys = {hour.strftime(DAY_KEY) for hour in counted}
         days = self.records.days(customer.key, rule.key, keys)
         after, changed = recounted(before, days, counted)
@@ -147,7 +164,7 @@ class Rewards:
             except VersionConflictError:
                 raise
             except ConflictError:
-                # So many grants are open that this one waits: it is tried with the next usage.
+                # So many grants are open that this one waits: for a recount, or the next usage.
                 pass
         if changed or granted:
             saved = [SaveRecord(day, day.version) for day in changed]

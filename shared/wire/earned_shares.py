@@ -185,7 +185,8 @@ class SettledView(WireModel):
     """What a run came to: entries made, payouts made, and what there is to look into.
 
     `nobody`: days with usage that no beneficiary can be told of. `unclaimed`: earnings of customers
-    that nobody has made. `waiting`: payouts for which too many grants are open.
+    that nobody has made. `waiting`: payouts for which too many grants are open. `later` is left for
+    a later run: days that are not over, and what there was no time for.
     """
 
     accrued: int
@@ -194,3 +195,16 @@ class SettledView(WireModel):
     unclaimed: int
     waiting: int
     failed: int
+    later: int
+
+
+class EarningsRecountView(WireModel):
+    """What a recount came to: entries made, days with usage that no beneficiary can be told of.
+
+    `later`: days, under each rule, that the schedule counts: they are not over, or there was no
+    time for them.
+    """
+
+    accrued: int
+    nobody: int
+    later: int

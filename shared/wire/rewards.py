@@ -12,6 +12,7 @@ from shared.services.rewards import Standings
 from shared.wire.catalogue import MAX_DIMENSIONS, PropertyName
 from shared.wire.common import (
     EARLIEST,
+    CustomerKey,
     DecimalText,
     Identifier,
     Slug,
@@ -162,6 +163,24 @@ class RewardsView(WireModel):
     """The customer's standing under each rule."""
 
     data: list[RewardView]
+
+
+class RecountBody(WireModel):
+    """Whose usage is counted anew, and of when: [`from`, `to`), at most 31 days.
+
+    Without `to` up to the customer's present, without `from` 31 days before that.
+    """
+
+    customer: CustomerKey
+    start: Annotated[Time | None, Field(alias="from")] = None
+    end: Annotated[Time | None, Field(alias="to")] = None
+
+
+class RewardsRecountView(WireModel):
+    """Under how many rules something was missing and is `given` now, or is `waiting` for room."""
+
+    given: int
+    waiting: int
 
 
 def _rest(counted: Decimal, every: Decimal) -> Decimal:

@@ -48,21 +48,36 @@ def made_rule(api: Api, key: str, body: dict[str, Any]) -> Iterator[str]:
     name = f"{key}-{made_rule.count}"  # type: ignore[attr-defined]
     api.put(f"/v1/earning-rules/{name}", body)
     yield name
+    # As if it had ended before it was made: usage of other tests must not earn by it.
+    api.clock.at = NOON - DAY
     api.call("POST", f"/v1/earning-rules/{name}/archive")
 
 
-def chat(api: Api, source: str, owner: str | None, turns: int) -> None:
-    """One chat, and what the stream tells of its hour."""
+def chat(api: Api, source: str, owner: str | None, turns: int, minute: int = 1) -> None:
+    """One chat at a minute after noon, and what the stream tells of its hour."""
+    unheard_chat(api, source, owner, turns, minute)
     key = source.rpartition("/")[2]
-    named = {"model_owner": owner.rpartition("/")[2]} if owner else {}
-    api.use(key, "chat", NOON + timedelta(minutes=1), turns=turns, **named)
-    hours = api.runtime.store.usage_between("chats", key, NOON - DAY, NOON + DAY)
+    hours = api.runtime.store.usage_between("chats", key, NOON - 3 * DAY, NOON + DAY)
     chat.count = getattr(chat, "count", 0) + 1  # type: ignore[attr-defined]
     number = str(chat.count)  # type: ignore[attr-defined]
     records = [{"NewImage": usage_hour_item(h), "SequenceNumber": number} for h in hours]
     assert handler({"Records": [{"dynamodb": each} for each in records]}, None) == {
         "batchItemFailures": []
     }
+
+
+def unheard_chat(api: Api, source: str, owner: str | None, turns: int, minute: int = 1) -> None:
+    """One chat at a minute after noon, whose record of the stream is lost."""
+    named = {"model_owner": owner.rpartition("/")[2]} if owner else {}
+    at = NOON + timedelta(minutes=minute)
+    api.use(source.rpartition("/")[2], "chat", at, turns=turns, **named)
+
+
+def recount(api: Api, source: str, **span: str) -> Any:
+    body = {"customer": source.rpartition("/")[2], **span}
+    answer = api.call("POST", "/v1/earnings/recount", body)
+    assert answer.status == 200, answer.text
+    return answer.json
 
 
 def settle(api: Api, days: int) -> Any:
@@ -134,6 +149,71 @@ def test_late_usage_adds_a_difference_and_a_correction_takes_one_back(api: Api, 
     settle(api, 19)
     assert standing(api, owner, rule) == {"accrued": "4.2", "held": "0", "due": "0", "paid": "4.2"}
     assert entries(api, owner) == ["2.7", "-1.8", "0.3", "3"]
+
+
+def test_a_recount_accrues_what_the_stream_lost_and_nothing_twice(api: Api, rule: str) -> None:
+    fan, owner = api.new_customer(), api.new_customer()
+    chat(api, fan, owner, 10)
+    settle(api, 1)
+    unheard_chat(api, fan, owner, 5)
+    settle(api, 2)
+    assert standing(api, owner, rule)["held"] == "0.3"
+    span = {"from": "2026-03-10T23:00:00Z", "to": "2026-03-11T00:00:00Z"}
+    assert recount(api, fan, **span)["accrued"] == 1
+    assert recount(api, fan)["accrued"] == 0
+    assert standing(api, owner, rule)["held"] == "0.45"
+    assert entries(api, owner) == ["0.15", "0.3"]
+
+
+def test_a_recount_marks_a_day_that_is_not_over_for_the_schedule(api: Api, rule: str) -> None:
+    fan, owner = api.new_customer(), api.new_customer()
+    unheard_chat(api, fan, owner, 10)
+    assert recount(api, fan, **{"from": "2026-03-10T00:00:00Z"})["later"] >= 1
+    assert standing(api, owner, rule) == {}
+    settle(api, 1)
+    assert standing(api, owner, rule)["held"] == "0.3"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "code"),
+    [
+        ({"from": "2026-03-10T12:00:00Z", "to": "2026-03-10T12:00:00Z"}, "/to", "not-after-from"),
+        ({"from": "2026-02-01T00:00:00Z", "to": "2026-03-10T00:00:00Z"}, "/from", "too-wide"),
+        ({"from": "yesterday"}, "/from", "not-rfc3339"),
+    ],
+)
+@pytest.mark.parametrize("what", ["earnings", "rewards"])
+def test_a_recount_of_no_time_or_too_much_is_refused(
+    api: Api, what: str, body: dict[str, str], pointer: str, code: str
+) -> None:
+    customer = api.new_customer().rpartition("/")[2]
+    refused = api.call("POST", f"/v1/{what}/recount", {"customer": customer, **body})
+    assert refused.status == 422, refused.text
+    assert {"pointer": pointer, "code": code} in refused.json["errors"]
+    unknown = api.call("POST", f"/v1/{what}/recount", {"customer": "nobody"})
+    assert unknown.status == 404
+    token = {"scopes": "portal", "customer": customer}
+    assert api.call("POST", f"/v1/{what}/recount", {"customer": customer}, **token).status == 403
+
+
+def test_what_happened_before_a_rule_was_archived_still_accrues(api: Api) -> None:
+    fan, owner = api.new_customer(), api.new_customer()
+    # Two days before other tests' usage, which it must not count.
+    api.clock.at = NOON - 2 * DAY
+    api.put("/v1/earning-rules/ended", RULE)
+    before, last, after = -2880, -2851, -2850  # The 30th minute is in the next quarter hour.
+    chat(api, fan, owner, 10, before)
+    api.clock.at += timedelta(minutes=20)
+    assert api.call("POST", "/v1/earning-rules/ended/archive").status == 200
+    chat(api, fan, owner, 5, last)
+    chat(api, fan, owner, 1000, after)
+    settle(api, -1)
+    assert standing(api, owner, "ended")["held"] == "0.45"
+    chat(api, fan, owner, -5, before)
+    settle(api, 0)
+    assert standing(api, owner, "ended")["held"] == "0.3"
+    settle(api, 13)
+    assert standing(api, owner, "ended")["paid"] == "0.3"
 
 
 def test_nobody_earns_by_its_own_usage_or_by_usage_without_a_name(api: Api, rule: str) -> None:

@@ -39,6 +39,12 @@ def follow(api: Api, customer: str, meter: str = "messages") -> dict[str, Any]:
     return handler({"Records": [{"dynamodb": image} for image in images]}, None)
 
 
+def recount(api: Api, customer: str, **span: str) -> Any:
+    answer = api.call("POST", "/v1/rewards/recount", {"customer": customer, **span})
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
 def progress(api: Api, customer: str, rule: str) -> Any:
     found = api.get(f"{customer}/rewards")["data"]
     return next(each for each in found if each["rule"] == rule)
@@ -126,11 +132,53 @@ def test_with_too_many_open_grants_a_reward_waits_and_is_given_later(api: Api) -
     follow(api, customer, "tokens")
     found = progress(api, customer, "waits")
     assert (found["waiting"], found["given"]) == ("1", "0")
+    api.clock.at = NOON + timedelta(days=40)
+    key = customer.rpartition("/")[2]
+    assert recount(api, key) == {"given": 0, "waiting": 1}
     api.post(f"{customer}/grants/{grants[0]['id']}/void", None, "v")
-    follow(api, customer, "tokens")
+    # It needs no usage: there is none in the time that is counted.
+    assert recount(api, key) == {"given": 1, "waiting": 0}
+    assert recount(api, key) == {"given": 0, "waiting": 0}
     found = progress(api, customer, "waits")
     assert (found["waiting"], found["given"]) == ("0", "1")
     api.call("POST", "/v1/reward-rules/waits/archive")
+
+
+def test_a_recount_gives_what_the_stream_lost_and_nothing_twice(api: Api) -> None:
+    api.put("/v1/reward-rules/lost", EVERY_5)
+    customer = a_customer(api)
+    key = customer.rpartition("/")[2]
+    for _ in range(5):
+        api.use(key, "chat.message", NOON)
+    follow(api, customer)
+    for number in range(7):
+        api.use(key, "chat.message", NOON + timedelta(hours=1 + number % 2))
+    api.clock.at = NOON + timedelta(days=40)
+    # Of the last 31 days there is nothing, of the hours asked for there is.
+    assert recount(api, key) == {"given": 0, "waiting": 0}
+    span = {"from": "2026-03-10T13:30:00Z", "to": "2026-03-10T14:00:00Z"}
+    assert recount(api, key, **span) == {"given": 0, "waiting": 0}
+    assert progress(api, customer, "lost")["counted"] == "9"
+    span = {"from": "2026-03-01T00:00:00Z", "to": "2026-03-31T00:00:00Z"}
+    assert recount(api, key, **span) == {"given": 1, "waiting": 0}
+    assert recount(api, key, **span) == {"given": 0, "waiting": 0}
+    found = progress(api, customer, "lost")
+    assert (found["counted"], found["given"]) == ("12", "2")
+    follow(api, customer)
+    assert progress(api, customer, "lost")["counted"] == "12"
+    api.call("POST", "/v1/reward-rules/lost/archive")
+
+
+def test_a_recount_begins_where_nothing_was_heard_of_yet(api: Api) -> None:
+    api.put("/v1/reward-rules/unheard", {**EVERY_5, "every": "1"})
+    customer = a_customer(api)
+    key = customer.rpartition("/")[2]
+    api.use(key, "chat.message", NOON)
+    assert recount(api, key) == {"given": 0, "waiting": 0}  # Up to now: the hour to come is not.
+    api.clock.at = NOON + timedelta(minutes=1)
+    assert recount(api, key) == {"given": 1, "waiting": 0}
+    assert progress(api, customer, "unheard")["given"] == "1"
+    api.call("POST", "/v1/reward-rules/unheard/archive")
 
 
 def test_a_rule_never_changes_and_an_archived_one_gives_nothing_more(api: Api) -> None:

@@ -813,6 +813,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/earnings/recount": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Count a customer's usage anew and accrue what others lack by it; once by nature */
+        post: operations["recount_earnings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/event-types": {
         parameters: {
             query?: never;
@@ -1254,6 +1271,23 @@ export interface paths {
         get: operations["list_segments"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rewards/recount": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Count a customer's usage anew and give the rewards that are missing; once by nature */
+        post: operations["recount_rewards"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2596,6 +2630,21 @@ export interface components {
         };
         /**
          * EntitlementView
+        /**
+         * EarningsRecountView
+         * @description What a recount came to: entries made, days with usage that no beneficiary can be told of.
+         *
+         *     `later`: days, under each rule, that the schedule counts: they are not over, or there was no
+         *     time for them.
+         */
+        EarningsRecountView: {
+            /** Accrued */
+            accrued: number;
+            /** Nobody */
+            nobody: number;
+            /** Later */
+            later: number;
+        };
          * @description Whether a feature or meter may be used now; `reason` says why not.
          *
          *     Of a metered allowance, `used` and `limit` are of the current billing period, in the meter's
@@ -5205,6 +5254,26 @@ export interface components {
         };
         /**
          * ReplayView
+        /**
+         * RecountBody
+         * @description Whose usage is counted anew, and of when: [`from`, `to`), at most 31 days.
+         *
+         *     Without `to` up to the customer's present, without `from` 31 days before that.
+         */
+        RecountBody: {
+            /** Customer */
+            customer: string;
+            /**
+             * From
+             * @default null
+             */
+            from?: string | null;
+            /**
+             * To
+             * @default null
+             */
+            to?: string | null;
+        };
          * @description A page of customers, those first who would have paid the least more; rows of pages add up.
          */
         ReplayView: {
@@ -5566,11 +5635,22 @@ export interface components {
          * @description What a run came to: entries made, payouts made, and what there is to look into.
          *
          *     `nobody`: days with usage that no beneficiary can be told of. `unclaimed`: earnings of customers
-         *     that nobody has made. `waiting`: payouts for which too many grants are open.
+         *     that nobody has made. `waiting`: payouts for which too many grants are open. `later` is left for
+         *     a later run: days that are not over, and what there was no time for.
          */
         SettledView: {
             /** Accrued */
             accrued: number;
+        /**
+         * RewardsRecountView
+         * @description Under how many rules something was missing and is `given` now, or is `waiting` for room.
+         */
+        RewardsRecountView: {
+            /** Given */
+            given: number;
+            /** Waiting */
+            waiting: number;
+        };
             /** Paid */
             paid: number;
             /** Nobody */
@@ -5649,6 +5729,8 @@ export interface components {
             /**
              * Start
              * Format: date-time
+            /** Later */
+            later: number;
              */
             start: string;
             /**
@@ -8285,6 +8367,39 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @description What became of each event, in the request's order. */
                         outcomes: ("accepted" | "duplicate" | "conflict" | "unknown")[];
+    recount_earnings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecountBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EarningsRecountView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
                     };
                 };
             };
@@ -9328,6 +9443,39 @@ export interface operations {
                 "application/json": components["schemas"]["TestClockCreation"];
             };
         };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recount_rewards: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecountBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RewardsRecountView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
         responses: {
             /** @description Done. */
             201: {

@@ -19,7 +19,7 @@ from shared.adapters.dynamodb.record_items import (
 )
 from shared.adapters.dynamodb.table_reads import TableReads
 from shared.domain.earned_shares import Accrual, EarningEntry, Earnings, Payout
-from shared.services.earned_shares import Mark
+from shared.services.share_store import Mark
 from shared.services.store import Page
 
 MARK_KIND = "EARNINGS_DAY"
