@@ -1,11 +1,12 @@
 """What operators ask about all customers: what came in, what it cost, what another plan would."""
 
-from functions._http import Request, Router
+from functions._http import Answer, Request, Router
 from functions._runtime import Runtime
 from functions._validation import gathered
-from functions.routes._common import open_cursor, seal_cursor
+from functions.routes._common import MAX_PAGE_BYTES, answer_bytes, open_cursor, seal_cursor
 from shared.domain.errors import InvalidError, Problem
 from shared.domain.events import canonical_json
+from shared.services.usage_reports import UsageReports
 from shared.wire.analytics import (
     CreditsQuery,
     MarginQuery,
@@ -15,6 +16,7 @@ from shared.wire.analytics import (
 )
 from shared.wire.headcount import HeadcountQuery, HeadcountView
 from shared.wire.replay import ReplayBody, ReplayView
+from shared.wire.usage_reports import UsageReportQuery, UsageReportView
 
 router = Router()
 
@@ -102,3 +104,21 @@ def count_customers(request: Request, runtime: Runtime, query: HeadcountQuery) -
     asked = query.to_asked(open_cursor(runtime, request, query.cursor))
     page = runtime.headcount.count(asked, query.group_by)
     return HeadcountView.of(query, page.items, seal_cursor(runtime, request, page.cursor))
+
+
+@router.route(
+    "GET",
+    "/v1/analytics/usage",
+    scope="read",
+    summary="What each meter comes to, of everyone or a segment, in groups",
+    query=UsageReportQuery,
+    answer=UsageReportView,
+    read_query=gathered(("meter", "customer", "group_by"), ()),
+)
+def report_usage(request: Request, runtime: Runtime, query: UsageReportQuery) -> Answer:
+    reports = UsageReports(runtime.usage_queries)
+    report = reports.report(query.to_asked(), query.meters, query.group_by)
+    text = UsageReportView.of(query, report).model_dump_json()
+    if answer_bytes(text) > MAX_PAGE_BYTES:
+        raise InvalidError("The answer is too large.", [Problem("/group_by", "too-large")])
+    return Answer(text)

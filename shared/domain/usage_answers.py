@@ -6,7 +6,7 @@ of its days, and what is left beside the ten greatest groups is counted itself.
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -24,6 +24,14 @@ CUSTOMER = "customer"  # what to group by for a row per customer
 EMPTY_VALUES = {"count": Decimal(0), "sum": Decimal(0), "unique_count": Decimal(0)}
 
 Kept = UsageHour | DistinctValue
+# What a customer's usage of an instant is of, beside its dimensions: of one set of labels, or of
+# several, each of which counts it.
+Labels = Callable[[str, datetime], Sequence[Mapping[str, str]]]
+
+
+def by_customer(customer: str, _: datetime) -> Sequence[Mapping[str, str]]:
+    """Usage is of its customer, whenever it was."""
+    return ({CUSTOMER: customer},)
 
 
 class Group(NamedTuple):
@@ -41,7 +49,7 @@ class Group(NamedTuple):
 class Shape:
     """How an answer is cut. `windows` are contiguous.
 
-    `group_by` names dimensions of the meter or `customer`; a dimension of that name goes first.
+    `group_by` names dimensions of the meter or `labels`; a dimension of a label's name goes first.
     `where` keeps usage whose dimensions have one of the values. `top` keeps so many groups with
     the greatest values over all windows; `rest` asks for what is left. `fill` gives every group
     that has any usage a row in every window.
@@ -53,6 +61,7 @@ class Shape:
     top: int | None = None
     rest: bool = False
     fill: bool = False
+    labels: Labels = by_customer
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +138,14 @@ def _totals(meter: Meter, kept: Iterable[Kept], shape: Shape) -> tuple[_Totals, 
         if shape.where and item.key.other:
             other_left_out = True
         elif all(dimensions.get(name, "") in values for name, values in shape.where.items()):
-            group = _group(meter, item, dimensions, shape.group_by)
+            own = dict.fromkeys(meter.dimensions, "") | dimensions
             for at, total in _parts(item):
                 window = _window(at, shape.windows)
-                if window is not None:
-                    totals[group][window].add(total)
+                if window is None:
+                    continue
+                for labels in shape.labels(item.key.customer, at):
+                    known = {**labels, **own}
+                    totals[_group(meter, item, known, shape.group_by)][window].add(total)
     return dict(totals), other_left_out
 
 
@@ -148,19 +160,15 @@ def _parts(item: Kept) -> Iterator[tuple[datetime, _Total]]:
             yield item.key.hour + number * QUARTER, _Total(quarter)
 
 
-def _group(
-    meter: Meter, item: Kept, dimensions: Mapping[str, str], group_by: Sequence[str]
-) -> Group:
+def _group(meter: Meter, item: Kept, known: Mapping[str, str], group_by: Sequence[str]) -> Group:
     values = []
     other = False
     for name in group_by:
-        if name not in meter.dimensions:
-            values.append(item.key.customer)
-        elif item.key.other:
+        if item.key.other and name in meter.dimensions:
             values.append(OTHER)
             other = True
         else:
-            values.append(dimensions.get(name, ""))
+            values.append(known[name])
     return Group(tuple(values), other)
 
 

@@ -3,11 +3,10 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from shared.domain.accounts import Phase
 from shared.domain.catalogue import Catalogue
 from shared.domain.costing import Costing
 from shared.domain.credits import Grant
@@ -22,14 +21,14 @@ from shared.domain.recognition import Charge, Part, charges_of
 from shared.domain.segments import Segment
 from shared.domain.shares import shares_of_hour
 from shared.domain.usage_hours import floor_hour
-from shared.services.audience import Budget, OverBudgetError
+from shared.services.audience import Budget
 from shared.services.invoicing import upcoming_invoice
 from shared.services.ledger_moves import moves_since
+from shared.services.past_plans import phases_since, plan_at
 from shared.services.past_usage import PastUsage
 from shared.services.reports import Amounts, GroupBy, Report, RowKey
 from shared.services.standing import Books
 
-MAX_PHASES = 1000
 INVOICES_READ = 100
 # A fee is for the year after its invoice's period at the most.
 LONGEST_AHEAD = timedelta(days=367)
@@ -139,7 +138,8 @@ class Margins:
     def _add_costs(self, report: Report, customer: Customer, budget: Budget) -> None:
         """What usage cost, by its own time, backfilled usage among it."""
         start, end = self.windows[0].start, self.windows[-1].end
-        phases = self._phases(customer, budget) if "plan" in self.group_by else []
+        by_plan = "plan" in self.group_by
+        phases = phases_since(self.books.store, customer, start, budget) if by_plan else []
         for key in self.catalogue.costs:
             meter = self.catalogue.meters[key]
             for hour in self.usage.hours(customer.key, meter, floor_hour(start), end, budget):
@@ -149,21 +149,12 @@ class Margins:
                     costing = Costing(self.catalogue)
                     costing.add(share)
                     number = bisect_right(self.windows, share.at, key=lambda w: w.start) - 1
-                    plan = _plan_at(phases, share.at)
+                    plan = plan_at(phases, share.at)
                     for currency, cost in costing.costs.items():
                         place = _Place(number, currency, plan, key)
                         for row in self._rows(report, customer, place):
                             row.cost = EXACT.add(row.cost, cost)
                     report.add(Report(uncosted=costing.uncosted))
-
-    def _phases(self, customer: Customer, budget: Budget) -> list[Phase]:
-        account = self.books.store.account(customer.key)
-        closed = self.books.store.closed_phases(customer.key, MAX_PHASES)
-        budget.spend(1 + len(closed))
-        if len(closed) == MAX_PHASES and closed[-1].phase.start > self.windows[0].start:
-            raise OverBudgetError
-        phases = [each.phase for each in closed] + list(account.phases if account else ())
-        return sorted(phases, key=lambda phase: phase.number)
 
     def _rows(self, report: Report, customer: Customer, place: _Place) -> list[Amounts]:
         """The rows that an amount is in: one, or one for each of the customer's segments."""
@@ -185,9 +176,3 @@ def _prepaid_packs(customer: Customer, paid: Sequence[Grant]) -> set[str]:
 def _ends_before(document: Any, window: Period) -> bool:
     """Whether nothing that is older than this invoice can be for the time asked about."""
     return utc_time(document["period"]["end"]) + LONGEST_AHEAD < window.start
-
-
-def _plan_at(phases: Sequence[Phase], at: datetime) -> str:
-    """The plan in force; of usage from before the first phase, that of the first."""
-    index = bisect_right(phases, at, key=lambda phase: phase.start) - 1
-    return phases[max(index, 0)].plan if phases else ""

@@ -11,6 +11,7 @@ from shared.domain.periods import Period
 from shared.domain.usage_answers import CUSTOMER, Kept, Rows, Shape, usage_answer
 from shared.domain.usage_hours import QUARTER
 from shared.domain.usage_windows import Window, on_quarter, usage_windows
+from shared.services.audience import Budget, OverBudgetError
 from shared.services.segments import SegmentStore, all_customers, named_segment
 from shared.services.spread import Spread
 from shared.services.standing import Books, Standing
@@ -19,6 +20,7 @@ MAX_SPAN = timedelta(days=3660)
 MAX_ROWS = 10_000
 MAX_CUSTOMERS = 1000
 MAX_KEPT = 100_000  # items read for one answer: what a function reads well before its time is up
+REQUEST_ITEMS = 10  # how many items take as long to read as a request that finds none
 DEFAULT_SPAN = timedelta(days=30)
 # One read: any calendar month is one.
 READ_SPAN = timedelta(days=32)
@@ -71,15 +73,15 @@ class UsageQueries:
         Raises: NotFoundError for an unknown customer; InvalidError for an unknown meter, dimension
         or segment, bounds off the quarter hour or out of order, and questions that are too wide.
         """
-        meter = self._meter(question.meter)
-        customers = self._customers(question)
+        meter = self.meter(question.meter)
+        customers = self.customers(question.customers, question.segment)
         end = question.end or _next_quarter(self._now(question, customers))
         start = question.start or end - DEFAULT_SPAN
         problems = [*_span_problems(start, end), *_shape_problems(meter, question)]
         if problems:
             raise InvalidError("The question breaks a rule at each place listed.", problems)
         windows = usage_windows(start, end, question.window, question.timezone, MAX_ROWS)
-        _check_rows(windows)
+        check_rows(windows)
         shape = Shape(
             windows=windows,
             group_by=question.group_by,
@@ -88,11 +90,16 @@ class UsageQueries:
             rest=question.rest,
             fill=question.fill,
         )
-        answer = usage_answer(meter, self._kept(meter, customers, start, end), shape, MAX_ROWS)
-        _check_rows([*answer.rows, *answer.rest])
+        kept = self.kept(meter, customers, Period(start, end), Budget(MAX_KEPT))
+        answer = usage_answer(meter, kept, shape, MAX_ROWS)
+        check_rows([*answer.rows, *answer.rest])
         return Usage(meter, start, end, answer)
 
-    def _meter(self, key: str) -> Meter:
+    def meter(self, key: str) -> Meter:
+        """The meter.
+
+        Raises: InvalidError.
+        """
         # What a meter is never changes: only one that is not known yet needs a newer catalogue.
         catalogue = self.books.catalogue
         meter = catalogue.fresh().meters.get(key) or catalogue.newest().meters.get(key)
@@ -106,10 +113,14 @@ class UsageQueries:
             return self.books.now(customers[0])
         return self.books.clock.now()
 
-    def _customers(self, question: UsageQuestion) -> list[Customer]:
-        segment = named_segment(self.segments, question.segment) if question.segment else None
-        if question.customers:
-            known = self.spread(self.books.customer, question.customers)
+    def customers(self, keys: Sequence[str], segment_key: str | None) -> list[Customer]:
+        """The customers named, or all without names; of these, those in the segment if one is.
+
+        Raises: NotFoundError, InvalidError.
+        """
+        segment = named_segment(self.segments, segment_key) if segment_key else None
+        if keys:
+            known = self.spread(self.books.customer, keys)
             return [each for each in known if segment is None or segment.holds(each)]
         found: list[Customer] = []
         for customer in all_customers(self.books.store):
@@ -120,26 +131,39 @@ class UsageQueries:
                 raise InvalidError("Ask about fewer customers.", [Problem(pointer, "too-many")])
         return found
 
-    def _kept(
-        self, meter: Meter, customers: Sequence[Customer], start: datetime, end: datetime
+    def kept(
+        self, meter: Meter, customers: Sequence[Customer], asked: Period, budget: Budget
     ) -> Iterator[Kept]:
-        """What was kept in the hours that [start, end) touches."""
-        spans = list(_spans(start.replace(minute=0), end))
+        """What was kept in the hours that `asked` touches; requests are paid before the first.
+
+        Raises: InvalidError, while it is read as well.
+        """
+        spans = list(_spans(asked.start.replace(minute=0), asked.end))
         reads = [(customer.key, span) for customer in customers for span in spans]
-        count = 0
+        _spend(budget, len(reads) * REQUEST_ITEMS)
+        return self._read_all(meter, reads, budget)
+
+    def _read_all(
+        self, meter: Meter, reads: Sequence[tuple[str, Period]], budget: Budget
+    ) -> Iterator[Kept]:
         for first in range(0, len(reads), READS_TOGETHER):
             together = reads[first : first + READS_TOGETHER]
             for kept in self.spread(lambda read: self._read(meter, *read), together):
-                count += len(kept)
+                _spend(budget, len(kept))
                 yield from kept
-            if count > MAX_KEPT:
-                raise InvalidError("Ask about less at a time.", [Problem("/from", "too-much")])
 
     def _read(self, meter: Meter, customer: str, span: Period) -> Sequence[Kept]:
         store = self.books.store
         if meter.aggregation == "unique_count":
             return list(store.values_between(meter.key, customer, span.start, span.end))
         return store.usage_between(meter.key, customer, span.start, span.end)
+
+
+def _spend(budget: Budget, items: int) -> None:
+    try:
+        budget.spend(items)
+    except OverBudgetError:
+        raise InvalidError("Ask about less at a time.", [Problem("/from", "too-much")]) from None
 
 
 def plan_meters(standing: Standing) -> list[Meter]:
@@ -182,6 +206,10 @@ def _shape_problems(meter: Meter, question: UsageQuestion) -> Iterator[Problem]:
         yield Problem("/top", "required-by-rest")
 
 
-def _check_rows(rows: Sequence[object]) -> None:
+def check_rows(rows: Sequence[object]) -> None:
+    """Refuses an answer of too many rows.
+
+    Raises: InvalidError.
+    """
     if len(rows) > MAX_ROWS:
         raise InvalidError(f"Ask for at most {MAX_ROWS} rows.", [Problem("/window", "too-many")])

@@ -158,6 +158,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/analytics/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What each meter comes to, of everyone or a segment, in groups */
+        get: operations["report_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/backfills": {
         parameters: {
             query?: never;
@@ -3913,6 +3930,40 @@ export interface components {
             backfill: components["schemas"]["BackfillView"] | null;
         };
         /**
+         * MeterUsageRow
+         * @description The usage of one group of a meter in one window, by the meter's aggregation.
+         */
+        MeterUsageRow: {
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Value */
+            value: string | null;
+            /** Group */
+            group: {
+                [key: string]: string;
+            };
+            /**
+             * Other
+             * @default false
+             */
+            other?: boolean;
+            /** Meter */
+            meter: string;
+            /**
+             * Aggregation
+             * @enum {string}
+             */
+            aggregation: "count" | "sum" | "min" | "max" | "latest" | "average" | "unique_count";
+        };
+        /**
          * MigrationBody
          * @description Which subscriptions move: those on these versions (default: all older ones), in a segment.
          *
@@ -6140,6 +6191,77 @@ export interface components {
             fill?: boolean;
         };
         /**
+         * UsageReportQuery
+         * @description Which meters, of which customers, over [`from`, `to`), which are on quarter hours.
+         *
+         *     Without `meter` these are all that know what is grouped by. `group_by` names `customer`, `plan`,
+         *     `segment` or dimensions; `customer`, `meter` and `group_by` may be repeated, or the names of the
+         *     last stand with commas between them. Windows are those of the timezone's clocks.
+         */
+        UsageReportQuery: {
+            /**
+             * Meter
+             * @default []
+             */
+            meter?: string[];
+            /**
+             * Customer
+             * @default []
+             */
+            customer?: string[];
+            /**
+             * Segment
+             * @default null
+             */
+            segment?: string | null;
+            /**
+             * From
+             * Format: date-time
+             */
+            from: string;
+            /**
+             * To
+             * Format: date-time
+             */
+            to: string;
+            /**
+             * Window
+             * @default total
+             * @enum {string}
+             */
+            window?: "hour" | "day" | "week" | "month" | "total";
+            /**
+             * Timezone
+             * @default UTC
+             */
+            timezone?: string;
+            /**
+             * Group By
+             * @default []
+             */
+            group_by?: string[];
+        };
+        /**
+         * UsageReportView
+         * @description Rows by meter, window and group. A customer is in each of its segments.
+         */
+        UsageReportView: {
+            /**
+             * From
+             * Format: date-time
+             */
+            from: string;
+            /**
+             * To
+             * Format: date-time
+             */
+            to: string;
+            /** Data */
+            data: components["schemas"]["MeterUsageRow"][];
+            /** Customers */
+            customers: number;
+        };
+        /**
          * UsageRowView
          * @description The usage of one group in one window, [start, end); null where there was none to tell of.
          *
@@ -6610,6 +6732,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RevenueView"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    report_usage: {
+        parameters: {
+            query: {
+                meter?: string[];
+                customer?: string[];
+                segment?: string | null;
+                from: string;
+                to: string;
+                window?: "hour" | "day" | "week" | "month" | "total";
+                timezone?: string;
+                group_by?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageReportView"];
                 };
             };
             /** @description Refused. */
