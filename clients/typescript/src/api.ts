@@ -813,23 +813,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/earnings/settle": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Accrue, release and pay now what is due, as the schedule does each hour */
-        post: operations["settle"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/earnings/recount": {
         parameters: {
             query?: never;
@@ -841,6 +824,23 @@ export interface paths {
         put?: never;
         /** Count a customer's usage anew and accrue what others lack by it; once by nature */
         post: operations["recount_earnings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/earnings/settle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Accrue, release and pay now what is due, as the schedule does each hour */
+        post: operations["settle"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1277,23 +1277,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/segments": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** All segments by key */
-        get: operations["list_segments"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/rewards/recount": {
         parameters: {
             query?: never;
@@ -1305,6 +1288,23 @@ export interface paths {
         put?: never;
         /** Count a customer's usage anew and give the rewards that are missing; once by nature */
         post: operations["recount_rewards"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/segments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All segments by key */
+        get: operations["list_segments"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2614,6 +2614,21 @@ export interface components {
             payable?: "credits" | "transfer";
         };
         /**
+         * EarningsRecountView
+         * @description What a recount came to: entries made, days with usage that no beneficiary can be told of.
+         *
+         *     `later`: days, under each rule, that the schedule counts: they are not over, or there was no
+         *     time for them.
+         */
+        EarningsRecountView: {
+            /** Accrued */
+            accrued: number;
+            /** Nobody */
+            nobody: number;
+            /** Later */
+            later: number;
+        };
+        /**
          * EarningsSummary
          * @description All that a customer earns by others' usage.
          */
@@ -2647,21 +2662,6 @@ export interface components {
         };
         /**
          * EntitlementView
-        /**
-         * EarningsRecountView
-         * @description What a recount came to: entries made, days with usage that no beneficiary can be told of.
-         *
-         *     `later`: days, under each rule, that the schedule counts: they are not over, or there was no
-         *     time for them.
-         */
-        EarningsRecountView: {
-            /** Accrued */
-            accrued: number;
-            /** Nobody */
-            nobody: number;
-            /** Later */
-            later: number;
-        };
          * @description Whether a feature or meter may be used now; `reason` says why not.
          *
          *     Of a metered allowance, `used` and `limit` are of the current billing period, in the meter's
@@ -5238,6 +5238,26 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * RecountBody
+         * @description Whose usage is counted anew, and of when: [`from`, `to`), at most 31 days.
+         *
+         *     Without `to` up to the customer's present, without `from` 31 days before that.
+         */
+        RecountBody: {
+            /** Customer */
+            customer: string;
+            /**
+             * From
+             * @default null
+             */
+            from?: string | null;
+            /**
+             * To
+             * @default null
+             */
+            to?: string | null;
+        };
+        /**
          * RedrivenView
          * @description A record that was applied after all. A repeat is answered the same.
          */
@@ -5305,26 +5325,6 @@ export interface components {
         };
         /**
          * ReplayView
-        /**
-         * RecountBody
-         * @description Whose usage is counted anew, and of when: [`from`, `to`), at most 31 days.
-         *
-         *     Without `to` up to the customer's present, without `from` 31 days before that.
-         */
-        RecountBody: {
-            /** Customer */
-            customer: string;
-            /**
-             * From
-             * @default null
-             */
-            from?: string | null;
-            /**
-             * To
-             * @default null
-             */
-            to?: string | null;
-        };
          * @description A page of customers, those first who would have paid the least more; rows of pages add up.
          */
         ReplayView: {
@@ -5624,6 +5624,16 @@ export interface components {
             since: string;
         };
         /**
+         * RewardsRecountView
+         * @description Under how many rules something was missing and is `given` now, or is `waiting` for room.
+         */
+        RewardsRecountView: {
+            /** Given */
+            given: number;
+            /** Waiting */
+            waiting: number;
+        };
+        /**
          * RewardsView
          * @description The customer's standing under each rule.
          */
@@ -5692,16 +5702,6 @@ export interface components {
         SettledView: {
             /** Accrued */
             accrued: number;
-        /**
-         * RewardsRecountView
-         * @description Under how many rules something was missing and is `given` now, or is `waiting` for room.
-         */
-        RewardsRecountView: {
-            /** Given */
-            given: number;
-            /** Waiting */
-            waiting: number;
-        };
             /** Paid */
             paid: number;
             /** Nobody */
@@ -5712,6 +5712,8 @@ export interface components {
             waiting: number;
             /** Failed */
             failed: number;
+            /** Later */
+            later: number;
         };
         /**
          * SettlementBody
@@ -5780,8 +5782,6 @@ export interface components {
             /**
              * Start
              * Format: date-time
-            /** Later */
-            later: number;
              */
             start: string;
             /**
@@ -6395,7 +6395,19 @@ export interface components {
             tiers: components["schemas"]["TierBody-Output"][];
         };
     };
-    responses: never;
+    responses: {
+        /** @description The key is over its limit of requests per minute; nothing was done. */
+        TooManyRequests: {
+            headers: {
+                /** @description Whole seconds until the same request may succeed. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
     headers: never;
@@ -6511,6 +6523,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_AddOnAnswer_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -6544,6 +6557,7 @@ export interface operations {
                     "application/json": components["schemas"]["AddOnAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -6582,6 +6596,7 @@ export interface operations {
                     "application/json": components["schemas"]["AddOnAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -6619,6 +6634,7 @@ export interface operations {
                     "application/json": components["schemas"]["OwedView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -6656,6 +6672,7 @@ export interface operations {
                     "application/json": components["schemas"]["HeadcountView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -6695,6 +6712,7 @@ export interface operations {
                     "application/json": components["schemas"]["MarginView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -6734,6 +6752,7 @@ export interface operations {
                     "application/json": components["schemas"]["RevenueView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -6772,6 +6791,7 @@ export interface operations {
                     "application/json": components["schemas"]["UsageReportView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -6801,6 +6821,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_BackfillView_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -6833,6 +6854,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_CostsAnswer_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -6868,6 +6890,7 @@ export interface operations {
                     "application/json": components["schemas"]["CostsAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -6900,6 +6923,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_CouponAnswer_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -6933,6 +6957,7 @@ export interface operations {
                     "application/json": components["schemas"]["CouponAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -6971,6 +6996,7 @@ export interface operations {
                     "application/json": components["schemas"]["CouponAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7003,6 +7029,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_CreditUnitAnswer_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7036,6 +7063,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreditUnitAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7074,6 +7102,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreditUnitAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7107,6 +7136,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_CustomerView_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7140,6 +7170,7 @@ export interface operations {
                     "application/json": components["schemas"]["CustomerView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7178,6 +7209,7 @@ export interface operations {
                     "application/json": components["schemas"]["CustomerView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7216,6 +7248,7 @@ export interface operations {
                     "application/json": components["schemas"]["PurchaseView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7251,6 +7284,7 @@ export interface operations {
                     "application/json": components["schemas"]["SubscriptionView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7285,6 +7319,7 @@ export interface operations {
                     "application/json": components["schemas"]["CustomerView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7319,6 +7354,7 @@ export interface operations {
                     "application/json": components["schemas"]["BalanceView"] | components["schemas"]["BalancesView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7350,6 +7386,7 @@ export interface operations {
                     "application/json": components["schemas"]["ConversionView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7388,6 +7425,7 @@ export interface operations {
                     "application/json": components["schemas"]["ConversionView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7419,6 +7457,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_AppliedCouponView_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7457,6 +7496,7 @@ export interface operations {
                     "application/json": components["schemas"]["AppliedCouponView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7492,6 +7532,7 @@ export interface operations {
                     "application/json": components["schemas"]["AppliedCouponView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7523,6 +7564,7 @@ export interface operations {
                     "application/json": components["schemas"]["EarningsSummary"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7557,6 +7599,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_EarningEntryView_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7588,6 +7631,7 @@ export interface operations {
                     "application/json": components["schemas"]["EntitlementsView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7620,6 +7664,7 @@ export interface operations {
                     "application/json": components["schemas"]["EntitlementView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7654,6 +7699,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_GrantView_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7692,6 +7738,7 @@ export interface operations {
                     "application/json": components["schemas"]["GrantView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7727,6 +7774,7 @@ export interface operations {
                     "application/json": components["schemas"]["GrantView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7761,6 +7809,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_InvoiceView_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7792,6 +7841,7 @@ export interface operations {
                     "application/json": components["schemas"]["UpcomingInvoiceView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7828,6 +7878,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_LedgerEntryView_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7859,6 +7910,7 @@ export interface operations {
                     "application/json": components["schemas"]["PlanMetersView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7898,6 +7950,7 @@ export interface operations {
                     "application/json": components["schemas"]["PayoutView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7932,6 +7985,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_ReservationView_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -7970,6 +8024,7 @@ export interface operations {
                     "application/json": components["schemas"]["ReservationView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8002,6 +8057,7 @@ export interface operations {
                     "application/json": components["schemas"]["ReservationView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8037,6 +8093,7 @@ export interface operations {
                     "application/json": components["schemas"]["ReservationView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8076,6 +8133,7 @@ export interface operations {
                     "application/json": components["schemas"]["ReservationView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8107,6 +8165,7 @@ export interface operations {
                     "application/json": components["schemas"]["RewardsView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8138,6 +8197,7 @@ export interface operations {
                     "application/json": components["schemas"]["SubscriptionView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8176,6 +8236,7 @@ export interface operations {
                     "application/json": components["schemas"]["SubscriptionView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8210,6 +8271,7 @@ export interface operations {
                     "application/json": components["schemas"]["CustomerView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8242,6 +8304,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_EarningRuleAnswer_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8273,6 +8336,7 @@ export interface operations {
                     "application/json": components["schemas"]["EarningRuleAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8308,6 +8372,7 @@ export interface operations {
                     "application/json": components["schemas"]["EarningRuleAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8339,6 +8404,41 @@ export interface operations {
                     "application/json": components["schemas"]["EarningRuleAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recount_earnings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecountBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EarningsRecountView"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8368,6 +8468,7 @@ export interface operations {
                     "application/json": components["schemas"]["SettledView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8400,6 +8501,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_EventTypeView_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8431,6 +8533,7 @@ export interface operations {
                     "application/json": components["schemas"]["EventTypeView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8471,6 +8574,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_EventView_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8518,6 +8622,7 @@ export interface operations {
                     };
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             503: {
                 headers: {
@@ -8527,39 +8632,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @description What became of each event, in the request's order. */
                         outcomes: ("accepted" | "duplicate" | "conflict" | "unknown")[];
-    recount_earnings: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RecountBody"];
-            };
-        };
-        responses: {
-            /** @description Done. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["EarningsRecountView"];
-                };
-            };
-            /** @description Refused. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
                     };
                 };
             };
@@ -8596,6 +8668,7 @@ export interface operations {
                     "application/json": components["schemas"]["CorrectedEventView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8628,6 +8701,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvoiceView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8663,6 +8737,7 @@ export interface operations {
                     "application/json": components["schemas"]["LineEventsPage"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8695,6 +8770,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_MeterAnswer_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8728,6 +8804,7 @@ export interface operations {
                     "application/json": components["schemas"]["MeterDetails"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8766,6 +8843,7 @@ export interface operations {
                     "application/json": components["schemas"]["MeterAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8797,6 +8875,7 @@ export interface operations {
                     "application/json": components["schemas"]["MeterAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8832,6 +8911,7 @@ export interface operations {
                     "application/json": components["schemas"]["BackfillView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8891,6 +8971,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_PlanAnswer_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8926,6 +9007,7 @@ export interface operations {
                     "application/json": components["schemas"]["PlanAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -8964,6 +9046,7 @@ export interface operations {
                     "application/json": components["schemas"]["PlanAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9005,6 +9088,7 @@ export interface operations {
                     "application/json": components["schemas"]["MigrationView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9038,6 +9122,7 @@ export interface operations {
                     "application/json": components["schemas"]["PortalSession"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9071,6 +9156,7 @@ export interface operations {
                     "application/json": components["schemas"]["PreviewAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9104,6 +9190,7 @@ export interface operations {
                     "application/json": components["schemas"]["ReplayView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9136,6 +9223,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_QuarantinedRecordView_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9168,6 +9256,7 @@ export interface operations {
                     "application/json": components["schemas"]["RedrivenView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9200,6 +9289,7 @@ export interface operations {
                     "application/json": components["schemas"]["ReconciliationsView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9231,6 +9321,7 @@ export interface operations {
                     "application/json": components["schemas"]["CustomerReconciliationView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9262,6 +9353,7 @@ export interface operations {
                     "application/json": components["schemas"]["PassView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9291,6 +9383,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9323,6 +9416,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_RewardRuleAnswer_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9354,6 +9448,7 @@ export interface operations {
                     "application/json": components["schemas"]["RewardRuleAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9389,6 +9484,7 @@ export interface operations {
                     "application/json": components["schemas"]["RewardRuleAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9420,6 +9516,41 @@ export interface operations {
                     "application/json": components["schemas"]["RewardRuleAnswer"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recount_rewards: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecountBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RewardsRecountView"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9452,6 +9583,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_SegmentView_"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9483,6 +9615,7 @@ export interface operations {
                     "application/json": components["schemas"]["SegmentView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9518,6 +9651,7 @@ export interface operations {
                     "application/json": components["schemas"]["SegmentView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9547,6 +9681,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9580,6 +9715,7 @@ export interface operations {
                     "application/json": components["schemas"]["ShadowView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9603,39 +9739,6 @@ export interface operations {
                 "application/json": components["schemas"]["TestClockCreation"];
             };
         };
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    recount_rewards: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RecountBody"];
-            };
-        };
-        responses: {
-            /** @description Done. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RewardsRecountView"];
-                };
-            };
-            /** @description Refused. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
         responses: {
             /** @description Done. */
             201: {
@@ -9646,6 +9749,7 @@ export interface operations {
                     "application/json": components["schemas"]["TestClockView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9677,6 +9781,7 @@ export interface operations {
                     "application/json": components["schemas"]["TestClockView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9706,6 +9811,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9741,6 +9847,7 @@ export interface operations {
                     "application/json": components["schemas"]["TestClockView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9786,6 +9893,7 @@ export interface operations {
                     "application/json": components["schemas"]["UsageView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
@@ -9820,6 +9928,7 @@ export interface operations {
                     "application/json": components["schemas"]["UsageView"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             /** @description Refused. */
             default: {
                 headers: {
