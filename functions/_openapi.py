@@ -37,6 +37,16 @@ _PROBLEM = {
 }
 
 _PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
+_TOO_MANY_REQUESTS = {
+    "description": "The key is over its limit of requests per minute; nothing was done.",
+    "headers": {
+        "Retry-After": {
+            "description": "Whole seconds until the same request may succeed.",
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    },
+    "content": {PROBLEM_JSON: {"schema": _PROBLEM_REFERENCE}},
+}
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -74,6 +84,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": {"Problem": _PROBLEM, **schemas.definitions},
+            "responses": {"TooManyRequests": _TOO_MANY_REQUESTS},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
@@ -123,6 +134,7 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         "responses": {
             str(route.status): {"description": "Done.", **_content(route, schemas), **_tag(route)},
             **{str(s): _refusal(_with_members(m)) for s, m in route.refusals.items()},
+            **({"429": {"$ref": "#/components/responses/TooManyRequests"}} if route.scope else {}),
             "default": _refusal(_PROBLEM_REFERENCE),
         },
         "security": [{"bearer": []}, {"apiKey": []}] if route.scope else [],

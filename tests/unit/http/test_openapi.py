@@ -112,3 +112,11 @@ def test_refused_events_have_outcomes(served: dict[str, Any]) -> None:
         content = responses[status]["content"]["application/problem+json"]
         _, more = content["schema"]["allOf"]
         assert more["required"] == ["outcomes"]
+
+
+def test_who_calls_with_a_key_is_told_of_its_limit(served: dict[str, Any]) -> None:
+    limited = served["components"]["responses"]["TooManyRequests"]
+    assert limited["headers"]["Retry-After"]["schema"] == {"type": "integer", "minimum": 1}
+    for path, item in served["paths"].items():
+        for operation in item.values():
+            assert ("429" in operation["responses"]) == ("x-scope" in operation), path
