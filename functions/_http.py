@@ -79,12 +79,14 @@ class Dialect:
     """How the requests of a route are read, and what its refusals look like.
 
     `read_query` makes a mapping of the query's pairs, `read_body` a plain value of the request's
-    body in one of the content types; both are then validated by the route's models.
+    body in one of the content types; both are then validated by the route's models. Where several
+    dialects share a path, `spoken` tells by a request that is refused which of them it is in.
     """
 
     read_query: Callable[[Sequence[tuple[str, str]]], Mapping[str, object]]
     read_body: Callable[[Request, Sequence[str]], object]
     refuse: Callable[[MeterlineError, str], Answer]
+    spoken: "Callable[[Request], Dialect] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +162,21 @@ class Router:
     def serve(self, event: Mapping[str, Any], runtime: Callable[[], Any]) -> dict[str, Any]:
         """Answer one API Gateway event (HTTP API, payload 2.0); never raises."""
         instance = _instance(event)
-        dialect = OWN_DIALECT
+        dialect, request = OWN_DIALECT, None
         try:
             route, parameters = self._resolve(event)
             dialect = route.dialect or OWN_DIALECT
-            return _render(self._answer(parse_request(event, parameters), route, runtime))
+            request = parse_request(event, parameters)
+            return _render(self._answer(request, route, runtime))
         except MeterlineError as error:
-            return _render(dialect.refuse(error, instance))
+            refused = error
         except Exception:
             # What went wrong is for the log; the caller learns only where to look it up.
             logger.exception("unhandled error, %s", instance)
-            failure = MeterlineError("Something failed on our side.")
-            return _render(dialect.refuse(failure, instance))
+            refused = MeterlineError("Something failed on our side.")
+        if request is not None and dialect.spoken is not None:
+            dialect = dialect.spoken(request)
+        return _render(dialect.refuse(refused, instance))
 
     def _answer(self, request: Request, route: Route, runtime: Callable[[], Any]) -> Answer:
         dialect = route.dialect or OWN_DIALECT

@@ -8,9 +8,9 @@ from functions._ingesting import refusal
 from functions._metrics import count
 from functions._runtime import Runtime
 from functions._validation import validate
-from functions.vendors._lago import DIALECT, refuse
+from functions.vendors._lago import DIALECT
 from functions.vendors._taking import take_foreign
-from shared.domain.errors import ConflictError, InvalidError, MeterlineError, Problem
+from shared.domain.errors import ConflictError, InvalidError, Problem
 from shared.domain.events import canonical_json, event_key
 from shared.services.ingest import Submission
 from shared.wire.vendors.lago import FIELDS, BatchBody, EventBody, event_answer
@@ -18,14 +18,13 @@ from shared.wire.vendors.lago import FIELDS, BatchBody, EventBody, event_answer
 router = Router()
 
 
-def receive_event(request: Request, runtime: Runtime, body: object) -> Answer:
-    """Answers one event of theirs, on the path that they share with OpenMeter."""
-    try:
-        sent = validate(EventBody, body)
-        submission = sent.event.to_submission("/event")
-        return Answer(canonical_json({"event": _store(runtime, [submission])[0]}))
-    except MeterlineError as error:
-        return refuse(error, request.instance)
+def receive_event(runtime: Runtime, body: object) -> Answer:
+    """Answers one event of theirs, on the path that they share with OpenMeter.
+
+    Raises: InvalidError, UnavailableError.
+    """
+    submission = validate(EventBody, body).event.to_submission("/event")
+    return Answer(canonical_json({"event": _store(runtime, [submission])[0]}))
 
 
 @router.route(

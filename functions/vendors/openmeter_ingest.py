@@ -1,12 +1,15 @@
 """OpenMeter's ingest: CloudEvents, as our own, on its own paths and with its own answers."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from functions._http import JSON, Answer, Request, Router
+from functions._http import JSON, Answer, Dialect, Request, Router
 from functions._ingesting import refusal, take
 from functions._runtime import Runtime
 from functions._validation import validate
+from functions.vendors import _lago
 from functions.vendors._openmeter import DIALECT
 from functions.vendors.lago_ingest import receive_event
 from shared.wire.events import Event, EventOrBatch, submissions
@@ -16,6 +19,20 @@ CLOUDEVENTS = ("application/cloudevents+json", "application/cloudevents-batch+js
 router = Router()
 
 
+def _spoken(request: Request) -> Dialect:
+    """Lago's where the body is an event of theirs, whoever sent it and as whatever."""
+    try:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError):
+        return DIALECT
+    return _lago.DIALECT if _is_lago(body) else DIALECT
+
+
+def _is_lago(body: object) -> bool:
+    # Both vendors take JSON here. A CloudEvents event has no place for an object named `event`.
+    return isinstance(body, Mapping) and isinstance(body.get("event"), Mapping)
+
+
 @router.route(
     "POST",
     "/api/v1/events",
@@ -23,13 +40,12 @@ router = Router()
     summary="OpenMeter: send events; Lago: send one event",
     body=Any,
     content_types=(JSON, *CLOUDEVENTS),
-    dialect=DIALECT,
+    dialect=replace(DIALECT, spoken=_spoken),
 )
 def receive_on_shared_path(request: Request, runtime: Runtime, body: object) -> Answer:
     is_json = request.headers.get("content-type", "").strip().lower().startswith(JSON)
-    # Both vendors take JSON here. A CloudEvents event has no place for an object named `event`.
-    if is_json and isinstance(body, Mapping) and isinstance(body.get("event"), Mapping):
-        return receive_event(request, runtime, body)
+    if is_json and _is_lago(body):
+        return receive_event(runtime, body)
     return _receive(runtime, validate(EventOrBatch, body), 204)
 
 

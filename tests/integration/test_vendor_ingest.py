@@ -386,3 +386,39 @@ def test_who_may_not_send_is_told_so(send: Send, path: str) -> None:
     broken = {**kind, "content-encoding": "gzip"}
     assert send(path, b"x", headers=broken).status == 400
     assert send(path, "{}", query="a=1", headers=kind).status in (400, 422)
+
+
+LAGO_EVENT = '{"event":{"transaction_id":"t","external_subscription_id":"s","code":"c"}}'
+
+
+@pytest.mark.parametrize("scopes", ["", "read"])
+def test_whoever_may_not_send_gets_the_shape_of_what_was_sent(send: Send, scopes: str) -> None:
+    """OpenMeter and Lago share the path: what is refused before it is read is told apart as well."""
+    status, error = (403, "Forbidden") if scopes else (401, "Unauthorized")
+    lago = send("/api/v1/events", LAGO_EVENT, scopes=scopes)
+    assert (lago.status, lago.json["status"], lago.json["error"]) == (status, status, error)
+    assert lago.headers["Content-Type"] == "application/json"
+    openmeter = send("/api/v1/events", '{"specversion":"1.0","event":"a"}', scopes=scopes)
+    assert openmeter.json["title"] == error
+    assert openmeter.headers["Content-Type"] == "application/problem+json"
+
+
+def test_lago_is_told_in_its_own_shape_what_cannot_be_taken(send: Send) -> None:
+    as_text = send("/api/v1/events", LAGO_EVENT, headers={"content-type": "text/plain"})
+    assert (as_text.status, as_text.json["error"]) == (415, "Unsupported Media Type")
+    unknown = send("/api/v1/events", LAGO_EVENT, query="a=1")
+    assert (unknown.status, unknown.json["code"]) == (422, "validation_errors")
+    large = LAGO_EVENT.replace('"t"', json.dumps("t" * 2**20))
+    assert send("/api/v1/events", large).json["error"] == "Request Entity Too Large"
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if PATHS[path] == "error"])
+def test_refusals_say_their_status_as_stripe_and_lago_do(send: Send, path: str) -> None:
+    kind = FORM if path.startswith("/v1/billing") else {}
+    body = LAGO_EVENT if path == "/api/v1/events" else "{}"
+    error = send(path, body, scopes="", headers=kind).json
+    if path.startswith("/api"):
+        assert (error["status"], error["error"]) == (401, "Unauthorized")
+    else:
+        assert error["error"]["type"] == "invalid_request_error"
+        assert error["error"]["message"]
