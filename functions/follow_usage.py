@@ -1,7 +1,7 @@
 """billing stream → what follows from usage: rewards, and what others earn by it."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -14,23 +14,34 @@ from shared.adapters.dynamodb.billing_items import read_usage_hour
 from shared.domain.errors import MeterlineError
 from shared.services.rewards import Given
 
+# A record that fails holds up those behind it, of every customer in its shard. So long it is tried
+# again, from when it was made on. Then it is left to a recount.
+TRIED_FOR = timedelta(minutes=20)
+
 logger = Logger()
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Counts the hours that changed, each once; answers with the first record to deliver again."""
+    """Counts the hours that changed, each once; answers with the first record to deliver again.
+
+    What fails of one customer, in whatever way, keeps none of the others from being counted.
+    """
     given = Given()
-    failed: list[str] = []
-    for (customer, meter), hours in changed_hours(event["Records"]).items():
+    changes, failed = changed_hours(event["Records"])
+    for (customer, meter), hours in changes.items():
         try:
-            given = given.plus(rewards_of(runtime()).count(customer, meter, hours))
             shares_of(runtime()).changed(customer, meter, hours)
-        except MeterlineError as error:
+            given = given.plus(rewards_of(runtime()).count(customer, meter, hours))
+        except Exception as error:  # noqa: BLE001  (a bug that one customer's usage meets, too)
             failed += hours.values()
-            logger.warning("usage not followed", extra={"meter": meter, "error": error.detail})
+            span = {"first": min(hours).isoformat(), "last": max(hours).isoformat()}
+            told = {"customer": customer, "meter": meter, **span, "error": _reason(error)}
+            logger.warning("usage not followed", extra=told)
     report(given)
     count("follow_usage", {"UsageNotFollowed": len(failed)})
-    first = min(failed, key=int, default=None)
+    again = _to_try_again(event["Records"], failed)
+    count("follow_usage", {"UsageGivenUp": len(failed) - len(again)})
+    first = min(again, key=int, default=None)
     return {"batchItemFailures": [{"itemIdentifier": first}] if first is not None else []}
 
 
@@ -41,11 +52,37 @@ def report(given: Given) -> None:
 
 def changed_hours(
     records: Iterable[Mapping[str, Any]],
-) -> dict[tuple[str, str], dict[datetime, str]]:
-    """By (customer, meter) the hours that changed, with the last record that says so."""
+) -> tuple[dict[tuple[str, str], dict[datetime, str]], list[str]]:
+    """By (customer, meter) the hours that changed, with the last record that says so.
+
+    And the records that cannot be read.
+    """
     found: dict[tuple[str, str], dict[datetime, str]] = {}
+    unreadable: list[str] = []
     for record in records:
-        key = read_usage_hour(decode_image(record["dynamodb"]["NewImage"])).key
-        hours = found.setdefault((key.customer, key.meter), {})
-        hours[key.hour] = record["dynamodb"]["SequenceNumber"]
-    return found
+        change = record["dynamodb"]
+        try:
+            key = read_usage_hour(decode_image(change["NewImage"])).key
+        except Exception as error:  # noqa: BLE001  (whatever keeps it from being read)
+            unreadable.append(change["SequenceNumber"])
+            told = {"keys": change.get("Keys"), "error": _reason(error)}
+            logger.warning("usage not readable", extra=told)
+            continue
+        found.setdefault((key.customer, key.meter), {})[key.hour] = change["SequenceNumber"]
+    return found, unreadable
+
+
+def _to_try_again(records: Iterable[Mapping[str, Any]], failed: Iterable[str]) -> list[str]:
+    """Those of the failed records that are not too old for it."""
+    wanted = set(failed)
+    again: list[str] = []
+    for change in (record["dynamodb"] for record in records):
+        if change["SequenceNumber"] in wanted:
+            made = datetime.fromtimestamp(float(change["ApproximateCreationDateTime"]), UTC)
+            if runtime().clock.now() < made + TRIED_FOR:
+                again.append(change["SequenceNumber"])
+    return again
+
+
+def _reason(error: Exception) -> str:
+    return error.detail if isinstance(error, MeterlineError) else type(error).__name__

@@ -72,6 +72,8 @@ class Monitoring(Construct):
         self._alarm("ConversionsNotRecorded", not_asked, "Conversions are not recorded")
         not_followed = _counter("follow_usage", "UsageNotFollowed")
         self._alarm("UsageNotFollowed", not_followed, "Rewards are delayed", periods=3)
+        given_up = _counter("follow_usage", "UsageGivenUp")
+        self._alarm("UsageGivenUp", given_up, "Rewards are delayed")
         waiting = _counter("follow_usage", "RewardsWaiting")
         self._alarm("RewardsWaiting", waiting, "Rewards wait for room")
         for name, section in EARNINGS:

@@ -17,6 +17,7 @@ ALARMED = {
     ("archive", "EventsUnreadable"): 1,
     ("conversions", "ConversionsNotRecorded"): 1,
     ("follow_usage", "UsageNotFollowed"): 1,
+    ("follow_usage", "UsageGivenUp"): 1,
     ("follow_usage", "RewardsWaiting"): 1,
     ("settle_earnings", "EarningsDelayed"): 1,
     ("settle_earnings", "EarningsWaiting"): 1,
