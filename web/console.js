@@ -4,6 +4,7 @@ import { cataloguePage } from "./catalogue.js";
 import { changesOf } from "./changes.js";
 import { customerSections } from "./customer.js";
 import { eventsSection } from "./events.js";
+import { headcountPage } from "./headcount.js";
 import { marginPage } from "./margin.js";
 import { owedPage } from "./owed.js";
 import {
@@ -20,7 +21,9 @@ const QUARTER_MS = HOUR_MS / 4;
 const TOTALS_MS = 15_000;
 // The first page refreshes itself. Reports are made once and keep their answers, the catalogue is read anew.
 const HOME = "Usage & customers";
-const REPORTS = { "Revenue & margin": marginPage, "Credits owed": owedPage, Replay: replayPage };
+const REPORTS = {
+  "Revenue & margin": marginPage, "Credits owed": owedPage, Customers: headcountPage, Replay: replayPage,
+};
 const PAGES = { ...REPORTS, Catalogue: cataloguePage };
 
 /** The last 24 hours, to the quarter hour, and the calendar month in UTC. */

@@ -59,6 +59,30 @@ def test_liability_has_a_row_for_each_kind_of_grant(
     assert row == "sparks,purchase,0.04,USD" + ",1" * 9
 
 
+def test_headcounts_of_all_pages_are_added_up(
+    server: type[Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def row(plan: str, state: str, *counts: int) -> dict[str, object]:
+        names = ("customers", "new", "converted", "cancelled")
+        group = {"plan": plan, "state": state}
+        return {"group": group, **dict(zip(names, counts, strict=True))}
+
+    data = [row("pro", "active", 3, 2, 1, 0), row("free", "active", 5, 4, 0, 1)]
+    page = {"data": data, "customers": 8, "next_cursor": None}
+    server.answers["/v1/analytics/customers"] = (200, page)
+    options = ["--customer", "a", "--customer", "b", "--group-by", "plan,state"]
+    assert main(["headcount", *MARCH, *options, "--output", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "plan,state,customers,new,converted,cancelled",
+        "free,active,10,8,0,2",
+        "pro,active,6,4,2,0",
+    ]
+    assert len(server.asked) == 2
+    server.answers["/v1/analytics/customers"] = (200, {**page, "data": []})
+    assert main(["headcount", *MARCH]) == 0
+    assert "no customers" in capsys.readouterr().out
+
+
 def test_a_plan_of_a_file_is_replayed(
     server: type[Recorder],
     tmp_path: Path,
