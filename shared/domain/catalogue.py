@@ -80,7 +80,8 @@ class IncludedCredits:
     """Credits granted at each period's start. `expires`: "period_end", "never" or ISO days "P90D".
 
     At most `rollover_max_nanos` of what is left at a period's end passes into the next one; if that
-    is less than `rollover_min_nanos`, the difference is given.
+    is less than `rollover_min_nanos`, the difference is given. With `refill`, only what
+    plans' grants of the unit lack of the amount is granted.
     """
 
     unit: str
@@ -88,6 +89,7 @@ class IncludedCredits:
     expires: str = "period_end"
     rollover_max_nanos: int = 0
     rollover_min_nanos: int = 0
+    refill: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,14 @@ class Purse:
     grants: Sequence[Grant]
     remaining: Mapping[str, Mapping[str, int]]
 
+    def receiving(self, grants: Sequence[Grant]) -> "Purse":
+        """The purse with new grants, of which nothing is used yet."""
+        purse = Purse((*self.grants, *grants), self.remaining)
+        for grant in grants:
+            left = {**purse.remaining.get(grant.unit, {}), grant.id: grant.amount}
+            purse = purse.holding(grant.unit, left)
+        return purse
+
     def draw(self, unit: str, nanos: int, meter: str, at: datetime) -> tuple[int, "Purse"]:
         """Takes up to `nanos` of the unit, in the declared order, for usage of a meter at a time.
 

@@ -15,6 +15,7 @@ from shared.domain.money import to_nanos
 from shared.domain.periods import Span, add_days, parse_days, period_containing
 from shared.domain.rating import charge_opening
 from shared.domain.recurring import carried_over, renewal_grants, renewed, still_billed
+from shared.domain.refilling import refilled
 from shared.domain.topping_up import topped_up
 
 
@@ -211,11 +212,10 @@ def open_phase(
         raise RatingError("too many open phases")
     number = account.phases[-1].number + 1 if account.phases else 1
     span, plan = beginning.span, beginning.plan(plan)
-    given = (*rolled, *plan_grants(account.customer, plan, span, number))
-    purse = Purse((*grants, *given), account.grants)
-    for grant in given:
-        left = {**purse.remaining.get(grant.unit, {}), grant.id: grant.amount}
-        purse = purse.holding(grant.unit, left)
+    purse = Purse(tuple(grants), account.grants).receiving(rolled)
+    whole = plan_grants(account.customer, plan, span, number)
+    fresh = refilled(plan, whole, purse, span.start)
+    given, purse = (*rolled, *fresh), purse.receiving(fresh)
     totals: list[Totals] = []
     for rate in plan.rate_cards:
         charge = charge_opening(rate, span.start, purse)
@@ -243,7 +243,10 @@ def open_phase(
 
 
 def plan_grants(customer: str, plan: Plan, span: Span, number: int) -> tuple[Grant, ...]:
-    """The plan's allowances and included credits for the span, prorated by the second."""
+    """The plan's allowances and included credits for the span, prorated by the second.
+
+    Credits that refill are whole here: what is there already is not taken off.
+    """
 
     def grant(suffix: str, unit: str, nanos: int, expires_at: datetime | None) -> Grant:
         return Grant(

@@ -7,7 +7,7 @@ from typing import Literal
 
 from shared.domain.accounts import Account, Phase
 from shared.domain.catalogue import Plan
-from shared.domain.credits import Grant
+from shared.domain.credits import Grant, Purse
 from shared.domain.customers import Subscription
 from shared.domain.discounts import reduced
 from shared.domain.errors import ConflictError
@@ -26,6 +26,7 @@ from shared.domain.opening import (
 )
 from shared.domain.periods import Span
 from shared.domain.recurring import carried_over
+from shared.domain.refilling import unused_of
 
 When = Literal["now", "period_end"]
 
@@ -128,7 +129,8 @@ def change_now(
     gives_back = credit > (charge.nanos if charge else 0)
     if gives_back:
         given = current.in_force(last.state, last.quantity)
-        credit = min(credit, _fee_of_unused(account, paid, given, whole))
+        purse = Purse(tuple(grants.values()), account.grants)
+        credit = min(credit, _fee_of_unused(account, purse, paid, given, unused))
     phases = (*account.phases[:-1], replace(last, end=now))
     ended = replace(account, phases=phases, changes_at=None)
     held = tuple(grants.values())
@@ -193,19 +195,20 @@ def _not_before_usage(now: datetime, phase: Phase) -> datetime:
     return min(max(now, phase.start, after_latest), phase.end)
 
 
-def _fee_of_unused(account: Account, paid: Plan, gave: Plan, whole: Span) -> int:
+def _fee_of_unused(account: Account, purse: Purse, paid: Plan, gave: Plan, rest: Span) -> int:
     """The current phase's fee, times the smallest unused share of what it was given, in nanos.
 
-    `paid` is the plan for the seats of now, `gave` for those that the phase began with.
+    `paid` is the plan for the seats of now, `gave` for those that the phase began with; `rest` is
+    what of the phase is unused.
     """
     phase = account.current
-    span = Span(phase.start, phase.end, whole.whole_start)
+    span = replace(rest, start=phase.start)
     seconds = int((span.end - span.whole_start).total_seconds())
     fee = paid.fee_nanos * int((span.end - span.start).total_seconds())
-    left = {key: nanos for held in account.grants.values() for key, nanos in held.items()}
     given = plan_grants(account.customer, gave, span, phase.number)
-    unused = [divide(fee * left.get(g.id, 0), seconds * g.amount) for g in given]
-    return min(unused, default=paid.fee_nanos)
+    left = unused_of(gave, given, purse, rest.start)
+    shares = [divide(fee * nanos, seconds * grant.amount) for grant, nanos in left]
+    return min(shares, default=paid.fee_nanos)
 
 
 def _credited(plan: Plan, unused: Span, period: int, nanos: int, quantity: int) -> tuple[Fee, ...]:

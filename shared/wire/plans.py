@@ -65,7 +65,8 @@ class AllowanceBody(WireModel):
 class IncludedCreditsBody(WireModel):
     """Credits granted at each period's start; `rollover_max` of what is left may pass on.
 
-    If less than `rollover_min` is left to pass on, the difference is given, too.
+    If less than `rollover_min` is left to pass on, the difference is given, too. With `refill`,
+    what is left of plans' credits of the unit is brought to `amount`, which is not added then.
     """
 
     unit: Identifier
@@ -73,6 +74,7 @@ class IncludedCreditsBody(WireModel):
     expires: Expiry = "period_end"
     rollover_max: Quantity | None = None
     rollover_min: Annotated[Quantity | None, IfGiven] = None
+    refill: Annotated[bool, Field(exclude_if=lambda refill: not refill)] = False
 
     @field_validator("rollover_max")
     @classmethod
@@ -91,6 +93,21 @@ class IncludedCreditsBody(WireModel):
         if rollover_min is not None and rollover_min > (info.data.get("rollover_max") or 0):
             raise refuse("minimum-above-maximum")
         return rollover_min
+
+    @field_validator("refill")
+    @classmethod
+    def _only_what_stays_is_refilled(cls, refill: bool, info: ValidationInfo) -> bool:
+        amount, expires = info.data.get("amount"), info.data.get("expires")
+        passes_on = info.data.get("rollover_max") or 0
+        if not refill or amount is None or expires is None:
+            return refill
+        if expires == "period_end" and not passes_on:
+            raise refuse("nothing-left-to-refill")
+        if passes_on > amount:
+            raise refuse("rollover-above-refill")
+        if info.data.get("rollover_min"):
+            raise refuse("refill-and-rollover-min")
+        return refill
 
 
 class RateBody(WireModel):
@@ -217,6 +234,7 @@ def _included_credits(body: IncludedCreditsBody) -> IncludedCredits:
         expires=body.expires,
         rollover_max_nanos=to_nanos(body.rollover_max or Decimal(0)),
         rollover_min_nanos=to_nanos(body.rollover_min or Decimal(0)),
+        refill=body.refill,
     )
 
 
@@ -228,6 +246,7 @@ def _included_credits_body(credit: IncludedCredits) -> IncludedCreditsBody:
         expires=credit.expires,
         rollover_max=from_nanos(credit.rollover_max_nanos) if rolls_over else None,
         rollover_min=from_nanos(credit.rollover_min_nanos) if credit.rollover_min_nanos else None,
+        refill=credit.refill,
     )
 
 

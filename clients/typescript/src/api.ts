@@ -3309,7 +3309,8 @@ export interface components {
          * IncludedCreditsBody
          * @description Credits granted at each period's start; `rollover_max` of what is left may pass on.
          *
-         *     If less than `rollover_min` is left to pass on, the difference is given, too.
+         *     If less than `rollover_min` is left to pass on, the difference is given, too. With `refill`,
+         *     what is left of plans' credits of the unit is brought to `amount`, which is not added then.
          */
         "IncludedCreditsBody-Input": {
             /** Unit */
@@ -3331,12 +3332,18 @@ export interface components {
              * @default null
              */
             rollover_min?: string | number | null;
+            /**
+             * Refill
+             * @default false
+             */
+            refill?: boolean;
         };
         /**
          * IncludedCreditsBody
          * @description Credits granted at each period's start; `rollover_max` of what is left may pass on.
          *
-         *     If less than `rollover_min` is left to pass on, the difference is given, too.
+         *     If less than `rollover_min` is left to pass on, the difference is given, too. With `refill`,
+         *     what is left of plans' credits of the unit is brought to `amount`, which is not added then.
          */
         "IncludedCreditsBody-Output": {
             /** Unit */
@@ -3358,6 +3365,11 @@ export interface components {
              * @default null
              */
             rollover_min?: string | null;
+            /**
+             * Refill
+             * @default false
+             */
+            refill?: boolean;
         };
         /**
          * IncumbentTotalBody

@@ -158,6 +158,7 @@ def _included_credits(body: Body) -> IncludedCredits:
         expires=body["expires"],
         rollover_max_nanos=int(body["rollover_max_nanos"]),
         rollover_min_nanos=int(body.get("rollover_min_nanos", 0)),
+        refill=body.get("refill", False),
     )
 
 

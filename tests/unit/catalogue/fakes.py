@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 from shared.services.catalogue import CatalogueService
 from shared.services.cursors import Cursors
+from tests.fakes.billing_store import MemoryBillingStore
 from tests.fakes.catalogue import MemoryCatalogueStore
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -17,6 +18,7 @@ def fake_runtime(store: MemoryCatalogueStore) -> SimpleNamespace:
     return SimpleNamespace(
         backfilled_usage=no_backfills,
         catalogue_service=CatalogueService(store),
+        store=MemoryBillingStore(),
         clock=SimpleNamespace(now=lambda: NOW),
         cursors=Cursors(b"k" * 32),
     )

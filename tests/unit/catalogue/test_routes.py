@@ -154,7 +154,7 @@ WHOLE_PLAN: dict[str, Any] = {
             "rollover_max": "100",
             "rollover_min": "40",
         },
-        {"unit": "USD", "amount": "5", "expires": "P90D", "rollover_max": None},
+        {"unit": "USD", "amount": "5", "expires": "P90D", "rollover_max": None, "refill": True},
     ],
     "rates": [
         {"meter": "tokens", "where": {"model": "large"}, "price": PER_UNIT, "unit": "sparks"},
@@ -284,6 +284,23 @@ PERCENTAGE = {"model": "percentage", "rate": "1"}
         (credit(expires="tomorrow"), ("/credits/0/expires", "not-an-expiry")),
         (credit(rollover_max="1"), ("/credits/0/rollover_max", "rollover-without-period-end")),
         (credit(rollover_min="1"), ("/credits/0/rollover_min", "minimum-above-maximum")),
+        (
+            credit(expires="period_end", refill=True),
+            ("/credits/0/refill", "nothing-left-to-refill"),
+        ),
+        (
+            credit(expires="period_end", refill=True, rollover_max="0"),
+            ("/credits/0/refill", "nothing-left-to-refill"),
+        ),
+        (
+            credit(expires="period_end", refill=True, rollover_max="1000000"),
+            ("/credits/0/refill", "rollover-above-refill"),
+        ),
+        (
+            credit(expires="period_end", refill=True, rollover_max="1", rollover_min="1"),
+            ("/credits/0/refill", "refill-and-rollover-min"),
+        ),
+        (credit(refill="yes"), ("/credits/0/refill", "bool-type")),
         (credit(unit="stars"), ("/credits/0/unit", "unknown-unit")),
         (credit(unit="USD", amount="0.001"), ("/credits", "too-many-decimals")),
         ({"credits": credit()["credits"] * 2}, ("/credits", "duplicate-unit")),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -187,6 +188,34 @@ def test_what_is_left_is_topped_up_to_the_least_that_rolls_over() -> None:
         mine = {**books.account.grants["sparks"]}
         assert mine.pop("p1-c0", 0) == units(max(0, 3 - used))  # It has expired.
         assert mine == held, used
+
+
+@pytest.mark.parametrize(
+    ("expires", "rollover_max", "kept"),
+    [("period_end", 6, "p2-r-sparks"), ("never", 0, "p1-c0"), ("P40D", 0, "p1-c0")],
+)
+def test_a_refill_brings_what_is_left_to_the_amount_and_never_above(
+    expires: str, rollover_max: int, kept: str
+) -> None:
+    included = IncludedCredits(
+        "sparks", units(9), expires, rollover_max_nanos=units(rollover_max), refill=True
+    )
+    for used in (0, 2, 4, 9, 99):
+        books = Books.open(a_catalogue(a_plan(credits=(included,))), MARCH)
+        first = replace(books.grants["p1-c0"], rollover_max=0, expires_at=None)
+        bought = replace(first, id="bought", source="purchase", priority=200)
+        books.grants["bought"] = bought
+        held = {**books.account.grants["sparks"], "bought": units(9)}
+        books.account = replace(books.account, grants={"sparks": held})
+        half = usage("acme", 1, MARCH + HOUR, {"gb": Decimal(2 * used)}, type="disk")
+        books.apply([a_record(half, 1, books.catalogue)])
+        books.open_next()
+        own = {g: n for g, n in books.account.grants["sparks"].items() if g != "bought"}
+        stays = min(max(0, 9 - used), rollover_max or 9)
+        expected = {kept: units(stays), "p2-c0": units(9 - stays)}
+        over = own.pop("p1-c0", 0) if kept != "p1-c0" else 0  # It has expired.
+        assert over == units(max(0, 9 - used) - stays)
+        assert own == {grant: nanos for grant, nanos in expected.items() if nanos}
 
 
 def test_usage_from_before_the_customer_began_draws_what_the_first_phase_was_given() -> None:

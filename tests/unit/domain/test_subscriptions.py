@@ -7,8 +7,9 @@ from fractions import Fraction
 
 import pytest
 
-from shared.domain.catalogue import METERING_ONLY, Catalogue, Plan
+from shared.domain.catalogue import METERING_ONLY, Catalogue, IncludedCredits, Plan
 from shared.domain.errors import ConflictError
+from shared.domain.periods import prorate
 from shared.domain.subscriptions import (
     PlanChange,
     Target,
@@ -116,6 +117,26 @@ def test_a_downgrade_at_once_credits_what_is_unused_of_time_and_of_what_was_give
     assert (invoice.total, left) == (max(0, units(10) - credit), max(0, credit - units(10)))
     forward = [line.amount for line in invoice.lines if line.kind == "carried_forward"]
     assert forward == ([left] if left else [])
+
+
+def test_changing_to_and_fro_collects_no_credits_that_refill() -> None:
+    """What is there already is not given again, and does not count as used when money goes back."""
+    refill = IncludedCredits("sparks", units(50), "never", refill=True)
+    basic = replace(BASIC, credits=(refill,), allowances=())
+    dear = replace(DEAR, credits=(refill,), allowances=())
+    books = Books.open(a_catalogue(basic, dear), MARCH)
+    for number, (plan, was) in enumerate([(dear, basic), (basic, dear), (dear, basic)], 1):
+        at = MARCH + number * DAY
+        changed = change(books, plan, at, current=was)
+        books.account, books.subscription = changed.opening.account, changed.opening.subscription
+        books.grants |= {grant.id: grant for grant in changed.opening.grants}
+        assert books.account.grants["sparks"] == {"p1-c0": units(50)}
+        [credited, charged] = changed.fees
+        [back, forth] = (
+            prorate(each.fee_nanos, int((APRIL - at).total_seconds()), 31 * 86400)
+            for each in (was, plan)
+        )
+        assert (credited.nanos, charged.nanos) == (-back, forth)
 
 
 def test_what_is_left_over_pays_for_later_invoices_until_it_is_used_up() -> None:
