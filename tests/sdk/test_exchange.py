@@ -71,6 +71,11 @@ def test_it_waits_at_least_as_long_as_the_server_asks() -> None:
     assert 7 <= pause <= 7.5
 
 
+def test_a_wait_for_the_next_minute_is_waited_out() -> None:
+    limited = Answer(429, {"retry-after": "60"})
+    assert play([limited, Answer(200)], Retry(base_seconds=0))[1] == [60]
+
+
 def test_a_wait_that_is_too_long_is_not_begun() -> None:
     busy = Answer(429, {"retry-after": "3600"})
     assert play([busy], Retry(longest_wait_seconds=60)) == (busy, [])

@@ -32,8 +32,8 @@ export type UsageEvent = Pick<WireEvent, "source" | "type" | "subject"> &
   Partial<Pick<WireEvent, "id" | "time" | "data">>;
 
 const RETRYABLE = new Set([408, 429]);
-/** Where Retry-After asks for more, the refusal stands. */
-const LONGEST_WAIT_SECONDS = 30;
+/** Where Retry-After asks for more, the refusal stands; a key's rate limit asks for a minute at most. */
+const LONGEST_WAIT_SECONDS = 60;
 
 /** A refusal, with its problem document (RFC 9457) as far as it had one. */
 export class ApiError extends Error {

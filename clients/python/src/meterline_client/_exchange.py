@@ -24,13 +24,14 @@ class Retry:
 
     Before attempt n + 1 it waits a random part of base × 2^(n-1) seconds, at most the cap; longer
     if the server asks for it (Retry-After), unless that exceeds `longest_wait_seconds`: then the
-    answer stands. Without `attempts` it never gives up, and waits for that long instead.
+    answer stands; a key's rate limit asks for a minute at most. Without `attempts` it never gives
+    up, and waits for that long instead.
     """
 
     attempts: int | None = 5
     base_seconds: float = 0.2
     cap_seconds: float = 30.0
-    longest_wait_seconds: float = 30.0
+    longest_wait_seconds: float = 60.0
 
     def backoff(self, attempt: int) -> float:
         """Seconds to wait after this attempt, the first being 1: exponential, full jitter."""
