@@ -83,18 +83,15 @@ def test_every_way_in_is_held_back(api: Api, key: str, route: Any) -> None:
 
 
 def test_vendors_clients_read_the_refusal_in_their_own_shape(api: Api, key: str) -> None:
-    def refusal(path: str) -> Any:
-        send(api, key, path, {}, limit=1)
-        return send(api, key, path, {}, limit=1).json
+    def refusal(path: str, body: object = None) -> Any:
+        send(api, key, path, body or {}, limit=1)
+        return send(api, key, path, body or {}, limit=1).json
 
     assert refusal("/ingest")["code"] == "too-many-requests"
     assert refusal("/api/v1/events")["code"] == "too-many-requests"
-    lago = refusal("/api/v1/events/batch")
-    assert (lago["status"], lago["error"], lago["code"]) == (
-        429,
-        "Too Many Requests",
-        "too_many_requests",
-    )
+    lago = {"status": 429, "error": "Too Many Requests", "code": "too_many_requests"}
+    assert refusal("/api/v1/events/batch").items() >= lago.items()
+    assert refusal("/api/v1/events", {"event": {}}).items() >= lago.items()
     error = refusal("/v1/billing/meter_events")["error"]
     assert (error["type"], error["code"]) == ("invalid_request_error", "rate_limit")
 
