@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions._deadline import deadline
+from functions._following import shares_of
 from functions._http import Answer, Request, Router
 from functions._runtime import runtime
+from functions.settle_earnings import report
+from shared.services.earned_shares import EarnedShares
 from shared.services.rate_limiting import RateLimiter
 from shared.services.test_clocks import TestClock, TestClocks
 from shared.wire.test_clocks import TestClockAdvance, TestClockCreation, TestClockView
@@ -22,6 +25,7 @@ class Invocation:
     """What one call works with: the services, and how to know that its time is running out."""
 
     clocks: TestClocks
+    shares: EarnedShares
     rate_limiter: RateLimiter
     out_of_time: Callable[[], bool]
 
@@ -33,7 +37,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _invocation(out_of_time: Callable[[], bool]) -> Invocation:
-    return Invocation(runtime().test_clocks, runtime().rate_limiter, out_of_time)
+    shares = shares_of(runtime())
+    return Invocation(runtime().test_clocks, shares, runtime().rate_limiter, out_of_time)
 
 
 def _view(clock: TestClock) -> TestClockView:
@@ -64,13 +69,16 @@ def read(request: Request, invocation: Invocation) -> TestClockView:
     "POST",
     "/v1/test-clocks/{clock}/advance",
     scope="admin",
-    summary="Advance a clock, running all that falls due for its customers",
+    summary="Advance a clock, running all that falls due for its customers, earnings too",
     body=TestClockAdvance,
     answer=TestClockView,
 )
 def advance(request: Request, invocation: Invocation, body: TestClockAdvance) -> TestClockView:
-    clock = request.parameters["clock"]
-    return _view(invocation.clocks.advance(clock, body.to, invocation.out_of_time))
+    clock, clocks = request.parameters["clock"], invocation.clocks
+    since = clocks.get(clock).now
+    advanced = clocks.advance(clock, body.to, invocation.out_of_time)
+    report(invocation.shares.settle_clock(clock, since, invocation.out_of_time))
+    return _view(advanced)
 
 
 @router.route(

@@ -13,6 +13,7 @@ from functions.routes._common import money_write, open_cursor, page_by_key, seal
 from functions.settle_earnings import report
 from shared.domain.earned_shares import EarningEntry, Payout
 from shared.domain.errors import NotFoundError
+from shared.services.transfers import note_transfer
 from shared.wire.common import Page, PageQuery, Slug
 from shared.wire.earned_shares import (
     EarningEntryView,
@@ -145,8 +146,9 @@ def read_entries(request: Request, runtime: Runtime, query: PageQuery) -> Page[E
     money=True,
 )
 def report_paid(request: Request, runtime: Runtime, body: PaidBody) -> Answer:
-    write, payout = money_write(request, body), request.parameters["payout"]
-    stored = shares_of(runtime).paid(write, payout, body.reference, _payout_json)
+    write, records = money_write(request, body), shares_of(runtime).records
+    transfer = (request.parameters["payout"], body.reference)
+    stored = note_transfer(runtime.books, records, write, transfer, _payout_json)
     return Answer(stored.answer, stored.status)
 
 

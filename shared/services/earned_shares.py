@@ -7,7 +7,7 @@ its usage hours and compared with what was accrued of it: doing that again chang
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -26,20 +26,17 @@ from shared.domain.earning_rules import EarningRule
 from shared.domain.errors import (
     ConflictError,
     MeterlineError,
-    NotFoundError,
     UnavailableError,
     VersionConflictError,
 )
 from shared.domain.events import canonical_json
 from shared.domain.money import MINOR_PLACES
 from shared.domain.rewards import DAY_KEY
-from shared.services.changes import Change, PutAudit, SaveRecord
-from shared.services.idempotency import Decision, MoneyWrite, commit_once
+from shared.services.changes import Change, SaveRecord
 from shared.services.recount_span import recount_span
 from shared.services.rewards import first_not_voided, grant_changes
 from shared.services.share_store import Mark, ShareStore
 from shared.services.standing import Books
-from shared.services.store import StoredAnswer
 
 DAY = timedelta(days=1)
 MAX_ATTEMPTS = 12
@@ -86,14 +83,34 @@ class EarnedShares:
         What fails is counted, and done by the next run, as is what there was no time for.
         """
         done = Settled()
-        steps: list[Callable[[], None]] = [
-            *((lambda m=mark: self._accrue(m, done)) for mark in self.records.marks())
-        ]
-        self._run(steps, done, out_of_time)
-        releases: list[Callable[[], None]] = [
-            *((lambda e=held: self._release(e, done)) for held in self.records.holding())
-        ]
+        accruals = [partial(self._accrue, mark, done) for mark in self.records.marks()]
+        self._run(accruals, done, out_of_time)
+        releases = [partial(self._release, held, done) for held in self.records.holding()]
         self._run(releases, done, out_of_time)
+        return done
+
+    def settle_clock(
+        self, clock_id: str, since: datetime, out_of_time: Callable[[], bool]
+    ) -> Settled:
+        """The same for a test clock that stood at `since`: a day accrues at the time it was over.
+
+        Usage hours tell which days there are, as marks may not be there yet. What fails, and what
+        there is no time for, is left to `settle`.
+        """
+        done = Settled()
+        now, members = self.books.store.clock(clock_id), self.books.store.clock_members(clock_id)
+        if now is None:
+            return done
+        passed = (since, now)
+        rules = self.books.catalogue.newest().earning_rules.values()
+        accruals = [
+            partial(self._accrue_passed, rule, key, passed, done)
+            for rule in rules
+            for key in members
+        ]
+        self._run(accruals, done, out_of_time)
+        earnings = [held for key in members for held in self.records.all_earnings(key)]
+        self._run([partial(self._release, held, done) for held in earnings], done, out_of_time)
         return done
 
     def recount(
@@ -112,45 +129,16 @@ class EarnedShares:
         Raises: NotFoundError, InvalidError, UnavailableError.
         """
         customer = self.books.customer(key)
-        first, last = recount_span(self.books.now(customer), start, end)
+        now = self.books.now(customer)
+        first, last = recount_span(now, start, end)
         done = Settled()
         for rule in self.books.catalogue.newest().earning_rules.values():
             for day in _days(first, last):
-                if out_of_time() or not self._accrue_day(rule, customer, day, done):
+                if out_of_time() or not self._accrue_day(rule, customer, day, now, done):
                     token = "recount-" + secrets.token_hex(8)
                     self.records.mark(Mark(key, rule.key, day.strftime(DAY_KEY), token))
                     done.later += 1
         return done
-
-    def paid(
-        self, write: MoneyWrite, payout_id: str, reference: str, render: Callable[[Payout], str]
-    ) -> StoredAnswer:
-        """Notes that a transfer was made, under the reference of whoever made it.
-
-        Raises: NotFoundError, ConflictError if it was noted with another reference.
-        """
-
-        def decide() -> Decision:
-            found = {p.id: p for p in self.records.payouts(write.customer)}.get(payout_id)
-            if found is None:
-                raise NotFoundError("No such payout.")
-            if found.status == "paid":
-                if found.reference != reference:
-                    raise ConflictError("The payout was paid otherwise.")
-                return Decision([], render(found))
-            now = self.books.now(self.books.customer(write.customer))
-            after = replace(found, status="paid", reference=reference, paid_at=now)
-            audit = PutAudit(
-                self.books.clock.now(),
-                write.actor,
-                "payout.paid",
-                f"{write.customer}/{payout_id}",
-                asdict(found),
-                asdict(after),
-            )
-            return Decision([SaveRecord(after, found.version), audit], render(after))
-
-        return commit_once(self.books.store, write, decide)
 
     def _run(
         self, steps: Sequence[Callable[[], None]], done: Settled, out_of_time: Callable[[], bool]
@@ -168,20 +156,32 @@ class EarnedShares:
         rule = self.books.catalogue.newest().earning_rules.get(mark.rule)
         customer = self.books.store.customer(mark.customer)
         start = datetime.fromisoformat(mark.day).replace(tzinfo=UTC)
-        if rule and customer and not self._accrue_day(rule, customer, start, done):
-            done.later += 1
-            return
+        if rule and customer:
+            now = self.books.now(customer)
+            if not self._accrue_day(rule, customer, start, now, done):
+                done.later += 1
+                return
         self.records.unmark(mark)
 
+    def _accrue_passed(
+        self, rule: EarningRule, key: str, passed: tuple[datetime, datetime], done: Settled
+    ) -> None:
+        """Accrues the days with usage that were over between two times of a customer's clock."""
+        since, now = passed
+        customer, lasts = self.books.customer(key), DAY + self.books.grace
+        hours = self.books.store.usage_between(rule.meter, key, _day_of(since - lasts), now)
+        for day in sorted({_day_of(hour.key.hour) for hour in hours}):
+            if day + lasts <= now:
+                self._accrue_day(rule, customer, day, max(since, day + lasts), done)
+
     def _accrue_day(
-        self, rule: EarningRule, customer: Customer, start: datetime, done: Settled
+        self, rule: EarningRule, customer: Customer, start: datetime, now: datetime, done: Settled
     ) -> bool:
         """Posts what a count of the day differs by from what was accrued; False: it is not over."""
         on_test_clock = customer.test_clock is not None
         if on_test_clock and rule.archived_at is not None:
             # When that was, only the machine's clock tells: what was accrued until then stays.
             return True
-        now = self.books.now(customer)
         if now < start + DAY + self.books.grace:
             return False
         hours = self.books.store.usage_between(rule.meter, customer.key, start, start + DAY)
@@ -289,9 +289,13 @@ class EarnedShares:
         return [SaveRecord(done, 0), *granted]
 
 
+def _day_of(at: datetime) -> datetime:
+    return at.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def _days(first: datetime, last: datetime) -> Iterator[datetime]:
     """The starts of the UTC days that [first, last) touches."""
-    day = first.replace(hour=0)
+    day = _day_of(first)
     while day < last:
         yield day
         day += DAY

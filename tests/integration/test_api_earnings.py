@@ -1,16 +1,23 @@
 """Earnings over HTTP: accrued by day, held, paid; by the real consumer, on a real engine."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from functions._following import shares_of
 from functions.follow_usage import handler
+from functions.test_clocks import Invocation
+from functions.test_clocks import router as test_clocks_router
 from local.emulator import Aws
 from shared.adapters.dynamodb.billing_items import usage_hour_item
+from shared.domain.events import time_text
+from shared.services.test_clocks import TestClock
 from tests.integration.api import NOON, Api, publish_catalogue
 from tests.integration.conftest import Tables
+from tests.unit.http.events import api_event
 
 DAY = timedelta(days=1)
 RULE = {
@@ -214,6 +221,43 @@ def test_what_happened_before_a_rule_was_archived_still_accrues(api: Api) -> Non
     assert standing(api, owner, "ended")["held"] == "0.3"
     settle(api, 13)
     assert standing(api, owner, "ended")["paid"] == "0.3"
+
+
+def advance(api: Api, clock: str, to: datetime) -> None:
+    """Advances a clock over HTTP, of whose customers nothing else falls due."""
+    stored = api.runtime.test_clocks
+
+    def moved(clock_id: str, at: datetime, _: object) -> TestClock:
+        stored.clocks.move(TestClock(clock_id, at))
+        return stored.get(clock_id)
+
+    clocks: Any = SimpleNamespace(get=stored.get, advance=moved)
+    limiter: Any = None
+    invocation = Invocation(clocks, shares_of(api.runtime), limiter, lambda: False)
+    event = api_event("POST", f"/v1/test-clocks/{clock}/advance", {"to": to.isoformat()})
+    answer = test_clocks_router.serve(event, lambda: invocation)
+    assert answer["statusCode"] == 200, answer["body"]
+
+
+def test_advancing_a_test_clock_accrues_and_pays_at_the_clocks_time(api: Api, rule: str) -> None:
+    clock = api.runtime.test_clocks.create(NOON).id
+    fan, owner = (f"/v1/customers/{who}-{rule}" for who in ("fan", "owner"))
+    for customer in (fan, owner):
+        api.put(customer, {"test_clock": clock})
+    unheard_chat(api, fan, owner, 10)
+    advance(api, clock, NOON + timedelta(hours=6))
+    assert standing(api, owner, rule) == {}
+    advance(api, clock, NOON + 3 * DAY)
+    assert standing(api, owner, rule)["held"] == "0.3"
+    [entry] = api.get(f"{owner}/earnings/entries")["data"]
+    over = datetime(2026, 3, 11, tzinfo=UTC) + api.runtime.grace
+    assert (entry["at"], entry["held_until"]) == (time_text(over), "2026-03-24")
+    # Two weeks at once: a day that is over within them is no longer held at their end.
+    unheard_chat(api, fan, owner, 5, minute=3 * 24 * 60 + 1)
+    advance(api, clock, NOON + 20 * DAY)
+    assert standing(api, owner, rule)["paid"] == "0.45"
+    advance(api, clock, NOON + 20 * DAY)
+    assert entries(api, owner) == ["0.15", "0.3"]
 
 
 def test_nobody_earns_by_its_own_usage_or_by_usage_without_a_name(api: Api, rule: str) -> None:

@@ -1391,7 +1391,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Advance a clock, running all that falls due for its customers */
+        /** Advance a clock, running all that falls due for its customers, earnings too */
         post: operations["advance"];
         delete?: never;
         options?: never;
