@@ -1,6 +1,7 @@
 """Reconciliation: when everything was last found right, what was not, and a pass on demand."""
 
 import time
+from dataclasses import replace
 
 from functions._http import Answer, Request, Router
 from functions._reconciliation import report
@@ -15,8 +16,8 @@ from shared.wire.reconciliation import (
     ReconciliationView,
 )
 
-# A request ends after half a minute. What has begun by then may still wait ten seconds for the
-# stream, before it sees that time is up.
+# A request ends after half a minute. When this is over, a look at the numbers ends where it is;
+# what waits for the stream may wait for ten seconds more, before it sees that time is up.
 SECONDS_FOR_A_PASS = 10.0
 
 router = Router()
@@ -72,7 +73,13 @@ def read_reconciliation(request: Request, runtime: Runtime) -> CustomerReconcili
 def reconcile(request: Request, runtime: Runtime) -> PassView:
     until = time.monotonic() + SECONDS_FOR_A_PASS
     customer = request.parameters["customer"]
-    result = runtime.reconciler.reconcile(customer, lambda: time.monotonic() > until, again=True)
+
+    def is_over() -> bool:
+        return time.monotonic() > until
+
+    known = runtime.reconciler
+    reconciler = replace(known, recounting=known.recounting.within_seconds(is_over))
+    result = reconciler.reconcile(customer, is_over, again=True)
     report(result)
     return PassView.of(result)
 

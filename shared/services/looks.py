@@ -1,6 +1,6 @@
 """What a look at one customer's numbers found."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -19,6 +19,7 @@ from shared.services.setting_aside import EVERY_METER, usage_of
 from shared.services.store import QuarantinedRecord
 
 Each = TypeVar("Each")
+IsOver = Callable[[], bool]  # whether time is up
 # From an instant to before another.
 Span = tuple[datetime, datetime]
 # A raw event, and what one meter reads of it.
@@ -28,6 +29,10 @@ Reading = tuple[Record, Measurement]
 MAX_UNKNOWN = timedelta(days=365)
 # As many as a function's memory holds with room to spare.
 MAX_CANDIDATES = 200_000
+
+
+class OutOfTimeError(Exception):
+    """Time was up before a look was through: it tells nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +49,22 @@ class Look:
     """One customer's numbers as read once, and what is wrong with them.
 
     `hours` and `registers` are those of `spans`, which were read. `young` are the hours that had
-    events too young to judge by. `unsettled`: writes were under way, so that hours and account
-    could not be compared.
+    events too young to judge by, `corrected` the keys of events that have corrections. `unsettled`:
+    writes were under way, so that hours and account could not be compared. `is_over` ends it while
+    it reads.
     """
 
     account: Account
     terms: Terms
     aside: Mapping[str, QuarantinedRecord]
+    is_over: IsOver = lambda: False
     hours: dict[HourKey, UsageHour] = field(default_factory=dict)
     registers: dict[RegisterKey, frozenset[bytes]] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     missing: dict[str, Missing] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     young: set[datetime] = field(default_factory=set)
+    corrected: set[str] = field(default_factory=set)
     unsettled: bool = False
 
     @property
@@ -81,12 +89,19 @@ class Look:
 def records_of(
     raw_events: RawEvents, look: Look, start: datetime, end: datetime
 ) -> Iterator[Record]:
-    """The raw events of the span with what their meters read; others are in quarantine."""
+    """The raw events of the span with what their meters read; others are in quarantine.
+
+    Raises: OutOfTimeError.
+    """
     for raw in raw_events.between(look.account.customer, start, end):
+        if look.is_over():
+            raise OutOfTimeError
         if raw.event is None:
             if raw.key not in look.aside:
                 look.findings.append(f"event {raw.key} cannot be read and is not set aside")
             continue
+        if raw.event.correction is not None:
+            look.corrected.add(raw.event.corrected_key)
         try:
             record = measured(raw.event, 0, look.terms.catalogue)
         except MeterlineError as error:

@@ -25,7 +25,7 @@ from shared.services.changes import PutAudit, PutLedgerEntry, SaveAccount
 from shared.services.clock import customer_now
 from shared.services.customers import creation
 from shared.services.ingest import MAX_AHEAD, MAX_LATENESS
-from shared.services.looks import MAX_UNKNOWN, Look, Span
+from shared.services.looks import MAX_UNKNOWN, IsOver, Look, OutOfTimeError, Span
 from shared.services.reconciliation import (
     RawEvents,
     Reconciliation,
@@ -42,7 +42,6 @@ STANDSTILL_SECONDS = 0.1
 MAX_POSTPONED = 100
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
-IsOver = Callable[[], bool]  # whether time is up
 
 
 @dataclass(slots=True)
@@ -79,7 +78,7 @@ class Reconciler:
     check_backfills: Callable[[Customer, Sequence[Span]], int] = lambda *_: 0
 
     def reconcile(
-        self, key: str, out_of_time: Callable[[], bool] = lambda: False, *, again: bool = False
+        self, key: str, out_of_time: IsOver = lambda: False, *, again: bool = False
     ) -> Pass:
         """One pass over everything of the customer that is due to be judged.
 
@@ -175,7 +174,7 @@ class Reconciler:
         note: Reconciliation,
         result: Pass,
         now: datetime,
-        out_of_time: Callable[[], bool],
+        out_of_time: IsOver,
         *,
         again: bool,
     ) -> Reconciliation:
@@ -223,18 +222,16 @@ class Reconciler:
         before the stream has delivered what it holds.
         Raises: UnavailableError.
         """
-        if is_over():
-            return None
-        look = self._look(key, spans, now)
-        if look.right:
+        look = self._look(key, spans, now, is_over)
+        if look is None or look.right:
             return look
         spans = look.spans
         contradicted, standstills = bool(look.findings), 0
         self._drain(key)
         for _ in range(MAX_ATTEMPTS):
-            if is_over():
+            look = self._look(key, spans, now, is_over)
+            if look is None:
                 return None
-            look = self._look(key, spans, now)
             if look.right or (look.findings and contradicted):
                 break
             contradicted = bool(look.findings)
@@ -267,8 +264,11 @@ class Reconciler:
                 return refused
         return []
 
-    def _look(self, key: str, spans: Sequence[Span], now: datetime) -> Look:
-        return self.recounting.look(key, spans, now - self.settle, now)
+    def _look(self, key: str, spans: Sequence[Span], now: datetime, is_over: IsOver) -> Look | None:
+        """A look, unless time is up."""
+        with suppress(OutOfTimeError):
+            return None if is_over() else self.recounting.look(key, spans, now - self.settle, now)
+        return None
 
     def _drain(self, key: str) -> None:
         """Waits until the stream has delivered every event stored so far."""

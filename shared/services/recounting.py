@@ -5,7 +5,7 @@ than what is judged, and shows as young, or as a version that has moved on.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.accounts import Phase
@@ -24,8 +24,10 @@ from shared.domain.reconciliation import (
 )
 from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, floor_hour
 from shared.services.looks import (
+    IsOver,
     Look,
     Missing,
+    OutOfTimeError,
     Span,
     difference,
     missing_readings,
@@ -39,16 +41,23 @@ from shared.services.store import CLOSED_PHASES_READ, BillingStore, CatalogueSou
 
 # A look takes no more days than have about so many events, which a pass reads in a minute.
 MAX_EVENTS = 100_000
+MAX_EVENTS_IN_SECONDS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Recounting:
-    """Reads and compares. Nothing is changed."""
+    """Reads and compares. Nothing is changed. A look ends without a result when `is_over`."""
 
     store: BillingStore
     raw: RawEvents
     catalogue: CatalogueSource
     phases: PhaseCheck
+    is_over: IsOver = lambda: False
+    max_events: int = MAX_EVENTS
+
+    def within_seconds(self, is_over: IsOver) -> "Recounting":
+        """The same for who has seconds: smaller looks, which end when time is up."""
+        return replace(self, is_over=is_over, max_events=MAX_EVENTS_IN_SECONDS)
 
     def look(self, customer: str, spans: Iterable[Span], settled: datetime, now: datetime) -> Look:
         """Everything that is wrong with the hours of the spans and the phases they belong to.
@@ -57,17 +66,19 @@ class Recounting:
         than one of them short. Spans do not overlap; of very many events only the first spans are
         read, one at least. Only events received before `settled` are judged by. `now` is the
         machine's time.
-        Raises: UnavailableError for a customer without an account.
+        Raises: UnavailableError for a customer without an account; OutOfTimeError.
         """
         look, events = self.read(customer), 0
         for start, end in spans:
             look.spans.append((start, end))
             events += self._judge_hours(look, start, end, settled)
-            if look.findings or events >= MAX_EVENTS:
+            if look.findings or events >= self.max_events:
                 break
         if look.findings:
             return look  # Phases would contradict in consequence.
         for phase in phases_of(look.account, look.terms.closed):
+            if self.is_over():
+                raise OutOfTimeError
             if any(_overlaps(phase.phase, *span) for span in look.spans):
                 self.phases.judge(look, phase, settled, now)
         return look
@@ -85,7 +96,7 @@ class Recounting:
         kept = self.store.set_aside(customer)
         aside = {key: record for key, record in kept.items() if record.redriven_at is None}
         catalogue = self.catalogue.newest()
-        return Look(account, Terms(catalogue, terms, grants, tuple(closed)), aside)
+        return Look(account, Terms(catalogue, terms, grants, tuple(closed)), aside, self.is_over)
 
     def _hours(
         self, look: Look, start: datetime, end: datetime

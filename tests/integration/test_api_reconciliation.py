@@ -1,6 +1,7 @@
 """Reconciliation over the API: what people see of it, and what they can start."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 from functions.routes import reconciliation as routes
 from local.emulator import Aws
 from shared.domain.events import UsageEvent
+from shared.services.reconciliation import RawEvent, RawEvents
 from tests.integration.api import NOON, Api, publish_catalogue
 from tests.integration.conftest import Tables
 
@@ -116,6 +118,44 @@ def test_a_pass_that_takes_long_says_that_it_is_not_finished(
     assert api.get(f"/v1/reconciliation/{key}")["clean_at"] is None
     monkeypatch.setitem(api.runtime.__dict__, "reconciler", known)
     assert reconcile(api, key) == {**nothing, "finished": True, "repaired": 1}
+
+
+@pytest.mark.parametrize("readings", [1, 2, 3, 4, 5])
+def test_a_look_ends_where_it_is_when_time_is_up(
+    api: Api, monkeypatch: pytest.MonkeyPatch, readings: int
+) -> None:
+    """However far it came: nothing is found, repaired or noted as judged by then."""
+    key = customer(api)
+    lost = [replace(a_message(api, key), id=str(number)) for number in range(5)]
+    api.runtime.event_store.insert(lost)
+    seconds = [0.0]
+    read = RawEventsRead(api.runtime.reconciler.recounting.raw, seconds, readings)
+    known = api.runtime.reconciler
+    slow = replace(known, recounting=replace(known.recounting, raw=read))
+    monkeypatch.setitem(api.runtime.__dict__, "reconciler", slow)
+    monkeypatch.setattr(routes, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    nothing = {"finished": False, "repaired": 0, "spanned": 0, "findings": []}
+    assert reconcile(api, key) == nothing
+    assert read.given == readings
+    note = api.get(f"/v1/reconciliation/{key}")
+    assert (note["clean_at"], note["held"]) == (None, False)
+    monkeypatch.setitem(api.runtime.__dict__, "reconciler", known)
+    assert reconcile(api, key) == {**nothing, "finished": True, "repaired": 5}
+
+
+class RawEventsRead:
+    """Raw events whose reading takes the whole time of a pass when so many were given."""
+
+    def __init__(self, raw: RawEvents, seconds: list[float], readings: int) -> None:
+        self.raw, self.seconds, self.readings = raw, seconds, readings
+        self.given = 0
+
+    def between(self, *span: Any) -> Iterator[RawEvent]:
+        for event in self.raw.between(*span):
+            self.given += 1
+            if self.given == self.readings:
+                self.seconds[0] += routes.SECONDS_FOR_A_PASS + 1
+            yield event
 
 
 def test_a_stream_that_is_behind_is_told_to_be_asked_again(
