@@ -23,7 +23,7 @@ def record_key(record: Record) -> tuple[object, ...]:
             key = (record.beneficiary, record.rule, record.source, record.day)
             return ("ENTRY", *key, record.number)
         case Payout():
-            return ("PAYOUT", record.id)
+            return ("PAYOUT", record.beneficiary, record.id)
 
 
 def at_version(record: Record, version: int) -> Record:
