@@ -32,6 +32,7 @@ from shared.services.changes import (
     SaveReservation,
     SaveUsageHour,
 )
+from shared.services.clock import customer_now
 from shared.services.customers import creation
 from shared.services.metering import metering_of
 from shared.services.opening import opening_changes
@@ -251,8 +252,10 @@ class Aggregator:
     def _changes(self, step: Step, terms: Terms) -> list[Change]:
         """One step's commit: a lone account write, or a transaction around it."""
         if step.opening is not None:
+            now = customer_now(self.store, self.clock, step.before)
+            grants = terms.grants.values()
             return opening_changes(
-                self.store, step.before, step.opening, terms.grants.values(), self.grace
+                self.store, step.before, step.opening, grants, self.grace, now=now
             )
         return [SaveAccount(step.account, step.before.version), *beside(step)]
 

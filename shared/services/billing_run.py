@@ -112,7 +112,7 @@ class BillingRun:
             self.store.commit(lapse_changes(account, ended, moment))
             return "lapsed"
         if account.boundary <= moment:
-            self._open(due)
+            self._open(due, now)
             return "opened"
         self._settle(account, moment)
         over = account.phases[0].period != account.current.period
@@ -127,11 +127,13 @@ class BillingRun:
         if due.subscription.due_at != moment:
             self.store.commit([SaveSubscription(replace(due.subscription, due_at=moment))])
 
-    def _open(self, due: _Due) -> None:
+    def _open(self, due: _Due, now: datetime) -> None:
         grants = tuple(due.grants.values())
         catalogue = self.catalogue.newest()
         opening = advance(due.account, due.subscription, catalogue, grants)
-        self.store.commit(opening_changes(self.store, due.account, opening, grants, self.grace))
+        self.store.commit(
+            opening_changes(self.store, due.account, opening, grants, self.grace, now=now)
+        )
 
     def _settle(self, account: Account, moment: datetime) -> None:
         """Waits until the customer's events of before have come down the stream.

@@ -107,6 +107,11 @@ def _wanted(standing: Standing, key: str, quantity: int) -> AddOn:
     billed = standing.subscription.currency
     if add_on.price_nanos and billed not in (None, add_on.currency):
         raise ConflictError("The add-on is sold in another currency.")
+    to_come = standing.next_plan if standing.subscription.scheduled else standing.plan
+    if add_on.price_nanos and to_come.bills and to_come.currency != add_on.currency:
+        raise ConflictError(
+            "The add-on is sold in another currency than the plan that is scheduled."
+        )
     metered = {rate.meter for rate in standing.plan.rate_cards}
     if any(allowance.meter not in metered for allowance in add_on.allowances):
         raise ConflictError("The customer's plan does not meter what the add-on includes.")

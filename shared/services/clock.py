@@ -13,9 +13,17 @@ def customer_now(store: BillingStore, clock: Clock, customer: Customer | Account
 
     Raises: UnavailableError while its test clock is being removed.
     """
+    return customer_time(store, clock.now(), customer)
+
+
+def customer_time(store: BillingStore, now: datetime, customer: Customer | Account) -> datetime:
+    """The customer's present when it is `now` on the machine's clock, UTC.
+
+    Raises: UnavailableError while its test clock is being removed.
+    """
     if customer.test_clock is None:
-        return clock.now()
-    now = store.clock(customer.test_clock)
-    if now is None:
+        return now
+    shown = store.clock(customer.test_clock)
+    if shown is None:
         raise UnavailableError("the customer's test clock is gone")
-    return now
+    return shown

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.domain.accounts import Account
 from shared.domain.closing import next_due
@@ -27,10 +27,13 @@ def opening_changes(
     opening: Opening,
     grants: Iterable[Grant],
     grace: timedelta,
+    *,
+    now: datetime,
 ) -> list[Change]:
     """The changes that open a phase (or change the terms) of an account read as `before`.
 
-    `grants` are those that the account held before.
+    `grants` are those that the account held before. `now` is the customer's: what was scheduled may
+    be carried out late, for the instant that it was scheduled for.
     """
     account = replace(opening.account, version=before.version + 1)
     phase = account.current
@@ -41,13 +44,14 @@ def opening_changes(
         SaveSubscription(subscription),
         PutLedgerEntry(entry_between(before, account, opening.at, opening.kind, cause)),
         *(PutGrant(grant) for grant in opening.grants),
-        *_invoiced(store, opening),
+        *_invoiced(store, opening, now),
     ]
 
 
-def _invoiced(store: BillingStore, opening: Opening) -> Iterator[Change]:
+def _invoiced(store: BillingStore, opening: Opening, now: datetime) -> Iterator[Change]:
+    """An invoice is of the instant that it is for, and issued when it is made, not before."""
     if opening.invoice is not None:
-        yield finalize(store, opening.subscription, opening.invoice, opening.at)
+        yield finalize(store, opening.subscription, opening.invoice, max(opening.at, now))
 
 
 def with_due(

@@ -34,6 +34,7 @@ from shared.services.changes import (
     SaveAccount,
     SaveUsageHour,
 )
+from shared.services.clock import customer_time
 from shared.services.event_list import EventIndex
 from shared.services.journal import usage_cause
 from shared.services.metering import metering_of
@@ -115,8 +116,11 @@ class Redrive:
         *openings, step = fold.steps
         for each in openings:
             if each.opening is not None:
+                issued_at = customer_time(self.store, now, each.before)
                 self.store.commit(
-                    opening_changes(self.store, each.before, each.opening, grants, self.grace)
+                    opening_changes(
+                        self.store, each.before, each.opening, grants, self.grace, now=issued_at
+                    )
                 )
         unmetered = replace(
             record,

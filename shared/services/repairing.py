@@ -26,6 +26,7 @@ from shared.services.changes import (
     SaveAccount,
     SaveUsageHour,
 )
+from shared.services.clock import customer_time
 from shared.services.journal import usage_cause
 from shared.services.looks import Look, Missing
 from shared.services.metering import metering_of
@@ -69,8 +70,9 @@ class Repairing:
             return 0, [f"event {r.event.key}: {error.detail}" for r, error in fold.rejected]
         step = fold.steps[0] if fold.steps else Step(account, _next(account))
         if step.opening is not None:
+            issued_at = customer_time(self.store, now, account)
             changes = opening_changes(
-                self.store, step.before, step.opening, grants.values(), self.grace
+                self.store, step.before, step.opening, grants.values(), self.grace, now=issued_at
             )
             self.store.commit(changes)
             return 0, []

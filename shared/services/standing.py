@@ -139,7 +139,9 @@ class Books:
         while opening := standing._due_opening():
             held = standing.grants.values()
             self.store.commit(
-                opening_changes(self.store, standing.account, opening, held, self.grace)
+                opening_changes(
+                    self.store, standing.account, opening, held, self.grace, now=standing.now
+                )
             )
             standing = standing.opened(opening)
         return standing

@@ -143,7 +143,9 @@ def _schedule(
 
 def _made(books: Books, before: Standing, opening: Opening) -> tuple[list[Change], Standing]:
     held = before.grants.values()
-    changes = opening_changes(books.store, before.account, opening, held, books.grace)
+    changes = opening_changes(
+        books.store, before.account, opening, held, books.grace, now=before.now
+    )
     return changes, before.opened(opening)
 
 

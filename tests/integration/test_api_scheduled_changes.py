@@ -63,6 +63,10 @@ def check_changed(api: Api, customer: str) -> None:
     assert found["period_number"] == 1
     [invoice] = invoices(api, customer)
     assert (invoice["kind"], invoice["total"]) == ("change", "10.00")
+    # It is of the instant that was asked for, and issued when it was made.
+    period = {"start": AT, "end": "2026-04-01T00:00:00Z"}
+    assert [line["service_period"] for line in invoice["lines"]] == [period]
+    assert invoice["finalized_at"] == "2026-03-22T03:00:00Z"
     assert api.get(f"{customer}/invoices/upcoming")["lines"][-1]["amount"] == "31.00"
 
 

@@ -515,3 +515,21 @@ def test_a_plan_comes_back_as_it_was_published(system: Free) -> None:
 
 def _key(path: str) -> str:
     return path.rpartition("/")[2]
+
+
+def test_no_pack_is_sold_in_another_currency_than_the_plan_that_is_scheduled(system: Free) -> None:
+    """Nothing billed a free customer yet, so the plan to come and the pack settle its currency."""
+    api, ordered, other = system.api, system.customer(), system.customer()
+    pack = {"name": "Pack", "currency": "EUR", "price": "5", "expires": "never"}
+    holds = {"credits": [{"unit": "sparks", "amount": "10"}]}
+    api.put("/v1/add-ons/euro-pack", {**pack, **holds})
+    buy, later = {"add_on": "euro-pack"}, {"action": "change", "plan": "pro", "at": "period_end"}
+    assert api.call("POST", f"{other}/add-ons", buy, key="k1").status == 201
+    api.post(f"{ordered}/subscription", later, "k1")
+    refused = api.call("POST", f"{ordered}/add-ons", buy, key="k2")
+    assert (refused.status, "is scheduled" in refused.json["detail"]) == (409, True)
+    assert api.get(f"{ordered}/invoices")["data"] == []
+    # Once that is taken back, what is paid for first settles the currency.
+    api.post(f"{ordered}/subscription", {"action": "resume"}, "k3")
+    assert api.call("POST", f"{ordered}/add-ons", buy, key="k2").status == 201
+    assert api.call("POST", f"{ordered}/subscription", later, key="k4").status == 409
