@@ -16,7 +16,7 @@ from tests.support.capacity import Consumed, consumed
 from tests.support.stack import Stack
 
 HOURS = (APRIL - MARCH) // timedelta(hours=1)
-MODELS = 5
+MODELS = (1, 5, 10, 50)  # combinations of dimension values in each hour
 CUSTOMERS = 20
 
 Dimensions = tuple[tuple[str, str], ...]
@@ -24,12 +24,12 @@ Dimensions = tuple[tuple[str, str], ...]
 
 def question_figures(meterline: Stack) -> Iterator[tuple[str, str]]:
     """Each figure with its name."""
-    models = [(("model", f"model-{number}"),) for number in range(MODELS)]
-    for name, groups in (("a month of every hour", [()]), (f"the same, {MODELS} models", models)):
-        customer = f"asked{len(groups)}"
-        _keep(meterline, customer, groups, HOURS)
+    for models in MODELS:
+        customer = f"asked{models}"
+        groups = [(("model", f"model-{number}"),) for number in range(models)]
+        _keep(meterline, customer, groups if models > 1 else [()], HOURS)
         used = _asked(meterline, UsageQuestion("tokens", (customer,), None, MARCH, APRIL))
-        yield f"question: {name}", _figure(used)
+        yield f"question: a month, {models} combinations in every hour", _figure(used)
     many = tuple(f"asked-many{number}" for number in range(CUSTOMERS))
     for customer in many:
         _keep(meterline, customer, [()], 24)
