@@ -16,7 +16,7 @@ from tests.support.capacity import Consumed, consumed
 from tests.support.stack import Stack
 
 HOURS = (APRIL - MARCH) // timedelta(hours=1)
-MODELS = (1, 5, 10, 50)  # combinations of dimension values in each hour
+MODELS = (1, 5, 10)  # combinations of dimension values in each hour
 CUSTOMERS = 20
 
 Dimensions = tuple[tuple[str, str], ...]
