@@ -158,13 +158,17 @@ def measure(event: UsageEvent, meter: Meter) -> Measurement | None:
     )
 
 
+def keeps_value(measurement: Measurement) -> bool:
+    """Whether it adds what no sum holds: a minimum, maximum, latest or distinct value."""
+    return measurement.mark is not None or measurement.distinct is not None
+
+
 def takes_value_back(measurement: Measurement) -> bool:
-    """Whether it takes back what no difference does: a minimum, maximum, latest or distinct value.
+    """Whether it takes back what no difference does.
 
     What is kept is then counted anew from the events that remain.
     """
-    kept = measurement.mark is not None or measurement.distinct is not None
-    return kept and measurement.count < 0
+    return keeps_value(measurement) and measurement.count < 0
 
 
 def _measured(event: UsageEvent, meter: Meter) -> Measurement | None:

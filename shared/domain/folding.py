@@ -183,7 +183,8 @@ class Fold:
             self._late.append(LateUsage(record.event, phase.number, period))
         if closed is None and record.measurements:
             account = _reached(account, phase.number, max(at, phase.start))
-        account = noted_stale(account, record)
+        if any(map(takes_value_back, record.measurements)):
+            account = noted_stale(account, record.event)
         self.account = self._settle(account, record.event)
         self._claims += claims
         self._claimed.update(claims)
@@ -212,12 +213,10 @@ def _reached(account: Account, number: int, at: datetime) -> Account:
     return replace(account, phases=tuple(phases))
 
 
-def noted_stale(account: Account, record: Record) -> Account:
-    """The account with the note of what the record takes back and no difference does."""
-    if not any(map(takes_value_back, record.measurements)):
-        return account
-    at = floor_quarter(record.event.occurred_at)
-    keys = account.stale.get(at, frozenset()) | {record.event.key}
+def noted_stale(account: Account, event: UsageEvent) -> Account:
+    """The account with the note that what is left after the event is to be counted anew."""
+    at = floor_quarter(event.occurred_at)
+    keys = account.stale.get(at, frozenset()) | {event.key}
     return replace(account, stale={**account.stale, at: keys})
 
 

@@ -49,9 +49,10 @@ class Look:
     """One customer's numbers as read once, and what is wrong with them.
 
     `hours` and `registers` are those of `spans`, which were read. `young` are the hours that had
-    events too young to judge by, `corrected` the keys of events that have corrections. `unsettled`:
-    writes were under way, so that hours and account could not be compared. `is_over` ends it while
-    it reads.
+    events too young to judge by, `corrected` the keys of events that have corrections. `anew` are
+    quarters of an hour whose reversals took values back that are still kept. `unsettled`: writes
+    were under way, so that hours and account could not be compared. `is_over` ends it while it
+    reads.
     """
 
     account: Account
@@ -65,12 +66,13 @@ class Look:
     findings: list[str] = field(default_factory=list)
     young: set[datetime] = field(default_factory=set)
     corrected: set[str] = field(default_factory=set)
+    anew: dict[datetime, set[str]] = field(default_factory=dict)
     unsettled: bool = False
 
     @property
     def right(self) -> bool:
-        """Whether nothing is missing and nothing contradicts."""
-        return not self.missing and not self.findings
+        """Whether nothing is missing, nothing to be counted anew, and nothing contradicts."""
+        return not self.missing and not self.anew and not self.findings
 
     def applied(self, record: Record) -> Iterator[Measurement]:
         """The measurements of the record that its usage hours should have."""

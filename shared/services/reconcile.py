@@ -257,6 +257,7 @@ class Reconciler:
 
         Raises: VersionConflictError if anything else was written since the look.
         """
+        self.repairing.note(look, now)
         while look.missing:
             repaired, refused = self.repairing.repair(look, now)
             result.repaired += repaired

@@ -5,12 +5,14 @@ than what is judged, and shows as young, or as a version that has moved on.
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.accounts import Phase
 from shared.domain.distinct import DistinctValue
 from shared.domain.errors import UnavailableError
+from shared.domain.events import takes_value_back
 from shared.domain.folding import Terms
 from shared.domain.kept_values import KeptValues
 from shared.domain.reconciliation import (
@@ -122,6 +124,7 @@ class Recounting:
         events = 0
         counted: dict[Slot, Quarter] = {}
         in_force: dict[Slot, KeptValues] = {}
+        reversals: dict[Slot, set[str]] = {}
         for record in records_of(self.raw, look, start, end):
             event = record.event
             events += 1
@@ -131,6 +134,8 @@ class Recounting:
                 slot = slot_of(record, measurement, look.registers)
                 counted[slot] = counted.get(slot, ZERO).plus(measurement)
                 in_force.setdefault(slot, KeptValues()).add([measurement])
+                if takes_value_back(measurement):
+                    reversals.setdefault(slot, set()).add(event.key)
         found = slots_of(hours)
         differing = gaps(counted, found)
         short: dict[datetime, dict[Slot, Quarter]] = {}
@@ -141,12 +146,10 @@ class Recounting:
             self._name_missing(look, lacking)
         kept = _distinct_by_slot(values)
         for slot, quarter in found.items():
-            young = slot[0].hour in look.young or slot_start(slot) in look.account.stale
             mine = in_force.get(slot, KeptValues())
             right = quarter.mark == mine.mark and kept.get(slot, set()) == mine.values
-            if slot not in differing and not young and not right:
-                kept_text = "what is kept of the values is not what they were"
-                look.findings.append(f"{slot_text(slot)}: {kept_text}")
+            if slot not in differing and not right:
+                _judge_values(look, slot, reversals.get(slot, set()))
         return events
 
     def _name_missing(self, look: Look, lacking: Mapping[Slot, Quarter]) -> None:
@@ -162,6 +165,17 @@ class Recounting:
                 # Whether the account lacks it as well is for its phase to say.
                 entry = Missing(record, (*others, measurement), from_account=True)
                 look.missing[record.event.key] = entry
+
+
+def _judge_values(look: Look, slot: Slot, reversals: AbstractSet[str]) -> None:
+    """Has values counted anew that are not what the slot's events say, if any were taken back."""
+    at = slot_start(slot)
+    if slot[0].hour in look.young or at in look.account.stale:
+        return
+    if reversals:  # The account was not told: its own write was lost.
+        look.anew.setdefault(at, set()).update(reversals)
+        return
+    look.findings.append(f"{slot_text(slot)}: what is kept of the values is not what they were")
 
 
 def _overlaps(phase: Phase, start: datetime, end: datetime) -> bool:

@@ -6,12 +6,14 @@ again, and finds nothing missing.
 """
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 
 from shared.domain.accounts import Account
 from shared.domain.distinct import ValueKey
+from shared.domain.events import keeps_value, takes_value_back
 from shared.domain.folding import MAX_ITEMS_PER_STEP, Fold, Step, noted_stale
 from shared.domain.hour_writes import HourWrite, add_to_hours
 from shared.domain.ledger import entry_between
@@ -79,8 +81,8 @@ class Repairing:
         passed = step.account.checkpoints.advanced(RECONCILE, _last(chosen), now_seconds)
         after = replace(step.account, checkpoints=passed)
         for each in chosen:
-            if not each.from_account:  # It was not folded, as no rate takes it.
-                after = noted_stale(after, each.record)
+            if _counts_anew(each, look.corrected):
+                after = noted_stale(after, each.record.event)
         step = replace(step, account=after)
         hours = self._hours(look, chosen, now_seconds)
         self.store.commit(_changes(chosen, step, hours, now))
@@ -89,6 +91,22 @@ class Repairing:
         for each in chosen:
             del look.missing[each.record.event.key]
         return len(chosen), []
+
+    def note(self, look: Look, now: datetime) -> None:
+        """Notes on the account what is to be counted anew, if anything; the look stands after it.
+
+        Raises: VersionConflictError if anything was written since the look.
+        """
+        if not look.anew:
+            return
+        before = look.account
+        kept = {at: before.stale.get(at, frozenset()) | keys for at, keys in look.anew.items()}
+        after = replace(before, version=before.version + 1, stale={**before.stale, **kept})
+        cause = {**usage_cause(before, after), "repaired": "0"}
+        entry = PutLedgerEntry(entry_between(before, after, now, "repair", cause))
+        self.store.commit([SaveAccount(after, before.version), entry])
+        look.account = after
+        look.anew.clear()
 
     def _hours(self, look: Look, chosen: Sequence[Missing], now_seconds: int) -> list[HourWrite]:
         """One write for each usage hour that lacks any of the events.
@@ -127,6 +145,13 @@ def _some(missing: Iterable[Missing], account: Account) -> list[Missing]:
         replace(m, record=replace(m.record, sequence=number))
         for m, number in zip(sorted(taken, key=_order), numbers, strict=False)
     ]
+
+
+def _counts_anew(missing: Missing, corrected: AbstractSet[str]) -> bool:
+    """Whether it takes a value back, or adds one that may have been taken back before it came."""
+    record = missing.record
+    again = record.event.corrected_key in corrected
+    return any(keeps_value(m) if again else takes_value_back(m) for m in record.measurements)
 
 
 def _writes(missing: Missing) -> int:
