@@ -79,10 +79,12 @@ class People:
             if order.answer != answer.answer:
                 self.contradictions.append(f"{kind} {order.write.key}")
         order.answer, order.answered_at = answer.answer, self.now_of(order.write.customer)
-        if order in self.orders:
+        if order not in self.answered:
             self.seen[f"branch: {kind} done"] += 1
-            self.orders.remove(order)
             self.answered.append(order)
+        # Sent twice at once, it may have been refused once: what was in time for it was over.
+        if order in self.orders:
+            self.orders.remove(order)
 
     def introduce(self, books: Books, customer: str, timezone: str, clock: str | None) -> None:
         """Puts a customer's profile."""

@@ -121,14 +121,27 @@ def _values_are_recounted(
 
 
 def _cap_is_kept(picture: Picture, stored: set[Place]) -> Iterator[Finding]:
-    """V2: groups of their own up to the cap, and others together only once it is reached."""
+    """V2: groups of their own up to the cap, and others together only once it is reached.
+
+    A group may have got its place before the stream lost its events: they are not there to be seen
+    if they were cancelled, too.
+    """
     cap = picture.evidence.catalogue["max_groups"]
-    own = Counter((meter, hour) for meter, hour, group, other in stored if group and not other)
+    own, placed = defaultdict(set), defaultdict(set)
+    for meter, hour, group, other in stored:
+        if group and not other:
+            own[meter, hour].add(group)
+    for event in picture.events:
+        if (picture.customer, event.key) in picture.evidence.lost:
+            hour = event.occurred_at.replace(minute=0, second=0, microsecond=0)
+            for usage in event.usages:
+                placed[usage.meter, hour].add(usage.dimensions)
     full = {(meter, hour) for meter, hour, _, other in stored if other}
     for place in sorted({*own, *full}):
-        if own[place] > cap or (place in full and own[place] < cap):
+        groups = own[place]
+        if len(groups) > cap or (place in full and len(groups | placed[place]) < cap):
             name = f"{picture.customer} {place[0]} {place[1]:%Y-%m-%dT%H}"
-            yield Finding("V2", f"{name}: {own[place]} groups of their own, the cap is {cap}")
+            yield Finding("V2", f"{name}: {len(groups)} groups of their own, the cap is {cap}")
 
 
 def raw_is_partitioned(picture: Picture) -> Iterator[Finding]:
