@@ -42,10 +42,11 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the commands."""
     parser = commands.add_parser("coupons", help="coupons of a customer", description=__doc__)
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
-    published = actions.add_parser("published", help=run_published.__doc__)
+    words = run_published.__doc__
+    published = actions.add_parser("published", help=words, description=words)
     add_output(published)
     published.set_defaults(run=run_published)
-    for name, run, argument, words in (
+    for name, run, argument, meaning in (
         ("list", run_list, None, None),
         ("apply", run_apply, "coupon", "its key, in its newest version"),
         ("end", run_end, "coupon", "the id that `list` shows"),
@@ -53,7 +54,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         action = actions.add_parser(name, help=run.__doc__, description=run.__doc__)
         action.add_argument("customer")
         if argument is not None:
-            action.add_argument(argument, help=words)
+            action.add_argument(argument, help=meaning)
         add_output(action)
         action.set_defaults(run=run)
 
