@@ -393,7 +393,7 @@ LAGO_EVENT = '{"event":{"transaction_id":"t","external_subscription_id":"s","cod
 
 @pytest.mark.parametrize("scopes", ["", "read"])
 def test_whoever_may_not_send_gets_the_shape_of_what_was_sent(send: Send, scopes: str) -> None:
-    """OpenMeter and Lago share the path: what is refused before it is read is told apart as well."""
+    """OpenMeter and Lago share the path: what is refused unread is told apart as well."""
     status, error = (403, "Forbidden") if scopes else (401, "Unauthorized")
     lago = send("/api/v1/events", LAGO_EVENT, scopes=scopes)
     assert (lago.status, lago.json["status"], lago.json["error"]) == (status, status, error)
