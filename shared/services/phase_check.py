@@ -237,13 +237,17 @@ class PhaseCheck:
         """The events that the account lacks; None if they cannot be told.
 
         Usage hours are written before the account, so it lacks what they lack; what is left of the
-        gap was lost in between. Where it has what they lack all the same, the gap alone is named.
+        gap was lost in between. Where it has some of that all the same, or all, the rest is named:
+        a pass may have repaired the account before it came to the hours.
         """
         rest = gaps(gap, by_card(phase.phase, mine, look.terms.catalogue))
         known = {record.event.key for record in mine}
         others = self._name_unbilled(look, phase, rest, settled, known)
         if others is not None:
             return [*mine, *others]
+        had = _had(phase.phase, mine, rest, look.terms.catalogue)
+        if had:
+            return [record for record in mine if record.event.key not in had]
         return self._name_unbilled(look, phase, gap, settled, frozenset()) if mine else None
 
     def _name_unbilled(
@@ -278,6 +282,19 @@ class PhaseCheck:
         if found and by_card(phase.phase, found, catalogue) == gap:
             return found
         return None
+
+
+def _had(
+    phase: Phase, records: Sequence[Record], gap: Mapping[int, Quarter], catalogue: Catalogue
+) -> AbstractSet[str]:
+    """The keys of those of the records that the account has; none if they cannot be told."""
+    surplus = {card: minus(ZERO, each) for card, each in gap.items()}
+    counted = [(record, by_card(phase, [record], catalogue)) for record in records]
+    candidates = [(record, record, total_of(own.values())) for record, own in counted if own]
+    found = name_missing(candidates, total_of(surplus.values()))
+    if not found or by_card(phase, found, catalogue) != surplus:
+        return frozenset()
+    return {record.event.key for record in found}
 
 
 def _card(phase: Phase, hour: HourKey, catalogue: Catalogue) -> int | None:
