@@ -341,6 +341,8 @@ def _in_time(picture: Picture, grant: Plain, before: Plain, after: Plain) -> boo
     late_was, late_now = before["late"], after["late"]
     touched = {n for n, totals in now.items() if was.get(n) != totals}
     touched |= {int(n) for n, totals in late_now.items() if late_was.get(n) != totals}
+    # An event and what takes it back may come in one entry: they draw and give, and add nothing.
+    touched |= {p.number for p in picture.phases if any(e.corrects for e in p.on_time)}
     for number in sorted(touched):
         phase = picture.phase(number)
         if phase is None:
