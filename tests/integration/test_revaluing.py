@@ -125,7 +125,9 @@ class Books:
         """A pass when everything is old enough to be judged."""
         known = self.meterline.runtime.reconciler
         now = max(known.clock.now(), MAY) + 3 * DAY
-        drained = replace(known, barriers=Drained(known.barriers), clock=At(now))
+        late = At(now)
+        revalue = replace(self.meterline.runtime.revaluing, clock=late).revalue
+        drained = replace(known, barriers=Drained(known.barriers), clock=late, revalue=revalue)
         return drained.reconcile(self.customer, again=True)
 
 
@@ -217,6 +219,40 @@ def test_a_lost_reversal_that_no_rate_takes_is_counted_anew_too(meterline: Stack
     assert (result.repaired, result.findings) == (1, [])
     [hour] = meterline.runtime.store.usage_between("shortest-nap", "naps", MARCH, MARCH + HOUR)
     assert [quarter.mark.quantity for quarter in hour.quarters if quarter.mark] == [9]
+    assert books.reconcile() == Pass()
+
+
+def test_a_reversal_that_the_account_never_saw_is_counted_anew(meterline: Stack) -> None:
+    books = Books(meterline, "unseen")
+    naps = [
+        replace(visit("unseen", number, MARCH, "ann", load), type="nap")
+        for number, load in ((1, 4), (2, 9))
+    ]
+    for nap in naps:
+        meterline.store(nap)
+        books.deliver(nap)
+    [cancel] = books.correct(naps[0], None)
+    with killed_at_write(meterline.runtime.dynamodb, 1, committed=False):
+        books.deliver(cancel)  # The hour has it; then the stream loses it.
+    books.came(3, MARCH + HOUR, "ann", 1)
+    assert books.reconcile().findings == []
+    [hour] = meterline.runtime.store.usage_between("shortest-nap", "unseen", MARCH, MARCH + HOUR)
+    assert [quarter.mark.quantity for quarter in hour.quarters if quarter.mark] == [9]
+    assert books.reconcile() == Pass()
+
+
+def test_an_event_repaired_after_its_reversal_brings_nothing_back(meterline: Stack) -> None:
+    books = Books(meterline, "after")
+    books.came(1, MARCH, "ann", 4)
+    top = visit("after", 2, MARCH, "bob", 9)
+    meterline.store(top)
+    with killed_at_write(meterline.runtime.dynamodb, 4, committed=False):
+        books.deliver(top)  # The hours have it, the account does not; then the stream loses it.
+    books.deliver(*books.correct(top, None))
+    result = books.reconcile()
+    assert (result.repaired, result.findings) == (1, [])
+    assert books.values() == {"peak": 4, "visitors": 1}
+    assert books.kept(MARCH) == {"peak": 4, "least-load": 4, "last-load": 4, "visitors": 1}
     assert books.reconcile() == Pass()
 
 
