@@ -15,7 +15,8 @@ from shared.domain.dimension_cap import RegisterKey, newcomers, placed, register
 from shared.domain.distinct import Seen, ValueKey, sighting
 from shared.domain.events import Measurement, UsageEvent, measure
 from shared.domain.kept_values import KeptValues
-from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, hour_key
+from shared.domain.quarters import QUARTER
+from shared.domain.usage_hours import HourKey, Quarter, UsageHour, hour_key
 
 BackfillState = Literal["running", "finished", "stopped"]
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.domain.usage_hours import QUARTER, HourKey
+from shared.domain.quarters import QUARTER
+from shared.domain.usage_hours import HourKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from shared.domain.credits import Grant
 from shared.domain.earning_rules import EarningRule, Payable
 from shared.domain.events import canonical_json
 from shared.domain.money import EXACT, NANO_PLACES
+from shared.domain.quarters import QUARTER
 from shared.domain.rewards import DAY_KEY
-from shared.domain.usage_hours import QUARTER, UsageHour
+from shared.domain.usage_hours import UsageHour
 
 PayoutStatus = Literal["due", "paid"]
 

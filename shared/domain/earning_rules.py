@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Literal
 
 from shared.domain.money import EXACT, to_nanos
-from shared.domain.reward_rules import floor_quarter, next_quarter
+from shared.domain.quarters import floor_quarter, next_quarter
 
 Payable = Literal["credits", "transfer"]
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)

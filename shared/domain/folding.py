@@ -19,6 +19,7 @@ from shared.domain.errors import MeterlineError
 from shared.domain.events import Measurement, UsageEvent, takes_value_back
 from shared.domain.opening import Opening
 from shared.domain.placing import Claim, claim_of, find_phase
+from shared.domain.quarters import floor_quarter
 from shared.domain.rating import (
     add_totals,
     charge_usage,
@@ -26,7 +27,6 @@ from shared.domain.rating import (
     rate_card_index,
     subtract_totals,
 )
-from shared.domain.reconciliation import floor_quarter
 from shared.domain.records import Record, unratable
 from shared.domain.reservations import Reservation, settle_by_usage
 
@@ -184,7 +184,7 @@ class Fold:
         if closed is None and record.measurements:
             account = _reached(account, phase.number, max(at, phase.start))
         if any(map(takes_value_back, record.measurements)):
-            account = noted_stale(account, record.event)
+            account = noted_stale(account, floor_quarter(at), {record.event.key})
         self.account = self._settle(account, record.event)
         self._claims += claims
         self._claimed.update(claims)
@@ -213,11 +213,10 @@ def _reached(account: Account, number: int, at: datetime) -> Account:
     return replace(account, phases=tuple(phases))
 
 
-def noted_stale(account: Account, event: UsageEvent) -> Account:
-    """The account with the note that what is left after the event is to be counted anew."""
-    at = floor_quarter(event.occurred_at)
-    keys = account.stale.get(at, frozenset()) | {event.key}
-    return replace(account, stale={**account.stale, at: keys})
+def noted_stale(account: Account, quarter: datetime, keys: AbstractSet[str]) -> Account:
+    """The account with the note that what is left after these events is to be counted anew."""
+    noted = account.stale.get(quarter, frozenset()) | keys
+    return replace(account, stale={**account.stale, quarter: noted})
 
 
 def charge(

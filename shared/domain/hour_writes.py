@@ -7,8 +7,9 @@ from itertools import chain
 from shared.domain.dimension_cap import Registers, placed
 from shared.domain.distinct import Seen, ValueKey, sighting
 from shared.domain.events import Measurement, takes_value_back
+from shared.domain.quarters import QUARTER
 from shared.domain.records import Record
-from shared.domain.usage_hours import QUARTER, REDRIVE, HourKey, UsageHour, hour_key
+from shared.domain.usage_hours import REDRIVE, HourKey, UsageHour, hour_key
 
 # Values that are new take an item each in the usage hour's transaction, which holds a hundred.
 MAX_NEW_VALUES = 90

@@ -19,17 +19,10 @@ from shared.domain.events import CHECKSUM_MODULUS, Measurement
 from shared.domain.money import EXACT
 from shared.domain.prices import can_fall
 from shared.domain.pricing import price_nanos
+from shared.domain.quarters import QUARTER, floor_quarter
 from shared.domain.rating import add_totals, priced_usage, rate_card_index
 from shared.domain.records import Record
-from shared.domain.usage_hours import (
-    QUARTER,
-    REDRIVE,
-    HourKey,
-    Quarter,
-    UsageHour,
-    floor_hour,
-    hour_key,
-)
+from shared.domain.usage_hours import REDRIVE, HourKey, Quarter, UsageHour, hour_key
 
 Each = TypeVar("Each")
 
@@ -115,12 +108,6 @@ def holds(phase: Phase, at: datetime) -> bool:
 def holds_record(phase: Phase, record: Record) -> bool:
     """Whether the record is usage of the phase."""
     return holds(phase, record.event.occurred_at)
-
-
-def floor_quarter(at: datetime) -> datetime:
-    """The start of the quarter of an hour that holds the instant."""
-    hour = floor_hour(at)
-    return hour + (at - hour) // QUARTER * QUARTER
 
 
 def cut_quarters(phase: Phase) -> set[datetime]:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Literal
 
 from shared.domain.money import EXACT, to_nanos
+from shared.domain.quarters import floor_quarter
 
 # A rule may start this far back: usage since then is all that its first count reads.
 MAX_BACK = timedelta(days=90)
@@ -84,13 +85,3 @@ class RewardRule:
         if self.cap is not None and self.cap.per == "total":
             due = min(due, self.cap.nanos)
         return due
-
-
-def floor_quarter(at: datetime) -> datetime:
-    """The start of the quarter hour (UTC) that the instant is in."""
-    return at.replace(minute=at.minute - at.minute % 15, second=0, microsecond=0)
-
-
-def next_quarter(at: datetime) -> datetime:
-    """The end of the quarter hour (UTC) that the instant is in."""
-    return floor_quarter(at) + timedelta(minutes=15)

@@ -9,8 +9,9 @@ from decimal import Decimal
 from shared.domain.credits import Grant
 from shared.domain.events import canonical_json, time_text
 from shared.domain.money import EXACT
+from shared.domain.quarters import QUARTER
 from shared.domain.reward_rules import RewardRule
-from shared.domain.usage_hours import QUARTER, UsageHour
+from shared.domain.usage_hours import UsageHour
 
 DAY_KEY = "%Y-%m-%d"
 MONTH_KEY = "%Y-%m"

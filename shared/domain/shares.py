@@ -8,8 +8,9 @@ from decimal import Decimal
 from shared.domain.catalogue import Meter
 from shared.domain.distinct import DistinctValue
 from shared.domain.events import Measurement
+from shared.domain.quarters import QUARTER
 from shared.domain.records import Record
-from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, quarter_of
+from shared.domain.usage_hours import HourKey, Quarter, UsageHour, quarter_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from shared.domain.catalogue import Meter
 from shared.domain.distinct import DistinctValue
 from shared.domain.money import mean
 from shared.domain.periods import Period
-from shared.domain.usage_hours import OTHER, QUARTER, Quarter, UsageHour
+from shared.domain.quarters import QUARTER
+from shared.domain.usage_hours import OTHER, Quarter, UsageHour
 
 CUSTOMER = "customer"  # what to group by for a row per customer
 # What a window without usage comes to; of the other aggregations nothing can be said.

@@ -5,15 +5,13 @@ depend on meters alone, never on plans: metering works with billing off.
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from shared.domain.checkpoints import Checkpoints
 from shared.domain.events import CHECKSUM_MODULUS, Mark, Measurement, takes_value_back
 from shared.domain.money import EXACT
 
-QUARTER_MINUTES = 15
-QUARTER = timedelta(minutes=QUARTER_MINUTES)
 OTHER = "other"  # what the group over the cap is called
 REDRIVE = "redrive"  # under this name quarantine and redrive step an item's checkpoints
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from shared.domain.catalogue import Interval
 from shared.domain.periods import Period, period_containing
-from shared.domain.usage_hours import QUARTER_MINUTES
+from shared.domain.quarters import QUARTER_MINUTES
 
 Window = Literal["hour", "day", "week", "month", "total"]
 

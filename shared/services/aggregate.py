@@ -176,9 +176,10 @@ class Aggregator:
         whatever comes next in the same hour, the billing run or reconciliation tries again.
         Raises: UnavailableError while it is worth waiting.
         """
+        if not account.stale:
+            return
         touched = {floor_hour(record.event.occurred_at) for record in records}
-        waited_for = touched.isdisjoint(map(floor_hour, account.stale))
-        if waited_for or self.revalue(account.customer):
+        if touched.isdisjoint(map(floor_hour, account.stale)) or self.revalue(account.customer):
             return
         stale = {key for keys in account.stale.values() for key in keys}
         patience = self.clock.now() - REVALUE_PATIENCE

@@ -11,9 +11,10 @@ from shared.domain.errors import MeterlineError
 from shared.domain.events import Measurement, time_text, utc_text
 from shared.domain.folding import Terms
 from shared.domain.missing import find_missing
+from shared.domain.quarters import QUARTER
 from shared.domain.reconciliation import ZERO, Slot, slot_of, slot_start
 from shared.domain.records import Record, measured
-from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, quarter_of
+from shared.domain.usage_hours import HourKey, Quarter, UsageHour, quarter_of
 from shared.services.reconciliation import RawEvents
 from shared.services.setting_aside import EVERY_METER, usage_of
 from shared.services.store import QuarantinedRecord

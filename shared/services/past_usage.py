@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from shared.domain.accounts import Phase
 from shared.domain.catalogue import Catalogue, Meter
 from shared.domain.errors import MeterlineError
-from shared.domain.reconciliation import cut_quarters, floor_quarter, holds, holds_record
+from shared.domain.quarters import QUARTER, floor_quarter
+from shared.domain.reconciliation import cut_quarters, holds, holds_record
 from shared.domain.records import Record, measured
 from shared.domain.shares import (
     Share,
@@ -21,7 +22,7 @@ from shared.domain.shares import (
     shares_of_records,
     shares_of_value,
 )
-from shared.domain.usage_hours import QUARTER, UsageHour, floor_hour
+from shared.domain.usage_hours import UsageHour, floor_hour
 from shared.services.audience import Budget
 from shared.services.ingest import MAX_LATENESS
 from shared.services.reconciliation import RawEvents

@@ -9,6 +9,7 @@ from shared.domain.accounts import Phase
 from shared.domain.catalogue import Catalogue, Meter
 from shared.domain.dimension_cap import register_key
 from shared.domain.events import Measurement
+from shared.domain.quarters import floor_quarter
 from shared.domain.reconciliation import (
     ZERO,
     PhaseTotals,
@@ -18,7 +19,6 @@ from shared.domain.reconciliation import (
     card_of,
     counted_by_card,
     cut_quarters,
-    floor_quarter,
     gaps,
     holds,
     holds_record,

@@ -15,6 +15,7 @@ from shared.domain.errors import UnavailableError
 from shared.domain.events import takes_value_back
 from shared.domain.folding import Terms
 from shared.domain.kept_values import KeptValues
+from shared.domain.quarters import QUARTER
 from shared.domain.reconciliation import (
     ZERO,
     Slot,
@@ -24,7 +25,7 @@ from shared.domain.reconciliation import (
     slot_start,
     slots_of,
 )
-from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, floor_hour
+from shared.domain.usage_hours import HourKey, Quarter, UsageHour, floor_hour
 from shared.services.looks import (
     IsOver,
     Look,

@@ -18,6 +18,7 @@ from shared.domain.folding import MAX_ITEMS_PER_STEP, Fold, Step, noted_stale
 from shared.domain.hour_writes import HourWrite, add_to_hours
 from shared.domain.ledger import entry_between
 from shared.domain.placing import claims_of
+from shared.domain.quarters import floor_quarter
 from shared.domain.reconciliation import RECONCILE
 from shared.domain.records import Record
 from shared.services.aggregate import beside
@@ -82,7 +83,8 @@ class Repairing:
         after = replace(step.account, checkpoints=passed)
         for each in chosen:
             if _counts_anew(each, look.corrected):
-                after = noted_stale(after, each.record.event)
+                event = each.record.event
+                after = noted_stale(after, floor_quarter(event.occurred_at), {event.key})
         step = replace(step, account=after)
         hours = self._hours(look, chosen, now_seconds)
         self.store.commit(_changes(chosen, step, hours, now))
@@ -100,8 +102,9 @@ class Repairing:
         if not look.anew:
             return
         before = look.account
-        kept = {at: before.stale.get(at, frozenset()) | keys for at, keys in look.anew.items()}
-        after = replace(before, version=before.version + 1, stale={**before.stale, **kept})
+        after = _next(before)
+        for quarter, keys in look.anew.items():
+            after = noted_stale(after, quarter, keys)
         cause = {**usage_cause(before, after), "repaired": "0"}
         entry = PutLedgerEntry(entry_between(before, after, now, "repair", cause))
         self.store.commit([SaveAccount(after, before.version), entry])
@@ -166,7 +169,7 @@ def _order(missing: Missing) -> tuple[datetime, str, str]:
 
 
 def _next(account: Account) -> Account:
-    """The next version of an account that lacks nothing: only usage hours lacked the events."""
+    """The next version of an account that lacks no event itself."""
     return replace(account, version=account.version + 1)
 
 

@@ -13,13 +13,14 @@ from decimal import Decimal
 
 from shared.domain.accounts import ClosedPhase, Phase
 from shared.domain.distinct import Seen, sighting
-from shared.domain.events import EPOCH, time_text
+from shared.domain.events import EPOCH, keeps_value, time_text
 from shared.domain.folding import charge
 from shared.domain.hour_writes import in_parts
 from shared.domain.kept_values import KeptValues
 from shared.domain.ledger import entry_between
 from shared.domain.money import EXACT
 from shared.domain.placing import Claim, find_phase
+from shared.domain.quarters import QUARTER
 from shared.domain.reconciliation import (
     ZERO,
     Slot,
@@ -32,15 +33,7 @@ from shared.domain.reconciliation import (
     slots_of,
     total_of,
 )
-from shared.domain.usage_hours import (
-    QUARTER,
-    HourKey,
-    Quarter,
-    UsageHour,
-    fenced,
-    floor_hour,
-    quarter_of,
-)
+from shared.domain.usage_hours import HourKey, Quarter, UsageHour, fenced, floor_hour, quarter_of
 from shared.services.card_values import CardValues
 from shared.services.changes import (
     DropClaim,
@@ -125,7 +118,7 @@ class Revaluing:
         readings: dict[Slot, list[Reading]] = {}
         for record in records_of(self.recounting.raw, look, at, at + QUARTER):
             for measurement in look.applied(record):
-                if measurement.mark is not None or measurement.distinct is not None:
+                if keeps_value(measurement):
                     slot = slot_of(record, measurement, look.registers)
                     readings.setdefault(slot, []).append((record, measurement))
         found = {s: q for s, q in slots_of(hours.values()).items() if slot_start(s) == at}

@@ -8,8 +8,8 @@ from shared.domain.catalogue import Meter
 from shared.domain.customers import Customer
 from shared.domain.errors import InvalidError, Problem
 from shared.domain.periods import Period
+from shared.domain.quarters import next_quarter
 from shared.domain.usage_answers import CUSTOMER, Kept, Rows, Shape, usage_answer
-from shared.domain.usage_hours import QUARTER
 from shared.domain.usage_windows import Window, on_quarter, usage_windows
 from shared.services.audience import Budget, OverBudgetError
 from shared.services.segments import SegmentStore, all_customers, named_segment
@@ -75,7 +75,7 @@ class UsageQueries:
         """
         meter = self.meter(question.meter)
         customers = self.customers(question.customers, question.segment)
-        end = question.end or _next_quarter(self._now(question, customers))
+        end = question.end or next_quarter(self._now(question, customers))
         start = question.start or end - DEFAULT_SPAN
         problems = [*_span_problems(start, end), *_shape_problems(meter, question)]
         if problems:
@@ -177,11 +177,6 @@ def _spans(start: datetime, end: datetime) -> Iterator[Period]:
     while start < end:
         yield Period(start, min(start + READ_SPAN, end))
         start += READ_SPAN
-
-
-def _next_quarter(now: datetime) -> datetime:
-    floor = now.replace(minute=now.minute - now.minute % 15, second=0, microsecond=0)
-    return floor + QUARTER
 
 
 def _span_problems(start: datetime, end: datetime) -> Iterator[Problem]:

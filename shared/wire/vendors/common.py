@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from shared.domain.errors import InvalidError, Problem
 from shared.domain.money import EXACT
-from shared.domain.usage_hours import QUARTER
+from shared.domain.quarters import QUARTER
 from shared.domain.usage_windows import on_quarter
 from shared.wire.common import EARLIEST, LATEST, TooLargeError, WireModel, exact_decimal, refuse
 

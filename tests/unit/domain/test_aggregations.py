@@ -17,8 +17,8 @@ from shared.domain.corrections import History, correct
 from shared.domain.events import Correction, UsageEvent, Value
 from shared.domain.periods import Period
 from shared.domain.prices import PerUnit
+from shared.domain.quarters import QUARTER
 from shared.domain.usage_answers import AnswerRow, Kept, Shape, usage_answer
-from shared.domain.usage_hours import QUARTER
 from shared.domain.usage_windows import usage_windows
 from shared.services.aggregate import Aggregator, Outcome
 from shared.services.event_list import EventIndex

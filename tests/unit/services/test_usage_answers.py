@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from shared.domain.catalogue import Aggregation, Meter
 from shared.domain.distinct import sighting
 from shared.domain.events import UsageEvent, measure
+from shared.domain.quarters import QUARTER
 from shared.domain.usage_answers import Group, Kept, Rows, Shape, aggregate, usage_answer
-from shared.domain.usage_hours import QUARTER, HourKey, Quarter, UsageHour, hour_key
+from shared.domain.usage_hours import HourKey, Quarter, UsageHour, hour_key
 from shared.domain.usage_windows import Window, usage_windows
 
 # Twelve days around the European and Australian changes of clocks in spring 2026.
