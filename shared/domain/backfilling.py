@@ -85,7 +85,7 @@ def backfilled_hours(meter: Meter, events: Iterable[UsageEvent]) -> list[Backfil
     registers = {register: newcomers(frozenset(), keys) for register, keys in groups.items()}
     readings: dict[HourKey, list[Reading]] = {}
     for key, counted in found.items():
-        place = replace(placed(key, registers), backfilled=True)
+        place = placed(key, registers)._replace(backfilled=True)
         readings.setdefault(place, []).extend(counted)
     return [_counted(place, own) for place, own in readings.items()]
 

@@ -7,6 +7,7 @@ checkpoint takes each record once: a record at or below its shard's number was a
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 ENTRY_BYTES = 29  # shard hash 8, sequence number 17, last use 4
 # Shards turn over about every four hours and a record is redelivered for at most 24 hours.
@@ -62,6 +63,7 @@ class Checkpoints:
         return Checkpoints(positions)
 
 
+@lru_cache(maxsize=256)
 def shard_hash(shard: str) -> bytes:
     """8 bytes that stand for a shard id."""
     return hashlib.sha256(shard.encode()).digest()[:8]

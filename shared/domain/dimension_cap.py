@@ -7,8 +7,9 @@ often and in whatever cut its records are delivered.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 from shared.domain.events import canonical_json
 from shared.domain.usage_hours import HourKey
@@ -18,8 +19,7 @@ MAX_GROUPS = 1000
 GROUP_BYTES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class RegisterKey:
+class RegisterKey(NamedTuple):
     """Which register: one for each customer, meter and UTC hour."""
 
     customer: str
@@ -41,17 +41,20 @@ def placed(hour: HourKey, registers: Registers) -> HourKey:
     if not hour.dimensions:
         return hour
     register = registers.get(register_key(hour), frozenset())
-    if len(register) < MAX_GROUPS or _group(hour) in register:
+    if len(register) < MAX_GROUPS or _group(hour.dimensions) in register:
         return hour
-    return replace(hour, dimensions=(), other=True)
+    return hour._replace(dimensions=(), other=True)
 
 
 def newcomers(register: frozenset[bytes], hours: Iterable[HourKey]) -> frozenset[bytes]:
     """Those of the hours' groups that are to be registered, as far as there is room."""
-    new = dict.fromkeys(group for group in map(_group, hours) if group not in register)
+    new = dict.fromkeys(
+        group for group in (_group(h.dimensions) for h in hours) if group not in register
+    )
     return frozenset(list(new)[: MAX_GROUPS - len(register)])
 
 
-def _group(hour: HourKey) -> bytes:
-    names = canonical_json(list(hour.dimensions))
+@lru_cache(maxsize=4096)
+def _group(dimensions: tuple[tuple[str, str], ...]) -> bytes:
+    names = canonical_json(dimensions)
     return hashlib.sha256(names.encode()).digest()[:GROUP_BYTES]

@@ -7,13 +7,13 @@ or set of customers is a union.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from shared.domain.quarters import QUARTER
 from shared.domain.usage_hours import HourKey
 
 
-@dataclass(frozen=True, slots=True)
-class ValueKey:
+class ValueKey(NamedTuple):
     """`day` is the UTC midnight; `value` is a hash; the rest is as in usage hours."""
 
     customer: str

@@ -7,6 +7,7 @@ depend on meters alone, never on plans: metering works with billing off.
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from shared.domain.checkpoints import Checkpoints
 from shared.domain.events import CHECKSUM_MODULUS, Mark, Measurement, takes_value_back
@@ -16,8 +17,7 @@ OTHER = "other"  # what the group over the cap is called
 REDRIVE = "redrive"  # under this name quarantine and redrive step an item's checkpoints
 
 
-@dataclass(frozen=True, slots=True)
-class HourKey:
+class HourKey(NamedTuple):
     """`hour` is the UTC instant the hour starts at; `dimensions` are sorted (name, value) pairs.
 
     `other`: the item of all the hour's usage whose dimension values are over the cap.

@@ -216,7 +216,7 @@ def test_a_usage_hour_is_saved_under_its_checkpoints(engine: Engine) -> None:
         with pytest.raises(VersionConflictError):
             store.commit([SaveUsageHour(before, second)])
     store.commit([SaveUsageHour(first, second)])
-    other = replace(key, dimensions=())
+    other = key._replace(dimensions=())
     footing = store.footing(customer, [key, other])
     assert footing.hours == {key: second}
     assert footing.account is None
@@ -279,7 +279,7 @@ def test_values_are_kept_with_the_hour_that_saw_them_first(engine: Engine) -> No
 def test_a_register_only_grows(engine: Engine) -> None:
     store, customer = engine.billing, engine.customer()
     key = RegisterKey(customer, "tokens", MARCH)
-    later = replace(key, hour=MARCH + HOUR)
+    later = key._replace(hour=MARCH + HOUR)
     groups = [bytes([n] * 8) for n in range(3)]
     store.commit([ExtendRegister(key, frozenset(), frozenset(groups[:2]))])
     for stale in (frozenset(), frozenset(groups[:1])):
