@@ -40,6 +40,7 @@ from cli import (
     sql,
     subscription,
     usage,
+    usage_report,
     verify,
 )
 from cli.client import ClientError, exit_status
@@ -54,6 +55,7 @@ MODULES = (
     events,
     event_types,
     usage,
+    usage_report,
     customers,
     segments,
     subscription,

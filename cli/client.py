@@ -3,7 +3,7 @@
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -26,6 +26,8 @@ RETRIES = urllib3.Retry(
     raise_on_status=False,
 )
 GZIP_FROM_BYTES = 1024
+# A parameter that is None is left out; one with several values is repeated.
+Query = Mapping[str, str | Sequence[str] | None]
 
 
 class ClientError(Exception):
@@ -99,7 +101,7 @@ class Client:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str | None] | None = None,
+        query: Query | None = None,
         body: object = None,
         headers: Mapping[str, str] | None = None,
         exact: bool = False,
@@ -124,9 +126,7 @@ class Client:
             raise UnreachableError(f"what answers at {self.url} is not Meterline")
         return document
 
-    def pages(
-        self, path: str, query: Mapping[str, str | None] | None = None, *, exact: bool = False
-    ) -> Iterator[Any]:
+    def pages(self, path: str, query: Query | None = None, *, exact: bool = False) -> Iterator[Any]:
         """Every item of a list, page after page."""
         cursor: str | None = None
         while True:
@@ -170,9 +170,9 @@ def _encode(body: object, headers: dict[str, str]) -> bytes:
     return content
 
 
-def _query_text(query: Mapping[str, str | None]) -> str:
+def _query_text(query: Query) -> str:
     given = {name: value for name, value in query.items() if value is not None}
-    return f"?{urlencode(given)}" if given else ""
+    return f"?{urlencode(given, doseq=True)}" if given else ""
 
 
 def _decode(data: bytes, number: Callable[[str], object]) -> Any:

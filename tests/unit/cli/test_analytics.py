@@ -83,6 +83,35 @@ def test_headcounts_of_all_pages_are_added_up(
     assert "no customers" in capsys.readouterr().out
 
 
+def test_a_usage_report_has_a_row_for_each_meter_and_group(
+    server: type[Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def row(meter: str, plan: str, value: str, **other: bool) -> dict[str, object]:
+        times = {"start": "2026-03-01T00:00:00Z", "end": "2026-04-01T00:00:00Z"}
+        group = {"plan": plan}
+        return {
+            "meter": meter,
+            "aggregation": "sum",
+            "group": group,
+            "value": value,
+            **times,
+            **other,
+        }
+
+    data = [row("calls", "free", "3"), row("tokens", "pro", "5.5", other=True)]
+    server.answers["/v1/analytics/usage"] = (200, {"data": data, "customers": 2})
+    options = ["--meter", "calls", "--meter", "tokens", "--customer", "a&b", "--group-by", "plan"]
+    assert main(["usage-report", *MARCH, *options, "--output", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "meter,from,to,plan,kind,aggregation,value",
+        "calls,2026-03-01T00:00:00Z,2026-04-01T00:00:00Z,free,group,sum,3",
+        "tokens,2026-03-01T00:00:00Z,2026-04-01T00:00:00Z,pro,other,sum,5.5",
+    ]
+    [(_, address, *_)] = server.asked
+    assert "meter=calls&meter=tokens&customer=a%26b&from=" in address
+    assert "segment" not in address
+
+
 def test_a_plan_of_a_file_is_replayed(
     server: type[Recorder],
     tmp_path: Path,
