@@ -31,13 +31,14 @@ export async function cataloguePage(read, write, select) {
 
 function plansTable(plans, look) {
   return table(
-    ["Plan", "#Version", "Name", "#Fee", "#Minimum", "Rates", "Converts to", ""],
+    ["Plan", "#Version", "Name", "#Fee", "#Minimum", "Includes", "Rates", "Converts to", ""],
     plans.map((plan) => [
       plan.default ? `${plan.key} (default)` : plan.key,
       plan.version,
       plan.name,
       `${decimal(plan.fee)} ${plan.currency} a ${plan.interval}`,
       Number(plan.minimum) ? decimal(plan.minimum) : "",
+      holds(plan),
       [...new Set(plan.rates.map(({ meter }) => meter))].join(", "),
       plan.converts_to?.plan ?? "",
       plan.version > 1 ? button("who is on older versions", () => look(plan)) : "",
@@ -109,15 +110,19 @@ function couponsTable(coupons) {
   );
 }
 
-function addOnsTable(addOns) {
-  const holds = ({ allowances, credits }) => [
+/** What a plan or a pack gives. Refilled credits are brought to the amount, others add to what is left. */
+function holds({ allowances, credits }) {
+  return [
     ...allowances.map(({ meter, quantity }) => `${decimal(quantity)} ${meter}`),
-    ...credits.map(({ unit, amount }) => `${decimal(amount)} ${unit}`),
-  ];
+    ...credits.map(({ unit, amount, refill }) => `${refill ? "refilled to " : ""}${decimal(amount)} ${unit}`),
+  ].join(", ");
+}
+
+function addOnsTable(addOns) {
   return table(
     ["Add-on", "Name", "Holds", "#Price"],
     addOns.map((pack) => [
-      pack.key, pack.name, holds(pack).join(", "),
+      pack.key, pack.name, holds(pack),
       `${decimal(pack.price)} ${pack.currency}${pack.interval ? ` a ${pack.interval}` : ""}`,
     ]),
   );

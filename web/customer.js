@@ -31,7 +31,7 @@ export async function customerSections(read, customer, shown, show, changes) {
     ...scheduled(subscription, changes),
     ...addOns(subscription.add_ons, changes),
     ...couponSections(coupons.data, changes),
-    ...rewardSections(...earned),
+    ...rewardSections(...earned, changes),
     section("Upcoming invoice", invoiceTable(upcoming)),
     section("Invoices", pastInvoices(invoices.data, show)),
     ...(unfolded ? [section(`Invoice ${unfolded.number}`, invoiceTable(unfolded))] : []),

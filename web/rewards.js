@@ -1,12 +1,18 @@
 // What a customer earns: rewards by its own usage, shares by that of others.
 
-import { decimal, element, section, table } from "./page.js";
+import { button, decimal, element, section, table } from "./page.js";
 
-/** The sections, where there is something to show. */
-export function rewardSections(rewards, earnings) {
+/**
+ * The sections, where there is something to show. Who may change something may have the customer's usage
+ * counted anew: for its own rewards, and for what others earn by it.
+ */
+export function rewardSections(rewards, earnings, changes) {
+  const recount = changes ? [element("p", "", button("count the usage anew", changes.recountRewards))] : [];
+  const others = changes && [element("p", "", button("count anew what others earn by it", changes.recountEarnings))];
+  const earned = [...(earnings.data.length ? [shares(earnings.data)] : []), ...(others ?? [])];
   return [
-    ...(rewards.data.length ? [section("Rewards", progress(rewards.data))] : []),
-    ...(earnings.data.length ? [section("Earnings", shares(earnings.data))] : []),
+    ...(rewards.data.length ? [section("Rewards", progress(rewards.data), ...recount)] : []),
+    ...(earned.length ? [section("Earnings", ...earned)] : []),
   ];
 }
 

@@ -129,7 +129,8 @@ def _counted(books: Books, coupon: Coupon) -> CountRedemption:
     most = coupon.max_redemptions
     given = books.store.redemptions([coupon.key]) if most is not None else {}
     if most is not None and given.get(coupon.key, 0) >= most:
-        raise CouponUsedUpError(f"The coupon was given {most} times, which is all.")
+        times = "once" if most == 1 else f"{most} times"
+        raise CouponUsedUpError(f"The coupon may be given {times}, and was.")
     return CountRedemption(coupon.key, most)
 
 

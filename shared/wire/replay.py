@@ -14,7 +14,7 @@ from shared.wire.common import DecimalText, Slug, Time, WireModel
 from shared.wire.plans import PlanBody
 from shared.wire.usage import Customers
 
-DRAFT = "draft"
+DRAFT = "(draft)"  # No published plan has such a key: slugs have no parentheses.
 
 
 class ReplayBody(WireModel):

@@ -140,7 +140,11 @@ def test_reports_lead_from_a_segment_to_a_customer_and_a_coupon(
     page: Page, stack: dict[str, str], customer: str
 ) -> None:
     coupon = {"name": "<b>Ten</b>", "percentage": "10", "duration": "forever"}
-    Client(stack["url"], stack["admin_key"]).call("PUT", f"/v1/coupons/{customer}", body=coupon)
+    client = Client(stack["url"], stack["admin_key"])
+    client.call("PUT", f"/v1/coupons/{customer}", body=coupon)
+    refilled = {"unit": "EUR", "amount": "5", "expires": "never", "refill": True}
+    plan = {"name": "Refilled", "currency": "EUR", "interval": "month", "credits": [refilled]}
+    client.call("PUT", f"/v1/plans/{customer}-refilled", body=plan)
     page.goto(f"{stack['console_url']}#key={stack['admin_key']}")
     report = page.locator("#report")
     for name in ("Credits owed", "Revenue & margin", "Replay"):
@@ -156,16 +160,22 @@ def test_reports_lead_from_a_segment_to_a_customer_and_a_coupon(
         expect(report.locator(".failed")).to_have_count(0)
     expect(report.locator("tr", has_text=customer)).to_have_count(1)
     page.get_by_role("button", name="Catalogue").click()
-    row = report.locator("tr", has_text=customer)
-    expect(row).to_contain_text("<b>Ten</b>", timeout=VISIBLE_MS)
+    row = report.locator("tr", has_text="<b>Ten</b>")
+    expect(row).to_contain_text(customer, timeout=VISIBLE_MS)
+    plan_row = report.locator("tr", has_text=f"{customer}-refilled")
+    expect(plan_row).to_contain_text("refilled to 5 EUR")
     page.get_by_role("button", name="Replay").click()
     report.get_by_role("button", name=customer).click()
-    page.on("dialog", lambda dialog: dialog.accept(customer))
+    said: list[str] = []
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.accept(customer)))
     page.get_by_role("button", name="give a coupon").click(timeout=VISIBLE_MS)
     coupons = page.locator("section", has=page.get_by_role("heading", name="Coupons"))
     expect(coupons.locator("tbody tr")).to_contain_text("active", timeout=VISIBLE_MS)
     coupons.get_by_role("button", name="end").click()
     expect(coupons.get_by_role("button", name="end")).to_have_count(0, timeout=VISIBLE_MS)
+    with page.expect_event("dialog", timeout=VISIBLE_MS):
+        page.get_by_role("button", name="count anew what others earn by it").click()
+    assert said[-1].endswith("0 entries were missing, 0 days are counted later.")
 
 
 @pytest.mark.parametrize("path", ["/console", "/portal", "/web/page.js", "/web/page.css"])

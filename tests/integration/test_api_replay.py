@@ -44,10 +44,13 @@ ODD = timedelta(minutes=7, seconds=13)
 
 
 def the_plan() -> Plan:
-    """Every kind of price: by totals and by event, in money and credits, some that can fall."""
+    """Every kind of price: by totals and by event, in money and credits, some that can fall.
+
+    A plan may be called a draft: it is still told from the draft that is replayed.
+    """
     plan = a_plan_with_visits()
     rates = (Rate("payments", BY_EVENT, "USD"), Rate("stored", BULK, "USD"))
-    return replace(plan, rates=(*plan.rates, *rates))
+    return replace(plan, key="draft", rates=(*plan.rates, *rates))
 
 
 @pytest.fixture(scope="module")
