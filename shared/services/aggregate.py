@@ -269,7 +269,9 @@ def beside(step: Step) -> list[Change]:
 
 
 def _over_cap(state: Attempt) -> int:
-    """How many usages of the records are in no group of their own."""
+    """How many usages of the records are in no group of their own; without a register, none."""
+    if not state.metering.registers:
+        return 0
     places = (state.metering.place(r, m) for r in state.records for m in r.measurements)
     return sum(place.other for place in places)
 
