@@ -157,7 +157,9 @@ class Plan:
         is the order of a phase's totals.
         """
         caught = {rate.meter for rate in self.rates if not rate.where}
-        free = (a.meter for a in self.allowances if a.meter not in caught)
+        free = [a.meter for a in self.allowances if a.meter not in caught]
+        if not free:
+            return self.rates
         unpriced = tuple(Rate(meter, None, self.currency) for meter in dict.fromkeys(free))
         return self.rates + unpriced
 

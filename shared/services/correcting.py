@@ -14,6 +14,7 @@ from shared.domain.corrections import History, correct
 from shared.domain.errors import (
     ConflictError,
     InvalidError,
+    MeterlineError,
     NotFoundError,
     Problem,
     UnavailableError,
@@ -103,7 +104,13 @@ class Correcting:
             if order.key is None and attempted and attempted == _beside(attempted[0], history):
                 # It was stored, and only the reply was lost; with a key, that would tell.
                 return StoredAnswer(order.request_hash, 200, render(history))
-            attempted = self._entries(order, history)
+            try:
+                attempted = self._entries(order, history)
+            except MeterlineError:
+                # Sent twice at once, one is refused for what the other did: both get its answer.
+                if self._answered(order) is None:
+                    raise
+                continue
             after = History(history.event, (*history.entries, *attempted))
             answer = StoredAnswer(order.request_hash, 200, render(after))
             try:

@@ -12,7 +12,7 @@ from shared.domain.corrections import History
 from shared.domain.events import UsageEvent
 from shared.services.catalogue import CachedCatalogue
 from shared.services.changes import Change
-from shared.services.correcting import Correcting, CorrectionOrder
+from shared.services.correcting import AlreadyCancelledError, Correcting, CorrectionOrder
 from tests.fakes.billing_store import MemoryBillingStore
 from tests.fakes.catalogue import MemoryCatalogueStore
 from tests.fakes.corrections import MemoryCorrectionStore
@@ -23,9 +23,16 @@ ORDER = CorrectionOrder("acme", "tests", "1", {"tokens": Decimal(8)}, "somebody"
 
 
 class Overtaken(MemoryCorrectionStore):
-    """Before its first commit something else happens, once."""
+    """Before its first commit, or before it is first read, something else happens, once."""
 
     before: Callable[[], object] | None = None
+    before_reading: Callable[[], object] | None = None
+
+    def history(self, customer: str, key: str) -> History | None:
+        before, self.before_reading = self.before_reading, None
+        if before is not None:
+            before()
+        return super().history(customer, key)
 
     def commit(self, entries: Sequence[UsageEvent], beside: Sequence[Change]) -> None:
         before, self.before = self.before, None
@@ -84,6 +91,16 @@ def test_a_cancellation_is_not_taken_for_a_replacement_of_the_same_instant(
     store.before = lambda: correcting.correct(ORDER, text)
     answer = json.loads(correcting.correct(replace(ORDER, data=None), text).answer)
     assert answer == {"number": 2, "tokens": "None"}
+
+
+def test_a_cancellation_sent_twice_at_once_is_not_refused_for_what_it_did(
+    store: Overtaken, correcting: Correcting
+) -> None:
+    order = replace(ORDER, data=None, key="mine")
+    store.before_reading = lambda: correcting.correct(order, text)
+    assert json.loads(correcting.correct(order, text).answer) == {"number": 1, "tokens": "None"}
+    with pytest.raises(AlreadyCancelledError):
+        correcting.correct(replace(order, key="other"), text)
 
 
 def test_a_lost_reply_is_found_to_be_ones_own(store: Overtaken, correcting: Correcting) -> None:
