@@ -55,16 +55,24 @@ def period_containing(
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A phase's [start, end) inside the whole period that fees and allowances are for."""
+    """A phase's [start, end) inside the whole period that fees and allowances are for.
+
+    Unless the period was cut off, it ends where the phase does (`whole_end` None).
+    """
 
     start: datetime
     end: datetime
     whole_start: datetime
+    whole_end: datetime | None = None
+
+    @property
+    def whole_seconds(self) -> int:
+        """How long the whole period is."""
+        return int(((self.whole_end or self.end) - self.whole_start).total_seconds())
 
     def share(self, nanos: int) -> int:
         """The part of an amount for a whole period that falls to this span, by the second."""
-        whole = int((self.end - self.whole_start).total_seconds())
-        return prorate(nanos, int((self.end - self.start).total_seconds()), whole)
+        return prorate(nanos, int((self.end - self.start).total_seconds()), self.whole_seconds)
 
 
 def add_days(instant: datetime, days: int, timezone: str) -> datetime:

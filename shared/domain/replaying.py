@@ -6,7 +6,7 @@ at the end. Grants that are not the plan's are left out: who is compared under t
 same of them under both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -27,10 +27,14 @@ from shared.domain.topping_up import topped_up
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A phase as it was, and what was before it, from its start on, of its billing period."""
+    """A phase as it was, and the rest of its billing period when it began.
+
+    `cut_off`: its billing period ended with it, before the time that fees were for.
+    """
 
     phase: Phase
     span: Span
+    cut_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,52 @@ def past_phases(
             whole = period_containing(
                 plan.interval, plan.period, subscription.anchor, subscription.timezone, phase.start
             )
-            if plan.period == "calendar" or whole.end == end:
+            if plan.period == "anniversary" and whole != (start, end):
+                # It ended because the next one began anew: only it tells from when it counted.
+                whole = period_containing(
+                    plan.interval, plan.period, start, subscription.timezone, start
+                )
+            if plan.period == "calendar" or whole.end >= end:
                 start, end = whole
-        found.append(Past(phase, Span(phase.start, end, start)))
+        cut_off = phase == mine[-1] and phase.end < end
+        found.append(Past(phase, Span(phase.start, end, start), cut_off))
     return found
+
+
+def under_one_plan(
+    phases: Iterable[tuple[Past, Sequence[Share]]],
+) -> list[tuple[Past, Sequence[Share]]]:
+    """The phases as they would have been on one plan all the time, each with its usage.
+
+    Where only the plan changed inside a billing period, there would have been one phase. One
+    without length, as of who chose a plan at once, goes with the next. What a period gives that was
+    cut off is by the second, as its fee is.
+    """
+    merged: list[tuple[Past, Sequence[Share]]] = []
+    for past, shares in phases:
+        if not merged or not _continues(merged[-1][0].phase, past.phase):
+            merged.append((past, shares))
+            continue
+        before, earlier = merged.pop()
+        longer = replace(
+            past,
+            phase=replace(past.phase, start=before.phase.start),
+            span=replace(past.span, start=before.span.start),
+        )
+        merged.append((longer, [*earlier, *shares]))
+    return [(_as_long_as_it_was(past), shares) for past, shares in merged]
+
+
+def _continues(before: Phase, after: Phase) -> bool:
+    kept = (before.period, before.state, before.quantity)
+    return before.start == before.end or kept == (after.period, after.state, after.quantity)
+
+
+def _as_long_as_it_was(past: Past) -> Past:
+    if not past.cut_off:
+        return past
+    span = replace(past.span, end=past.phase.end, whole_end=past.span.end)
+    return replace(past, span=span)
 
 
 @dataclass(slots=True)
@@ -177,6 +223,5 @@ def _within(phase: Phase, at: datetime) -> datetime:
 
 def _fee(plan: Plan, past: Past) -> int:
     """The fee by the second, for as long as the phase was."""
-    whole = int((past.span.end - past.span.whole_start).total_seconds())
     lasted = int((past.phase.end - past.phase.start).total_seconds())
-    return prorate(plan.fee_nanos, lasted, whole)
+    return prorate(plan.fee_nanos, lasted, past.span.whole_seconds)

@@ -22,6 +22,7 @@ from shared.domain.replaying import (
     past_phases,
     same_usage,
     true_ups,
+    under_one_plan,
     with_draft,
 )
 from shared.domain.shares import Share
@@ -180,7 +181,7 @@ class _One:
         Raises: RatingError.
         """
         own, drafted = Replay(terms, self.catalogue), Replay(terms, self.catalogue)
-        before, after, recounted = list[Replayed](), list[Replayed](), True
+        before, taken, recounted = list[Replayed](), list[tuple[Past, list[Share]]](), True
         costing = Costing(self.catalogue)
         for past, actual in chosen:
             plan = self.catalogue.plan(past.phase.plan, past.phase.plan_version)
@@ -189,8 +190,9 @@ class _One:
                 costing.add(share)
             live = [share for share in shares if not share.backfilled]
             before.append(own.phase(past, plan, live))
-            after.append(drafted.phase(past, self.draft, shares))
+            taken.append((past, shares))
             recounted = recounted and same_usage(before[-1].phase, actual.totals)
+        after = [drafted.phase(past, self.draft, shares) for past, shares in under_one_plan(taken)]
         return Compared(
             customer=account.customer,
             phases=len(chosen),
