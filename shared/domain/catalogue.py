@@ -16,6 +16,7 @@ from shared.domain.costs import MeterCosts
 from shared.domain.coupons import Coupon
 from shared.domain.earning_rules import EarningRule
 from shared.domain.errors import NotFoundError
+from shared.domain.money import MINOR_PLACES, from_nanos, is_currency, money_problem
 from shared.domain.prices import Price
 from shared.domain.reward_rules import RewardRule
 
@@ -280,6 +281,19 @@ class Catalogue:
             if versions[-1].default:
                 return versions[-1]
         return METERING_ONLY
+
+    def amount_problem(self, unit: str, nanos: int) -> str | None:
+        """Why nobody can be given so much of the unit; None: it can be.
+
+        It has no more decimals than the unit has, and in a currency bounds.
+        """
+        known = self.units.get(unit)
+        if known is None and not is_currency(unit):
+            return None  # Whoever names it is told that there is no such unit.
+        amount = from_nanos(nanos).scaleb(known.decimals if known else MINOR_PLACES[unit])
+        if amount != amount.to_integral_value():
+            return "too-many-decimals"
+        return money_problem(unit, nanos)
 
     def meters_of(self, event_type: str, catalogue_version: int) -> tuple[Meter, ...]:
         """The meters that count live an event of this type stamped with this version."""

@@ -29,10 +29,16 @@ def add_grant(
 
     Raises: InvalidError for dates that cannot be; ConflictError when too many grants are open.
     """
-    if grant.expires_at is not None and grant.expires_at <= max(now, grant.effective_at):
-        raise InvalidError(problems=[Problem("/expires_at", "in-the-past")])
+    if grant.expires_at is not None and grant.expires_at <= now:
+        problem = Problem("/expires_at", "in-the-past")
+        raise InvalidError("The grant would have expired before it is made.", [problem])
+    if grant.expires_at is not None and grant.expires_at <= grant.effective_at:
+        problem = Problem("/expires_at", "not-after-effective-at")
+        raise InvalidError("The grant would expire before it takes effect.", [problem])
     if grant.effective_at < now and grant.effective_at != period_start(account):
-        raise InvalidError(problems=[Problem("/effective_at", "in-the-past")])
+        problem = Problem("/effective_at", "in-the-past")
+        words = "A grant takes effect now, later, or at the start of the current period."
+        raise InvalidError(words, [problem])
     _check_room(grant, others)
     granted = _holding(account, grant, grant.amount)
     reaches_back = grant.effective_at == period_start(account)

@@ -157,7 +157,7 @@ def publish_add_on(catalogue: Catalogue, add_on: AddOn) -> Publication | None:
     for index, pack in enumerate(add_on.credits):
         if not is_currency(pack.unit) and pack.unit not in catalogue.units:
             problems.append(Problem(f"/credits/{index}/unit", "unknown-unit"))
-        if code := money_problem(pack.unit, pack.amount_nanos):
+        if code := catalogue.amount_problem(pack.unit, pack.amount_nanos):
             problems.append(Problem(f"/credits/{index}/amount", code))
     if problems:
         raise InvalidError("The add-on does not fit the catalogue.", problems)
@@ -186,6 +186,9 @@ def plan_problems(catalogue: Catalogue, plan: Plan) -> Iterator[Problem]:
             yield Problem(f"/credits/{index}/expires", "too-many-open-grants")
         if included.unit != plan.currency and included.unit not in catalogue.units:
             yield Problem(f"/credits/{index}/unit", "unknown-unit")
+        for name, nanos in _given(included).items():
+            if code := catalogue.amount_problem(included.unit, nanos):
+                yield Problem(f"/credits/{index}/{name}", code)
     for index, rate in enumerate(plan.rates):
         for field, code in _rate_problems(catalogue, plan, index, rate):
             yield Problem(f"/rates/{index}{field}", code)
@@ -216,6 +219,15 @@ def _rate_problems(
     code = _unit_problem(catalogue, plan, rate.unit)
     if code:
         yield "/unit", code
+
+
+def _given(included: IncludedCredits) -> dict[str, int]:
+    """The amounts in nanos, by their name on the wire."""
+    return {
+        "amount": included.amount_nanos,
+        "rollover_max": included.rollover_max_nanos,
+        "rollover_min": included.rollover_min_nanos,
+    }
 
 
 def _open_at_a_time(plan: Plan, included: IncludedCredits) -> int:

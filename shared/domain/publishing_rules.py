@@ -8,7 +8,7 @@ from typing import TypeVar
 from shared.domain.catalogue import Catalogue
 from shared.domain.earning_rules import EarningRule
 from shared.domain.errors import ConflictError, InvalidError, NotFoundError, Problem
-from shared.domain.money import MINOR_PLACES, from_nanos, is_currency, money_problem, to_nanos
+from shared.domain.money import is_currency, money_problem, to_nanos
 from shared.domain.publishing import Publication
 from shared.domain.reward_rules import MAX_BACK, RewardRule
 from shared.domain.usage_windows import on_quarter
@@ -115,14 +115,9 @@ def _meter_problems(
 
 def _unit_problems(catalogue: Catalogue, key: str, amounts: Mapping[str, int]) -> Iterator[Problem]:
     """Whether the unit is there, and the amounts, in nanos, have no more decimals than it has."""
-    unit = catalogue.units.get(key)
-    if unit is None and not is_currency(key):
+    if key not in catalogue.units and not is_currency(key):
         yield Problem("/unit", "unknown-unit")
         return
-    places = unit.decimals if unit else MINOR_PLACES[key]
     for pointer, nanos in amounts.items():
-        smallest = from_nanos(nanos).scaleb(places)
-        if smallest != smallest.to_integral_value():
-            yield Problem(pointer, "too-many-decimals")
-        elif code := money_problem(key, nanos):
+        if code := catalogue.amount_problem(key, nanos):
             yield Problem(pointer, code)

@@ -12,7 +12,7 @@ from shared.domain.credits import Grant, GrantSource
 from shared.domain.errors import InvalidError, NotFoundError, Problem
 from shared.domain.events import canonical_json
 from shared.domain.granting import add_grant, void_grant
-from shared.domain.money import MAX_MINOR_UNITS, MINOR_PLACES, is_currency, to_nanos
+from shared.domain.money import is_currency, to_nanos
 from shared.services.changes import Change, PutAudit, PutGrant
 from shared.services.idempotency import Decision, MoneyWrite, commit_once
 from shared.services.standing import Books, Standing
@@ -148,16 +148,10 @@ def _grant_id(write: MoneyWrite) -> str:
 
 
 def _amount_problems(catalogue: Catalogue, order: GrantOrder) -> list[Problem]:
-    unit = catalogue.units.get(order.unit)
-    if not is_currency(order.unit) and unit is None:
+    if not is_currency(order.unit) and order.unit not in catalogue.units:
         return [Problem("/unit", "unknown-unit")]
-    places = unit.decimals if unit else MINOR_PLACES[order.unit]
-    smallest = order.amount.scaleb(places)
-    if smallest != smallest.to_integral_value():
-        return [Problem("/amount", "too-many-decimals")]
-    if unit is None and smallest > MAX_MINOR_UNITS:
-        return [Problem("/amount", "out-of-range")]
-    return []
+    code = catalogue.amount_problem(order.unit, to_nanos(order.amount))
+    return [Problem("/amount", code)] if code else []
 
 
 def _meter_problems(standing: Standing, order: GrantOrder) -> list[Problem]:

@@ -125,6 +125,11 @@ def test_concurrent_repeats_grant_once_and_different_keys_all(api: Api, customer
         ({"priority": True}, "/priority", "int-type"),
         ({"meters": ["tokens", "steps"]}, "/meters/1", "unknown-meter"),
         ({"expires_at": "2026-03-10T12:00:00Z"}, "/expires_at", "in-the-past"),
+        (
+            {"effective_at": "2026-04-01T00:00:00Z", "expires_at": "2026-04-01T00:00:00Z"},
+            "/expires_at",
+            "not-after-effective-at",
+        ),
         ({"effective_at": "2026-03-10T11:59:59Z"}, "/effective_at", "in-the-past"),
         ({"effective_at": "2026-03-11T00:00:00"}, "/effective_at", "not-rfc3339"),
         ({"source": "theft"}, "/source", "literal-error"),
@@ -138,6 +143,7 @@ def test_a_grant_that_breaks_a_rule_changes_nothing(
     refused = api.call("POST", f"{customer}/grants", {**GRANT, **change}, key="bad")
     assert refused.status == 422
     assert refused.json["errors"] == [{"pointer": pointer, "code": code}]
+    assert refused.json["detail"]
     # A refusal leaves the key unused.
     assert api.call("POST", f"{customer}/grants", GRANT, key="bad").status == 201
 

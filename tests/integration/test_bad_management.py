@@ -72,6 +72,27 @@ THIRTEEN = "0.1234567890123"
                 "/amount",
                 "too-many-decimals",
             ),
+            (
+                "90 included",
+                "plans",
+                {**PLAN, "credits": [{"unit": "sparks", "amount": "5.005"}]},
+                "/credits/0/amount",
+                "too-many-decimals",
+            ),
+            (
+                "90 rollover",
+                "plans",
+                {**PLAN, "credits": [{"unit": "sparks", "amount": "5", "rollover_max": "0.001"}]},
+                "/credits/0/rollover_max",
+                "too-many-decimals",
+            ),
+            (
+                "90 pack",
+                "add-ons",
+                {**PACK, "credits": [{"unit": "sparks", "amount": "1.005"}]},
+                "/credits/0/amount",
+                "too-many-decimals",
+            ),
             ("91 fee", "plans", {**PLAN, "fee": "1000000.00"}, "/fee", "out-of-range"),
             ("91 minimum", "plans", {**PLAN, "minimum": "1000000"}, "/minimum", "out-of-range"),
             (
