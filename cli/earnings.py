@@ -23,7 +23,7 @@ RULE_COLUMNS = (
     "created_at",
     "archived_at",
 )
-COLUMNS = ("rule", "unit", "accrued", "held", "due", "paid", "next_release")
+COLUMNS = ("rule", "unit", "accrued", "held", "due", "to_transfer", "paid", "next_release")
 PAYOUT_COLUMNS = ("id", "rule", "unit", "amount", "payable", "status", "at", "reference")
 ENTRY_COLUMNS = ("at", "rule", "source", "day", "quantity", "amount", "unit", "held_until")
 RECOUNT_COLUMNS = ("accrued", "nobody", "later")
@@ -55,7 +55,7 @@ def run_rules(arguments: argparse.Namespace) -> int:
 
 
 def run_show(arguments: argparse.Namespace) -> int:
-    """What a customer has earned under each rule: held, due, paid."""
+    """What a customer has earned under each rule: held, due, to transfer, paid."""
     answer = Client.from_environment().call("GET", _place(arguments))
     rows = [[earned[name] for name in COLUMNS] for earned in answer["data"]]
     show(arguments.output, answer, COLUMNS, rows, "no earnings")

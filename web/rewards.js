@@ -1,6 +1,6 @@
 // What a customer earns: rewards by its own usage, shares by that of others.
 
-import { button, decimal, element, section, table } from "./page.js";
+import { button, day, decimal, element, section, table } from "./page.js";
 
 /**
  * The sections, where there is something to show. Who may change something may have the customer's usage
@@ -9,7 +9,11 @@ import { button, decimal, element, section, table } from "./page.js";
 export function rewardSections(rewards, earnings, changes) {
   const recount = changes ? [element("p", "", button("count the usage anew", changes.recountRewards))] : [];
   const others = changes && [element("p", "", button("count anew what others earn by it", changes.recountEarnings))];
-  const earned = [...(earnings.data.length ? [shares(earnings.data)] : []), ...(others ?? [])];
+  const earned = [
+    ...(earnings.data.length ? [shares(earnings.data)] : []),
+    ...(earnings.payouts.length ? [payouts(earnings.payouts)] : []),
+    ...(others ?? []),
+  ];
   return [
     ...(rewards.data.length ? [section("Rewards", progress(rewards.data), ...recount)] : []),
     ...(earned.length ? [section("Earnings", ...earned)] : []),
@@ -43,14 +47,30 @@ function bar(reward) {
 
 function shares(earnings) {
   return table(
-    ["Rule", "#Earned", "#Held", "#Due", "#Paid", "Next release after"],
+    ["Rule", "#Earned", "#Held", "#Due", "#To transfer", "#Paid", "Next release after"],
     earnings.map((earned) => [
       earned.rule,
       `${decimal(earned.accrued)} ${earned.unit}`,
       decimal(earned.held),
       decimal(earned.due),
+      decimal(earned.to_transfer),
       decimal(earned.paid),
       earned.next_release ?? "",
+    ]),
+  );
+}
+
+/** What was paid out. A transfer is due until somebody reports it as made. */
+function payouts(paid) {
+  return table(
+    ["Payout", "Rule", "#Amount", "As", "State", "Reference"],
+    paid.map((payout) => [
+      day(payout.at),
+      payout.rule,
+      `${decimal(payout.amount)} ${payout.unit}`,
+      payout.payable,
+      payout.status === "due" ? "to be transferred" : "paid",
+      payout.reference ?? "",
     ]),
   );
 }

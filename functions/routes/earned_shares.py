@@ -106,12 +106,14 @@ def list_earning_rules(
 )
 def read_earnings(request: Request, runtime: Runtime) -> EarningsSummary:
     key, records = request.parameters["customer"], shares_of(runtime).records
+    # Payouts first: one that is made in between is then told of as paid out, never twice.
+    payouts = records.payouts(key)
     found = records.all_earnings(key)
     if not found:
         runtime.books.customer(key)
     return EarningsSummary(
-        data=[EarningsView.of(earnings) for earnings in found],
-        payouts=[PayoutView.of(payout) for payout in records.payouts(key)],
+        data=[EarningsView.of(earnings, payouts) for earnings in found],
+        payouts=[PayoutView.of(payout) for payout in payouts],
     )
 
 

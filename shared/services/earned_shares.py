@@ -33,6 +33,7 @@ from shared.domain.events import canonical_json
 from shared.domain.money import MINOR_PLACES
 from shared.domain.rewards import DAY_KEY
 from shared.services.changes import Change, SaveRecord
+from shared.services.ingest import MAX_LATENESS
 from shared.services.recount_span import recount_span
 from shared.services.rewards import first_not_voided, grant_changes
 from shared.services.share_store import Mark, ShareStore
@@ -166,10 +167,14 @@ class EarnedShares:
     def _accrue_passed(
         self, rule: EarningRule, key: str, passed: tuple[datetime, datetime], done: Settled
     ) -> None:
-        """Accrues the days with usage that were over between two times of a customer's clock."""
+        """Accrues the days with usage that were over between two times of a customer's clock.
+
+        Those before are counted anew, as late as their usage may still come or be corrected.
+        """
         since, now = passed
         customer, lasts = self.books.customer(key), DAY + self.books.grace
-        hours = self.books.store.usage_between(rule.meter, key, _day_of(since - lasts), now)
+        first = _day_of(since - lasts - MAX_LATENESS)
+        hours = self.books.store.usage_between(rule.meter, key, first, now)
         for day in sorted({_day_of(hour.key.hour) for hour in hours}):
             if day + lasts <= now:
                 self._accrue_day(rule, customer, day, max(since, day + lasts), done)

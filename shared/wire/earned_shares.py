@@ -1,5 +1,6 @@
 """Earning rules on the wire, and what customers earn by them."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -77,9 +78,10 @@ class EarningRuleAnswer(EarningRuleBody):
 
 
 class EarningsView(WireModel):
-    """What a customer has earned under a rule: held, due, paid; together they are `accrued`.
+    """What a customer has earned under a rule: held, due, to transfer, paid; together `accrued`.
 
-    `due` below zero was taken back after it was paid, and comes off what is earned next.
+    `to_transfer` is what payouts say that nobody has reported as made yet. `due` below zero was
+    taken back after it was paid, and comes off what is earned next.
     """
 
     rule: str
@@ -87,19 +89,23 @@ class EarningsView(WireModel):
     accrued: DecimalText
     held: DecimalText
     due: DecimalText
+    to_transfer: DecimalText
     paid: DecimalText
     next_release: str | None
 
     @classmethod
-    def of(cls, earnings: Earnings) -> "EarningsView":
-        """The earnings as they are shown."""
+    def of(cls, earnings: Earnings, payouts: Iterable[Payout]) -> "EarningsView":
+        """The earnings as they are shown, beside all payouts of who earns."""
+        mine = (payout for payout in payouts if payout.rule == earnings.rule)
+        to_transfer = sum(payout.nanos for payout in mine if payout.status == "due")
         return cls(
             rule=earnings.rule,
             unit=earnings.unit,
             accrued=from_nanos(earnings.accrued),
             held=from_nanos(sum(earnings.held.values())),
             due=from_nanos(earnings.due),
-            paid=from_nanos(earnings.paid),
+            to_transfer=from_nanos(to_transfer),
+            paid=from_nanos(earnings.paid - to_transfer),
             next_release=earnings.next_release,
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -97,7 +98,11 @@ def settle(api: Api, days: int) -> Any:
 
 def standing(api: Api, customer: str, rule: str) -> dict[str, str]:
     found = [e for e in api.get(f"{customer}/earnings")["data"] if e["rule"] == rule]
-    return {name: found[0][name] for name in ("accrued", "held", "due", "paid")} if found else {}
+    names = ("accrued", "held", "due", "to_transfer", "paid")
+    told = {name: found[0][name] for name in names if found}
+    parts = [Decimal(amount) for name, amount in told.items() if name != "accrued"]
+    assert sum(parts) == Decimal(told.get("accrued", 0))
+    return {name: amount for name, amount in told.items() if name != "to_transfer"}
 
 
 def entries(api: Api, customer: str) -> list[str]:
@@ -258,6 +263,11 @@ def test_advancing_a_test_clock_accrues_and_pays_at_the_clocks_time(api: Api, ru
     assert standing(api, owner, rule)["paid"] == "0.45"
     advance(api, clock, NOON + 20 * DAY)
     assert entries(api, owner) == ["0.15", "0.3"]
+    # Of days that are over already, too, what is late or taken back is posted before it is paid.
+    unheard_chat(api, fan, owner, -4, minute=3 * 24 * 60 + 2)
+    unheard_chat(api, fan, owner, 1, minute=2)
+    advance(api, clock, NOON + 21 * DAY)
+    assert entries(api, owner) == ["-0.12", "0.03", "0.15", "0.3"]
 
 
 def test_nobody_earns_by_its_own_usage_or_by_usage_without_a_name(api: Api, rule: str) -> None:
@@ -290,13 +300,16 @@ def test_a_transfer_is_due_in_whole_minor_units_until_it_is_reported_as_made(
     chat(api, fan, owner, 2)
     settle(api, 1)
     settle(api, 15)
-    assert standing(api, owner, transfers)["paid"] == "0.09"
-    [payout] = api.get(f"{owner}/earnings")["payouts"]
+    assert standing(api, owner, transfers)["paid"] == "0"
+    told = api.get(f"{owner}/earnings")
+    assert [each["to_transfer"] for each in told["data"] if each["rule"] == transfers] == ["0.09"]
+    [payout] = told["payouts"]
     assert (payout["status"], payout["amount"], payout["grant"]) == ("due", "0.09", None)
     path = f"{owner}/payouts/{payout['id']}/paid"
     first = api.post(path, {"reference": "tr_1"}, "k1")
     assert (first["status"], first["reference"]) == ("paid", "tr_1")
     assert api.post(path, {"reference": "tr_1"}, "k1") == first
+    assert standing(api, owner, transfers)["paid"] == "0.09"
     assert api.call("POST", path, {"reference": "tr_2"}, key="k2").status == 409
     assert api.call("POST", path, {"reference": "tr_1"}).status == 400
 

@@ -2640,9 +2640,10 @@ export interface components {
         };
         /**
          * EarningsView
-         * @description What a customer has earned under a rule: held, due, paid; together they are `accrued`.
+         * @description What a customer has earned under a rule: held, due, to transfer, paid; together `accrued`.
          *
-         *     `due` below zero was taken back after it was paid, and comes off what is earned next.
+         *     `to_transfer` is what payouts say that nobody has reported as made yet. `due` below zero was
+         *     taken back after it was paid, and comes off what is earned next.
          */
         EarningsView: {
             /** Rule */
@@ -2655,6 +2656,8 @@ export interface components {
             held: string;
             /** Due */
             due: string;
+            /** To Transfer */
+            to_transfer: string;
             /** Paid */
             paid: string;
             /** Next Release */
