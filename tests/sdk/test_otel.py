@@ -2,10 +2,12 @@
 
 import re
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
+from meterline_client import AsyncClient
 from meterline_client.otel import UsageSpanProcessor
 from tests.sdk.test_client import Gate, client_at
 from tests.sdk.test_metered import events
@@ -69,3 +71,9 @@ def test_what_goes_wrong_is_logged_and_the_application_goes_on(
     with provider.get_tracer("test").start_as_current_span("chat") as span:
         span.set_attribute("meterline.customer", "acme")
     assert "was not metered" in caplog.text
+
+
+def test_an_asynchronous_client_is_refused_rather_than_never_awaited() -> None:
+    client: Any = AsyncClient("http://stub", "ml_key", source="test")
+    with pytest.raises(TypeError):
+        UsageSpanProcessor(client, "span", {})

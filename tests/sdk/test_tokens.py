@@ -14,6 +14,8 @@ from openai.types.responses import Response
 
 from meterline_client import TokenMeter
 from meterline_client._tokens import token_usage
+from tests.sdk.test_async_client import AsyncGate
+from tests.sdk.test_async_client import client_at as async_client_at
 from tests.sdk.test_client import Gate, client_at
 from tests.sdk.test_metered import events
 
@@ -117,6 +119,32 @@ def test_asynchronous_chats_and_streams() -> None:
         chat = openai_at([], openai.AsyncOpenAI).chat.completions
         asyncio.run(play(TokenMeter(client).wrap(chat.create)))
     assert [event["data"] for event in events(gate)] == [EXPECTED, EXPECTED]
+
+
+def test_an_asynchronous_client_meters_asynchronous_chats(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gate = AsyncGate()
+
+    async def play() -> None:
+        async with async_client_at(gate) as client:
+            meter = TokenMeter(client)
+            create = meter.wrap(openai_at([], openai.AsyncOpenAI).chat.completions.create)
+            await create(customer="acme", model="large", messages=MESSAGES)
+            stream = await create(customer="acme", model="large", messages=MESSAGES, stream=True)
+            assert len([chunk async for chunk in stream]) == 3
+            assert await meter.record_async(COMPLETION, "acme") is not None
+            with pytest.raises(TypeError):
+                meter.record(COMPLETION, "acme")
+            plain = meter.wrap(lambda **_: COMPLETION)
+            assert plain(customer="acme") is COMPLETION
+            await client.flush(5)
+
+    asyncio.run(play())
+    assert [event["data"] for event in events(gate)] == [EXPECTED] * 3
+    assert [record.message for record in caplog.records] == [
+        "a response for customer acme was not metered"
+    ], "a plain function's answer cannot wait for the client, and that is told"
 
 
 def test_a_stream_that_is_left_early_is_not_silent(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,30 +10,47 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
+from meterline_client._async_client import AsyncClient
 from meterline_client._client import Client
 from meterline_client._event import Value
 
 logger = logging.getLogger("meterline_client")
+
+NOT_METERED = "a response for customer %s was not metered"
 
 
 class TokenMeter:
     """Sends one event a response: its model and its tokens.
 
     The data are `model`, `response_id`, `tokens` (all), `input_tokens`, `cached_input_tokens` (the
-    part of the input that was read from a cache), `uncached_input_tokens` and `output_tokens`.
+    part of the input that was read from a cache), `uncached_input_tokens` and `output_tokens`. An
+    AsyncClient meters async functions, and what is awaited with `record_async`.
     """
 
-    def __init__(self, client: Client, type: str = "model.completion") -> None:
+    def __init__(self, client: Client | AsyncClient, type: str = "model.completion") -> None:
         self._client = client
         self._type = type
 
     def record(self, response: Any, customer: str, **data: Value) -> str | None:
-        """Meters a response; returns the event's id, or None (and logs) where it tells no usage."""
-        found = token_usage(response)
+        """Meters a response; returns the event's id, or None (and logs) where it tells no usage.
+
+        Raises: TypeError with an AsyncClient, and what `Client.meter` does.
+        """
+        if isinstance(self._client, AsyncClient):
+            raise TypeError("with an AsyncClient, await record_async")
+        found = _usage_or_log(response, customer)
         if found is None:
-            logger.error("a response for customer %s tells no usage", customer)
             return None
         return self._client.meter(self._type, customer, {**data, **found})
+
+    async def record_async(self, response: Any, customer: str, **data: Value) -> str | None:
+        """`record`, with either client."""
+        if not isinstance(self._client, AsyncClient):
+            return self.record(response, customer, **data)
+        found = _usage_or_log(response, customer)
+        if found is None:
+            return None
+        return await self._client.meter(self._type, customer, {**data, **found})
 
     def wrap(self, create: Callable[..., Any]) -> Callable[..., Any]:
         """A function such as `client.chat.completions.create`, plain or async, that is metered.
@@ -54,14 +71,21 @@ class TokenMeter:
         return call
 
     async def _later(self, response: Awaitable[Any], customer: str, streamed: bool) -> Any:
-        return self._metered(await response, customer, streamed)
+        answer = await response
+        if streamed:
+            return self._following(answer, customer)
+        await self._record_async_safely(answer, customer)
+        return answer
 
     def _metered(self, response: Any, customer: str, streamed: bool) -> Any:
         if not streamed:
             self._record_safely(response, customer)
             return response
-        follow = self._astream if hasattr(response, "__aiter__") else self._stream
-        return follow(response, customer)
+        return self._following(response, customer)
+
+    def _following(self, chunks: Any, customer: str) -> Any:
+        follow = self._astream if hasattr(chunks, "__aiter__") else self._stream
+        return follow(chunks, customer)
 
     def _stream(self, chunks: Any, customer: str) -> Iterator[Any]:
         last = None
@@ -79,14 +103,27 @@ class TokenMeter:
                 last = chunk if token_usage(chunk) else last
                 yield chunk
         finally:
-            self._record_safely(last, customer)
+            await self._record_async_safely(last, customer)
 
     def _record_safely(self, response: Any, customer: str) -> None:
         """What goes wrong with metering does not take the response from who asked for it."""
         try:
             self.record(response, customer)
         except Exception:
-            logger.exception("a response for customer %s was not metered", customer)
+            logger.exception(NOT_METERED, customer)
+
+    async def _record_async_safely(self, response: Any, customer: str) -> None:
+        try:
+            await self.record_async(response, customer)
+        except Exception:
+            logger.exception(NOT_METERED, customer)
+
+
+def _usage_or_log(response: Any, customer: str) -> dict[str, Value] | None:
+    found = token_usage(response)
+    if found is None:
+        logger.error("a response for customer %s tells no usage", customer)
+    return found
 
 
 def token_usage(response: Any) -> dict[str, Value] | None:

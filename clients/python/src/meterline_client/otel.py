@@ -31,6 +31,9 @@ class UsageSpanProcessor(SpanProcessor):
         customer_attribute: str = "meterline.customer",
         chosen: Callable[[ReadableSpan], bool] | None = None,
     ) -> None:
+        # Spans end in whichever thread, which cannot wait for an AsyncClient.
+        if not isinstance(client, Client):
+            raise TypeError("spans are metered by a Client")
         self._client = client
         self._type = type
         self._attributes = attributes
