@@ -83,13 +83,19 @@ def became(event: Mapping[str, Any]) -> str:
     """What became of an event, in words."""
     if aside := event.get("quarantine"):
         return f"quarantined: {aside['reason']}, {aside['detail']}"
-    fate = f"counted in {cell_text(event['meters'])}" if event["meters"] else "unmetered"
+    fate = f"counted in {cell_text(event['meters'])}" if event["meters"] else _uncounted(event)
     if event["late"]:
         fate += f", late: billed with period {event['late']['period']}"
     if not event["invoice"]:
         return fate
     lines = cell_text(event["invoice_lines"])
     return f"{fate}, on {event['invoice']}" + (f" line {lines}" if lines else "")
+
+
+def _uncounted(event: Mapping[str, Any]) -> str:
+    """Why no meter counts it; `unmetered` where none reads its type."""
+    why = ", ".join(f"{meter}: {reason}" for meter, reason in event["uncounted"].items())
+    return f"not counted ({why})" if why else "unmetered"
 
 
 def _value(value: object) -> str:

@@ -18,10 +18,13 @@ export async function eventsSection(read, write, customer, refresh) {
 }
 
 /** What counts of an event: as it was sent, other data, nothing, or nothing yet. */
-function now({ status, corrections }) {
+function now({ status, corrections, meters, uncounted }) {
   const last = corrections.at(-1);
   if (last) return last.cancel ? "cancelled" : `corrected: ${JSON.stringify(last.data)}`;
-  return status === "quarantined" ? "in quarantine" : "";
+  if (status === "quarantined") return "in quarantine";
+  if (meters.length) return "";
+  const why = Object.entries(uncounted).map(([meter, reason]) => `${meter}: ${reason}`);
+  return why.length ? `not counted (${why.join(", ")})` : "unmetered";
 }
 
 function actions(event, correct) {

@@ -1,7 +1,7 @@
 """What became of raw events: counted by which meters, billed on which invoice, or set aside."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import cast
 
@@ -14,18 +14,21 @@ from shared.domain.placing import find_phase
 from shared.domain.proof import COUNTED, Document, Fate, UsageLine, usage_line
 from shared.domain.rating import rate_card_index
 from shared.domain.records import Record, measured
+from shared.domain.uncounted import Uncounted, uncounted
 from shared.services.store import CLOSED_PHASES_READ, BillingStore, QuarantinedRecord
 
 
 @dataclass(frozen=True, slots=True)
 class EventFate:
-    """`meters` are those that count the event; `invoice` bills it, once its period is closed.
+    """`meters` are those that count the event, `uncounted` why others of its type do not.
 
-    `lines` are the invoice's lines that count it, and `aside` says why it is in quarantine.
+    `invoice` bills it, once its period is closed. `lines` are the invoice's lines that count it,
+    and `aside` says why it is in quarantine.
     """
 
     fate: Fate = COUNTED
     meters: tuple[str, ...] = ()
+    uncounted: Mapping[str, Uncounted] = field(default_factory=dict)
     invoice: str | None = None
     lines: tuple[int, ...] = ()
     aside: QuarantinedRecord | None = None
@@ -41,7 +44,7 @@ def event_fates(
     """
     account = store.account(customer)
     if account is None or not events:
-        return {event.key: EventFate() for event in events}
+        return {e.key: EventFate(uncounted=uncounted(e, catalogue)) for e in events}
     closed = tuple(store.closed_phases(customer, CLOSED_PHASES_READ))
     aside = _in_quarantine(store, customer, events)
     late = cache(lambda phase: store.late_usage(customer, phase))
@@ -56,7 +59,7 @@ def event_fates(
             mine = (line for line in lines(became.invoice) if line.counts(became.fate))
             numbers = tuple(line.number for line in mine if line.measure(event) is not None)
             became = replace(became, lines=numbers)
-        fates[event.key] = became
+        fates[event.key] = replace(became, uncounted=uncounted(event, catalogue))
     return fates
 
 
@@ -95,10 +98,10 @@ def _fate(
         return EventFate(COUNTED, meters)
     period = late(phase.number).get(event.key)
     if period is None:
-        return EventFate(COUNTED, meters, frozen.invoice or None)
+        return EventFate(COUNTED, meters, invoice=frozen.invoice or None)
     issued = period < account.phases[0].period
     invoice = invoice_id(event.customer, "period", str(period)) if issued else None
-    return EventFate(Fate(late_phase=phase.number, late_period=period), meters, invoice)
+    return EventFate(Fate(late_phase=phase.number, late_period=period), meters, invoice=invoice)
 
 
 def _is_billed(record: Record, phase: Phase, catalogue: Catalogue) -> bool:

@@ -10,6 +10,7 @@ from shared.domain.catalogue import Catalogue
 from shared.domain.errors import InvalidError, Problem
 from shared.domain.events import UsageEvent, Value, event_key, numeric
 from shared.domain.money import NANO_PLACES, bounds_problem
+from shared.domain.uncounted import unmeasured
 from shared.services.store import CatalogueSource, Clock
 
 MAX_AHEAD = timedelta(minutes=5)
@@ -224,7 +225,7 @@ def _admission_problem(
 
 def _lacks_value(event: UsageEvent, catalogue: Catalogue) -> bool:
     meters = catalogue.meters_of(event.type, catalogue.version)
-    return any(meter.value is not None and event.data.get(meter.value) is None for meter in meters)
+    return any(unmeasured(event, meter) == "no-value" for meter in meters)
 
 
 def _token(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 from shared.domain.catalogue import Meter
 from shared.domain.errors import InvalidError, NotFoundError, Problem
 from shared.domain.events import UsageEvent, measure
+from shared.domain.uncounted import unmeasured
 from shared.domain.usage_hours import floor_hour
 from shared.domain.usage_windows import on_quarter
 from shared.services.event_fates import EventFate
@@ -180,8 +181,8 @@ def _codes(
         yield "quarantined"
     elif not meter.counts(event.catalogue_version):
         yield "not-live"
-    elif measure(event, meter) is None:
-        yield _not_measured(event, meter)
+    elif why := unmeasured(event, meter):
+        yield why
     elif event.received_at > now - SETTLING:
         yield "settling"
     if event.received_at >= end:
@@ -190,15 +191,10 @@ def _codes(
 
 def _codes_of_history(event: UsageEvent, meter: Meter, end: datetime) -> Iterator[ReasonCode]:
     """Of an event that a backfill counted: from the raw events, whatever the stream made of it."""
-    if measure(event, meter) is None:
-        yield _not_measured(event, meter)
+    if why := unmeasured(event, meter):
+        yield why
     if event.received_at >= end:
         yield "received-later"
-
-
-def _not_measured(event: UsageEvent, meter: Meter) -> ReasonCode:
-    lacks = meter.value is not None and meter.value not in event.data
-    return "no-value" if lacks else "filtered-out"
 
 
 def _quantity(events: Sequence[UsageEvent], meter: Meter) -> Decimal | None:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from shared.domain.corrections import History
 from shared.domain.events import CorrectionRole
+from shared.domain.uncounted import Uncounted
 from shared.services.event_fates import EventFate
 from shared.services.store import QuarantinedRecord
 from shared.wire.common import Text, Time, WireModel
@@ -53,9 +54,10 @@ class EventCorrectionView(CorrectionEntryView):
 class EventView(WireModel):
     """A stored event as it was sent, and what became of it and of its corrections.
 
-    `meters` count it; `invoice` bills it, once its period is closed, or the one that it came too
-    `late` for, on `invoice_lines`. `catalogue_version` says which meters there were when it was
-    accepted. `quarantine` says why it is in quarantine.
+    `meters` count it, `uncounted` tells why other meters of its type do not; `invoice` bills it,
+    once its period is closed, or the one that it came too `late` for, on `invoice_lines`.
+    `catalogue_version` says which meters there were when it was accepted. `quarantine` says why it
+    is in quarantine.
     """
 
     specversion: Literal["1.0"] = "1.0"
@@ -70,6 +72,7 @@ class EventView(WireModel):
     catalogue_version: int
     status: Literal["accepted", "quarantined"]
     meters: tuple[str, ...]
+    uncounted: Mapping[str, Uncounted]
     late: LateView | None
     invoice: str | None
     invoice_lines: tuple[int, ...]
@@ -91,6 +94,7 @@ class EventView(WireModel):
             received_at=event.received_at,
             catalogue_version=event.catalogue_version,
             meters=became.meters,
+            uncounted=became.uncounted,
             corrections=tuple(_correction(c, history, fates) for c in corrections_of(history)),
             **_became(became),
         )

@@ -2813,9 +2813,10 @@ export interface components {
          * EventView
          * @description A stored event as it was sent, and what became of it and of its corrections.
          *
-         *     `meters` count it; `invoice` bills it, once its period is closed, or the one that it came too
-         *     `late` for, on `invoice_lines`. `catalogue_version` says which meters there were when it was
-         *     accepted. `quarantine` says why it is in quarantine.
+         *     `meters` count it, `uncounted` tells why other meters of its type do not; `invoice` bills it,
+         *     once its period is closed, or the one that it came too `late` for, on `invoice_lines`.
+         *     `catalogue_version` says which meters there were when it was accepted. `quarantine` says why it
+         *     is in quarantine.
          */
         EventView: {
             /**
@@ -2859,6 +2860,10 @@ export interface components {
             status: "accepted" | "quarantined";
             /** Meters */
             meters: string[];
+            /** Uncounted */
+            uncounted: {
+                [key: string]: "filtered-out" | "no-value" | "archived" | "made-later";
+            };
             late: components["schemas"]["LateView"] | null;
             /** Invoice */
             invoice: string | null;

@@ -26,6 +26,7 @@ def event(event_id: str, minutes: float = 0, **changes: Any) -> dict[str, Any]:
         "data": {"tokens": Decimal("0.1000000000000000055"), "model": "large"},
         "status": "accepted",
         "meters": ["tokens"],
+        "uncounted": {},
         "billed": {},
         "late": None,
         "invoice": None,

@@ -27,7 +27,7 @@ globalThis.prompt = () => '{"load":0.10000000000000000001}';
 
 const event = {
   subject: 'a"da', source: "web", id: "1", type: "call", time: "2026-03-01T00:00:00Z",
-  data: { load: 3 }, status: "accepted", corrections: [],
+  data: { load: 3 }, status: "accepted", corrections: [], meters: [], uncounted: { calls: "no-value" },
 };
 const cancelled = { ...event, id: "2", corrections: [{ cancel: true, data: null }] };
 const sent = [];

@@ -16,6 +16,7 @@ def test_events_are_cancelled_and_corrected_as_typed() -> None:
     )
     drawn = json.loads(node.stdout)
     assert 'web 2|{"load":3}|cancelled' in drawn["text"]
+    assert 'web 1|{"load":3}|not counted (calls: no-value)' in drawn["text"]
     named = {"customer": 'a"da', "source": "web", "id": "1"}
     assert [(path, json.loads(body, parse_float=Decimal)) for path, body in drawn["sent"]] == [
         ("/v1/events/correction", {**named, "cancel": True}),
