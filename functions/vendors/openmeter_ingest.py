@@ -29,8 +29,8 @@ def _spoken(request: Request) -> Dialect:
 
 
 def _is_lago(body: object) -> bool:
-    # Both vendors take JSON here. A CloudEvents event has no place for an object named `event`.
-    return isinstance(body, Mapping) and isinstance(body.get("event"), Mapping)
+    # Both vendors take JSON here. CloudEvents may have an attribute `event`, but say what they are.
+    return isinstance(body, Mapping) and "event" in body and "specversion" not in body
 
 
 @router.route(

@@ -245,7 +245,8 @@ def _pointer(location: Sequence[str | int], value: object) -> str:
     pointer = ""
     for step, token in enumerate(location):
         if isinstance(value, dict):
-            if token not in value and step < len(location) - 1:
+            is_branch = step < len(location) - 1 or str(token).startswith("<")
+            if token not in value and is_branch:
                 continue
             value = value.get(token)
         elif isinstance(value, list | tuple) and isinstance(token, int) and token < len(value):

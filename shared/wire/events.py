@@ -1,6 +1,7 @@
 """Usage events on the wire: CloudEvents 1.0 in its JSON format, with flat data."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -66,9 +67,11 @@ def flat_data(data: object) -> dict[str, Value]:
 
 
 def property_name(name: str) -> str:
-    """A property's name: 1 to 64 plain characters."""
+    """A property's name: 1 to 64 plain characters, no card number."""
     if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
         raise refuse("name-length")
+    if has_card_number(name):
+        raise refuse("card-number")
     return plain_text(name)
 
 
@@ -132,6 +135,32 @@ Data = Annotated[
 ]
 
 
+def attribute_name(name: str) -> str:
+    """The name of an attribute of the sender's own, as CloudEvents has them."""
+    if not _EXTENSION_NAME.fullmatch(name):
+        raise refuse("attribute-name")
+    return name
+
+
+def attribute_value(value: object) -> object:
+    """Its value: a short scalar, a text without control characters; no card number."""
+    if not isinstance(value, str | bool | int) or len(str(value)) > MAX_EXTENSION_CHARACTERS:
+        raise refuse("attribute-value")
+    if isinstance(value, str) and any(unicodedata.category(c) == "Cc" for c in value):
+        raise refuse("control-character")
+    if has_card_number(str(value)):
+        raise refuse("card-number")
+    return value
+
+
+AttributeName = Annotated[str, AfterValidator(attribute_name)]
+AttributeValue = Annotated[
+    Any,
+    BeforeValidator(attribute_value),
+    WithJsonSchema({"type": ["string", "integer", "boolean"]}),
+]
+
+
 class Event(WireModel):
     """One usage event: a CloudEvents 1.0 event whose `subject` is the customer's key.
 
@@ -149,23 +178,16 @@ class Event(WireModel):
     datacontenttype: Literal["application/json"] | None = None
     data: Data = Field(default_factory=dict)
 
+    __pydantic_extra__: dict[AttributeName, AttributeValue]
+
     @model_validator(mode="before")
     @classmethod
-    def _check_extensions(cls, event: object) -> object:
-        """Attributes of the sender's own: CloudEvents names, short scalar values."""
+    def _count_extensions(cls, event: object) -> object:
+        """Attributes of the sender's own are few."""
         if isinstance(event, dict):
             extensions = event.keys() - cls.model_fields.keys()
             if len(extensions) > MAX_EXTENSIONS:
                 raise refuse("too-many-attributes")
-            for name in extensions:
-                value = event[name]
-                if not _EXTENSION_NAME.fullmatch(name):
-                    raise refuse("attribute-name")
-                if (
-                    not isinstance(value, str | bool | int)
-                    or len(str(value)) > MAX_EXTENSION_CHARACTERS
-                ):
-                    raise refuse("attribute-value")
         return event
 
     @property

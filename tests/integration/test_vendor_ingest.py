@@ -408,6 +408,9 @@ def test_lago_is_told_in_its_own_shape_what_cannot_be_taken(send: Send) -> None:
     assert (as_text.status, as_text.json["error"]) == (415, "Unsupported Media Type")
     unknown = send("/api/v1/events", LAGO_EVENT, query="a=1")
     assert (unknown.status, unknown.json["code"]) == (422, "validation_errors")
+    for nothing in ("null", "[]", '"a"'):
+        refused = send("/api/v1/events", f'{{"event": {nothing}}}')
+        assert (refused.status, refused.json["code"]) == (422, "validation_errors")
     large = LAGO_EVENT.replace('"t"', json.dumps("t" * 2**20))
     assert send("/api/v1/events", large).json["error"] == "Request Entity Too Large"
 

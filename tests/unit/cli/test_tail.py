@@ -157,11 +157,12 @@ def test_a_list_in_each_form(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evil = event("=1+1", data={"a\x1b[2J": "=cmd()"}, meters=[])
-    found = [event("1"), evil]
+    found = [event("1"), evil | {"uncounted": {"tokens": "no-value"}}]
     assert run(monkeypatch, Scripted(found), "list", "acme", "--limit", "2") == 0
     table = capsys.readouterr().out
     assert "tokens=0.1000000000000000055, model=large" in table
     assert "\x1b" not in table
+    assert "not counted (tokens: no-value)" in table
     assert run(monkeypatch, Scripted(found), "list", "acme", "--output", "csv") == 0
     assert ",'=1+1,app," in capsys.readouterr().out
     assert run(monkeypatch, Scripted(found), "list", "acme", "--json", "--limit", "1") == 0

@@ -62,8 +62,11 @@ def test_time_and_data_may_be_left_out() -> None:
             Problem("/data", "data-too-large"),
         ),
         ({f"x{i}": "1" for i in range(21)}, Problem("", "too-many-attributes")),
-        ({"data_base64": "AA=="}, Problem("", "attribute-name")),
-        ({"ext": {"a": 1}}, Problem("", "attribute-value")),
+        ({"data_base64": "AA=="}, Problem("/data_base64", "attribute-name")),
+        ({"ext": {"a": 1}}, Problem("/ext", "attribute-value")),
+        ({"ext": "a\0b"}, Problem("/ext", "control-character")),
+        ({"ext": "4111 1111 1111 1111"}, Problem("/ext", "card-number")),
+        ({"data": {"4111111111111111": 1}}, Problem("/data", "card-number")),
         ({"datacontenttype": "text/xml"}, Problem("/datacontenttype", "literal-error")),
     ],
 )
