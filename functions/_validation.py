@@ -93,5 +93,9 @@ def idempotency_key(headers: Mapping[str, str]) -> str:
     key = headers.get("idempotency-key")
     if not key:
         raise IdempotencyKeyRequiredError("A money write needs an Idempotency-Key header.")
-    checked: str = validate(Identifier, key)
+    try:
+        checked: str = validate(Identifier, key)
+    except InvalidError as error:
+        words = "The Idempotency-Key header is not 1 to 256 plain characters."
+        raise InvalidError(words, error.problems) from None
     return checked

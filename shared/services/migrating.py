@@ -12,7 +12,13 @@ from typing import Literal
 from shared.domain.catalogue import Plan
 from shared.domain.closing import upcoming_fee
 from shared.domain.customers import Subscription
-from shared.domain.errors import ConflictError, InvalidError, Problem, UnavailableError
+from shared.domain.errors import (
+    ConflictError,
+    InvalidError,
+    MeterlineError,
+    Problem,
+    UnavailableError,
+)
 from shared.domain.segments import Segment
 from shared.domain.subscriptions import Target, When
 from shared.services.changes import Change, PutInvoice
@@ -126,7 +132,7 @@ class Migrating:
             except IdempotencyKeyReusedError:
                 raise
             except (ConflictError, InvalidError, UnavailableError) as error:
-                refused.append(Refusal(customer.key, error.code, str(error)))
+                refused.append(Refusal(customer.key, _reason(error), str(error)))
         return MigrationPage(newest, tuple(moves), tuple(refused), found.cursor)
 
     def _newest(self) -> Plan:
@@ -173,6 +179,12 @@ class Migrating:
         changes, after = carry_out(self.books, before, self._order)
         invoice = next((c for c in changes if isinstance(c, PutInvoice)), None)
         return Move(before, after, invoice), changes
+
+
+def _reason(error: MeterlineError) -> str:
+    """What of the change is refused; each customer's own clock decides what is in the past."""
+    problems = error.problems if isinstance(error, InvalidError) else ()
+    return problems[0].code if problems else error.code
 
 
 def _next_fee(standing: Standing) -> int:

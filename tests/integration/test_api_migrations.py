@@ -158,6 +158,14 @@ def test_a_scheduled_move_can_be_made_at_once(api: Api, plan: str) -> None:
     assert api.get(f"{customer}/subscription")["next_change"] is None
 
 
+def test_an_instant_that_is_past_for_a_customer_is_refused_as_such(api: Api, plan: str) -> None:
+    subscribers(api, plan, 1)
+    api.put(plan, {**NEW, "rates": RATES})
+    pages = migrate(api, plan, "k", at="2020-01-01T00:00:00Z")
+    [refused] = [each for page in pages for each in page["refused"]]
+    assert refused["code"] == "not-in-the-future"
+
+
 @pytest.mark.parametrize(
     ("body", "pointer", "code"),
     [

@@ -208,6 +208,9 @@ def test_97_and_98_money_writes(api: Api) -> None:
     grant = {"unit": "USD", "amount": "1", "source": "purchase"}
     missing = api.call("POST", f"{customer}/grants", grant)
     assert (missing.status, missing.json["code"]) == (400, "idempotency-key-required")
+    endless = api.call("POST", f"{customer}/grants", grant, key="k" * 257)
+    assert endless.status == 422
+    assert "Idempotency-Key" in endless.json["detail"]
     made = api.post(f"{customer}/grants", grant, "k")
     assert api.post(f"{customer}/grants", grant, "k") == made
     reused = api.call("POST", f"{customer}/grants", {**grant, "amount": "2"}, key="k")
