@@ -1,6 +1,7 @@
 // One customer's usage, balance and invoices; the console and the portal show the same.
 
 import { conversionSections } from "./conversion.js";
+import { creditsHistory, historyPath } from "./ledger.js";
 import { button, card, day, decimal, element, minute, section, table } from "./page.js";
 import { rewardSections } from "./rewards.js";
 
@@ -10,7 +11,9 @@ import { rewardSections } from "./rewards.js";
  */
 export async function customerSections(read, customer, shown, show, changes) {
   const base = `/v1/customers/${encodeURIComponent(customer)}`;
-  const [subscription, balances, upcoming, invoices, entitlements, conversion, coupons, ...earned] = await Promise.all([
+  const [
+    subscription, balances, upcoming, invoices, entitlements, conversion, coupons, history, ...earned
+  ] = await Promise.all([
     read(`${base}/subscription`),
     read(`${base}/balance`),
     read(`${base}/invoices/upcoming`),
@@ -18,6 +21,7 @@ export async function customerSections(read, customer, shown, show, changes) {
     read(`${base}/entitlements`),
     read(`${base}/conversion`),
     read(`${base}/coupons`),
+    read(historyPath(base)),
     read(`${base}/rewards`),
     read(`${base}/earnings`),
   ]);
@@ -27,6 +31,7 @@ export async function customerSections(read, customer, shown, show, changes) {
     ...conversionSections(conversion),
     section("Usage this period", usage(upcoming)),
     section("Credits", grants(balances.data)),
+    creditsHistory(history),
     ...(entitlements.data.length ? [section("Included in the plan", included(entitlements.data))] : []),
     ...scheduled(subscription, changes),
     ...addOns(subscription.add_ons, changes),

@@ -11,7 +11,7 @@ CONTENT_TYPES = {".css": "text/css", ".js": "text/javascript", ".html": "text/ht
 # What pages load by name; the pages themselves have addresses of their own.
 SCRIPTS = (
     *("page", "customer", "events", "conversion", "rewards", "console", "portal", "usage"),
-    *("catalogue", "changes", "exact", "headcount", "margin", "owed", "replay", "report"),
+    *("catalogue", "changes", "exact", "headcount", "margin", "ledger", "owed", "replay", "report"),
 )
 FILES = frozenset(("page.css", *(f"{name}.js" for name in SCRIPTS)))
 # Everything comes from here, nothing is inline, and no other site may frame or be asked.

@@ -81,6 +81,8 @@ def test_the_portal_shows_usage_balance_and_upcoming_invoice_live(
     expect(page.locator(".card", has_text="Upcoming invoice").locator("strong")).to_have_text(
         "0.00 USD"
     )
+    history = page.locator("section", has=page.get_by_role("heading", name="Credits history"))
+    expect(history.locator("tbody tr").first).to_contain_text("included messages")
     assert "token" not in page.url
     send_messages(stack, customer, EVENTS, 2)
     expect(row.locator("td").nth(1)).to_have_text(str(EVENTS + 2), timeout=VISIBLE_MS)
