@@ -1,0 +1,13 @@
+"""Planted bugs: each must be caught by a named invariant, not by an exception.
+
+`python -m tests.simulation.mutants` plays seeds until each is caught, and prints which invariants
+saw it. The bugs are in modules by subject; importing this has all of them registered.
+"""
+
+from tests.simulation.mutants import conditions, grants, invoicing, metering, rating, terms, upkeep
+from tests.simulation.mutants.hunting import Catch, hunt, likely
+from tests.simulation.mutants.planting import MUTANTS, planted
+
+__all__ = ["MUTANTS", "SUBJECTS", "Catch", "hunt", "likely", "planted"]
+
+SUBJECTS = conditions, rating, grants, terms, invoicing, upkeep, metering
