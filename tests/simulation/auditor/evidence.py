@@ -102,7 +102,11 @@ class Usage:
 
 @dataclass(frozen=True)
 class Event:
-    """A raw event as the auditor reads it, or an entry that corrects one."""
+    """A raw event as the auditor reads it, or an entry that corrects one.
+
+    `correction` is the source, id and number of the correction that an entry belongs to, the same
+    for its reversal and its replacement; `reversed_at` is when a reversal was made.
+    """
 
     customer: str
     key: str
@@ -111,6 +115,8 @@ class Event:
     usages: tuple[Usage, ...]
     corrects: bool
     reservation: str | None
+    correction: tuple[str, str, str] | None
+    reversed_at: datetime | None
 
 
 def read_event(item: Plain, meters: list[Plain], newest: int) -> Event | None:
@@ -133,7 +139,12 @@ def read_event(item: Plain, meters: list[Plain], newest: int) -> Event | None:
     named = json.loads(item.get("extensions", "{}")).get("reservation")
     received_at = datetime.fromisoformat(item["received_at"])
     place = item["pk"], item["sk"], at, received_at
-    return Event(*place, tuple(usages), "correction" in item, named)
+    made = item.get("correction")
+    number = None if made is None else (item["source"], item["id"], str(made["n"]))
+    reversed_at = None
+    if made is not None and made["role"] == "reversal":
+        reversed_at = datetime.fromisoformat(made["corrected_at"])
+    return Event(*place, tuple(usages), made is not None, named, number, reversed_at)
 
 
 def left_standing(usages: Iterable[Usage]) -> list[Usage]:

@@ -3,17 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 
 from tests.simulation.auditor.arithmetic import NANO, half_away, share
 from tests.simulation.auditor.evidence import Finding, Plain
+from tests.simulation.auditor.order import NEVER
 from tests.simulation.auditor.picture import PhasePicture, Picture
 from tests.simulation.auditor.prices import price_nanos, waits_for_the_end
 
 # Entries whose draws have no usage of their own: other checks look at those.
 WITHOUT_USAGE = ("void", "breakage", "close", "grant", "settle")
-NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def ledger_explains_balances(picture: Picture) -> Iterator[Finding]:

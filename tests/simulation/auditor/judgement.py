@@ -13,6 +13,7 @@ from tests.simulation.auditor import (
     periods,
     rating,
     reservations,
+    steps,
     usage,
 )
 from tests.simulation.auditor.evidence import Evidence, Finding, Plain
@@ -51,6 +52,7 @@ def _of_customer(picture: Picture) -> Iterator[Finding]:
     yield from grants.ledger_explains_balances(picture)
     yield from reservations.reserved_is_held(picture)
     yield from reservations.reservations_are_those_told(picture)
+    taken = steps.Steps(picture)
     yield from packs.packs_are_as_sold(picture)
     flows = grants.follow(picture)
     yield from grants.grants_are_conserved(picture, flows)
@@ -59,6 +61,7 @@ def _of_customer(picture: Picture) -> Iterator[Finding]:
     yield from rating.usage_is_rated(picture)
     yield from rating.credits_come_first(picture, flows)
     yield from rating.order_is_kept(picture)
+    yield from steps.single_events_move_their_worth(picture, flows, taken)
     yield from periods.phases_tile_time(picture)
     yield from periods.closed_periods_hold_their_events(picture)
     yield from invoices.one_invoice_a_period(picture)

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 from tests.simulation.auditor.evidence import Finding, Plain
-from tests.simulation.auditor.grants import NEVER, Flows
+from tests.simulation.auditor.grants import Flows
+from tests.simulation.auditor.order import NEVER, place_in_order
 from tests.simulation.auditor.picture import PhasePicture, Picture
 from tests.simulation.auditor.prices import (
     charged_quantity,
@@ -133,17 +134,4 @@ def _served_first(other: Plain, drawn: Plain) -> bool:
     wider = not other["meters"] or bool(
         drawn["meters"] and set(drawn["meters"]) <= set(other["meters"])
     )
-    return longer and wider and _place(other) < _place(drawn)
-
-
-def _place(grant: Plain) -> tuple[object, ...]:
-    """Priority, restricted first, soonest expiry, cost-free first, effective, created, id."""
-    return (
-        grant["priority"],
-        0 if grant["meters"] else 1,
-        grant["expires_at"] or NEVER,
-        1 if grant["cost_basis"] else 0,
-        grant["effective_at"],
-        grant["created_at"],
-        grant["id"],
-    )
+    return longer and wider and place_in_order(other) < place_in_order(drawn)

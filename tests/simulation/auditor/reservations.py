@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from tests.simulation.auditor.evidence import Finding, Plain
+from tests.simulation.auditor.order import NEVER
 from tests.simulation.auditor.picture import Picture
 
-NEVER = datetime.max.replace(tzinfo=UTC)
 KINDS = ("reserve", "settle", "release", "expire")
 
 
