@@ -53,6 +53,7 @@ def _of_customer(picture: Picture) -> Iterator[Finding]:
     yield from reservations.reserved_is_held(picture)
     yield from reservations.reservations_are_those_told(picture)
     taken = steps.Steps(picture)
+    yield from reservations.events_settle_what_they_name(picture, taken)
     yield from packs.packs_are_as_sold(picture)
     flows = grants.follow(picture)
     yield from grants.grants_are_conserved(picture, flows)

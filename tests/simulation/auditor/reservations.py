@@ -7,6 +7,7 @@ from datetime import datetime
 from tests.simulation.auditor.evidence import Finding, Plain
 from tests.simulation.auditor.order import NEVER
 from tests.simulation.auditor.picture import Picture
+from tests.simulation.auditor.steps import Steps
 
 KINDS = ("reserve", "settle", "release", "expire")
 
@@ -98,6 +99,34 @@ def reservations_are_those_told(picture: Picture) -> Iterator[Finding]:
     for key, held in made.items():
         for problem in _ended_wrongly(picture, held, endings["settle"], endings["release"]):
             yield Finding("V5", f"{who}: reservation {key} {problem}")
+
+
+def events_settle_what_they_name(picture: Picture, steps: Steps) -> Iterator[Finding]:
+    """V5: an event that came down the stream while what it names was reserved has settled it, by
+    what it drew."""
+    made, ledger = picture.stored.get("reservations", {}), picture.stored.get("ledger", [])
+    # What is in quarantine frees nothing, and what was lost comes days later.
+    late = {e["to"] for e in ledger if e["kind"] != "usage" or "redriven" in e["cause"]}
+    since: dict[str, int] = {}
+    until: dict[str, int] = {}
+    for entry in ledger:
+        for key in _named(entry):
+            (since if entry["kind"] == "reserve" else until).setdefault(key, entry["to"])
+    for step, event in steps.single():
+        key, version = event.reservation or "", step.after["version"]
+        if key not in made or event.corrects or version in late:
+            continue
+        held, name = made[key], f"{picture.customer}: version {version} took {event.key[:8]}"
+        if held["event"] == event.key:
+            left = [
+                sum(a["grants"].get(held["unit"], {}).values()) for a in (step.before, step.after)
+            ]
+            if held["drawn"] != left[0] - left[1]:
+                yield Finding("V5", f"{name}; {key} says that it drew {held['drawn']}")
+        elif held["event"] is None:
+            begun = since.get(key, version) < version
+            if begun and version < until.get(key, version + 1):
+                yield Finding("V5", f"{name}, which did not settle {key}")
 
 
 def _by_reservation(orders: list[Plain], kind: str) -> dict[str, Plain]:
