@@ -62,6 +62,11 @@ def test_a_seed_has_one_trace() -> None:
         ("invoice-number-skipped", "V9"),
         ("rollover-makes-money", "V13"),
         ("expired-grant-drawn", "V15"),
+        ("expired-stays-reserved", "V5"),
+        ("packs-at-the-price-of-one", "V8"),
+        ("corrected-as-it-was-sent", "V1"),
+        ("credits-never-given-back", "V6"),
+        ("lowered-without-giving-back", "V6"),
     ],
 )
 def test_a_planted_bug_is_caught_by_its_invariant(name: str, invariant: str) -> None:

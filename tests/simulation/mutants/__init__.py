@@ -4,10 +4,32 @@
 saw it. The bugs are in modules by subject; importing this has all of them registered.
 """
 
-from tests.simulation.mutants import conditions, grants, invoicing, metering, rating, terms, upkeep
+from tests.simulation.mutants import (
+    conditions,
+    corrections,
+    grants,
+    invoicing,
+    metering,
+    packs,
+    rating,
+    reservations,
+    terms,
+    upkeep,
+)
 from tests.simulation.mutants.hunting import Catch, hunt, likely
 from tests.simulation.mutants.planting import MUTANTS, planted
 
 __all__ = ["MUTANTS", "SUBJECTS", "Catch", "hunt", "likely", "planted"]
 
-SUBJECTS = conditions, rating, grants, terms, invoicing, upkeep, metering
+SUBJECTS = (
+    conditions,
+    rating,
+    grants,
+    terms,
+    invoicing,
+    upkeep,
+    metering,
+    reservations,
+    packs,
+    corrections,
+)
