@@ -5,7 +5,7 @@ conditional on what was read and carries the shard's position, so a batch may be
 cut differently, or stopped between any two writes: the totals come out the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,11 +18,10 @@ from shared.domain.errors import (
     UnavailableError,
     VersionConflictError,
 )
-from shared.domain.folding import RESERVATION, Fold, Step, Terms
+from shared.domain.folding import Fold, Step, Terms
 from shared.domain.hour_writes import HourWrite, Metering, add_to_hours, hours_touched
 from shared.domain.placing import claims_of, needs_closed_phases
 from shared.domain.records import Record, measured
-from shared.domain.reservations import Reservation
 from shared.domain.usage_hours import floor_hour
 from shared.services.changes import (
     Change,
@@ -41,6 +40,7 @@ from shared.services.setting_aside import (
     StreamRecord,
     grants_for,
     groundless,
+    reservations_for,
     set_aside,
 )
 from shared.services.spread import Spread, one_by_one
@@ -238,17 +238,11 @@ class Aggregator:
         # Read after the account: a claim made since has moved its version on.
         claims = claims_of(readable, account, closed, catalogue)
         claimed = self.store.claimed(customer, claims) if claims else frozenset()
-        reservations = self._reservations(customer, readable)
+        # These, too: what settles one moves the account's version on.
+        reservations = reservations_for(self.store, customer, [r.event for r in readable])
         terms = Terms(catalogue, subscription, grants, tuple(closed), claimed, reservations)
         metering = metering_of(self.store, customer, readable, footing.hours)
         return Attempt(account, terms, metering, readable, rejected)
-
-    def _reservations(self, customer: str, records: Sequence[Record]) -> Mapping[str, Reservation]:
-        """The open reservations that the records name; read after the account, as claims are."""
-        named = (record.event.extensions.get(RESERVATION) for record in records)
-        ids = {each for each in named if each}
-        found = self.store.reservations(customer, ids) if ids else {}
-        return {key: each for key, each in found.items() if each.status == "open"}
 
     def _changes(self, step: Step, terms: Terms) -> list[Change]:
         """One step's commit: a lone account write, or a transaction around it."""

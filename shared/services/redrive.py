@@ -39,7 +39,13 @@ from shared.services.event_list import EventIndex
 from shared.services.journal import usage_cause
 from shared.services.metering import metering_of
 from shared.services.opening import opening_changes
-from shared.services.setting_aside import EVERY_METER, grants_for, groundless, usage_of
+from shared.services.setting_aside import (
+    EVERY_METER,
+    grants_for,
+    groundless,
+    reservations_for,
+    usage_of,
+)
 from shared.services.store import (
     CLOSED_PHASES_READ,
     BillingStore,
@@ -165,7 +171,8 @@ class Redrive:
         catalogue = self.catalogue.newest()
         claims = claims_of([record], account, closed, catalogue)
         claimed = self.store.claimed(event.customer, claims) if claims else frozenset()
-        terms = Terms(catalogue, subscription, grants, tuple(closed), claimed)
+        reservations = reservations_for(self.store, event.customer, [event])
+        terms = Terms(catalogue, subscription, grants, tuple(closed), claimed, reservations)
         fold = Fold(REDRIVE, int(now.timestamp()), account, terms)
         fold.redrive(record)
         return footing, fold

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from shared.domain.accounts import ClosedPhase, Phase
 from shared.domain.distinct import Seen, sighting
-from shared.domain.events import EPOCH, keeps_value, time_text
+from shared.domain.events import EPOCH, UsageEvent, keeps_value, time_text
 from shared.domain.folding import charge
 from shared.domain.hour_writes import in_parts
 from shared.domain.kept_values import KeptValues
@@ -173,7 +173,8 @@ class Revaluing:
         before, stale = look.account, look.account.stale[at]
         readings = [r for own in applied.readings.values() for r in own if r[0].event.key in stale]
         taken = _some(readings)
-        grants = grants_for(self.store, before, [record.event for record, _ in taken])
+        reversals = {record.event.key: _reversal(record.event, applied) for record, _ in taken}
+        grants = grants_for(self.store, before, reversals.values())
         terms = replace(look.terms, grants=grants)
         account, dropped = before, list[Claim]()
         for card, own in _by_card(look, taken).items():
@@ -185,7 +186,7 @@ class Revaluing:
             record, measurement = max(own, key=lambda reading: reading[0].event.received_at)
             change = replace(measurement, quantity=fall, count=0, checksum=0, aggregation="sum")
             if fall:
-                account = charge(account, card.place, change, record.event, terms)
+                account = charge(account, card.place, change, reversals[record.event.key], terms)
             dropped += gone
         rest = stale - {record.event.key for record, _ in taken}
         others = {quarter: keys for quarter, keys in before.stale.items() if quarter != at}
@@ -228,6 +229,13 @@ def _applied_of(readings: Sequence[Reading], quarter: Quarter) -> list[Reading] 
         return None
     lacks = {record.event.key for record, _ in missing}
     return [reading for reading in readings if reading[0].event.key not in lacks]
+
+
+def _reversal(stale: UsageEvent, applied: Applied) -> UsageEvent:
+    """What takes the stale event back: as a rule itself; of one repaired after it, its reversal."""
+    every = (record.event for own in applied.readings.values() for record, _ in own)
+    mine = [e for e in every if e.corrected_key == stale.corrected_key and e.reversed_key]
+    return stale if stale.reversed_key or not mine else mine[-1]
 
 
 def _some(readings: Sequence[Reading]) -> list[Reading]:

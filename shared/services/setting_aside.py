@@ -8,9 +8,10 @@ from shared.domain.accounts import Account
 from shared.domain.credits import Grant
 from shared.domain.errors import MeterlineError
 from shared.domain.events import UsageEvent
-from shared.domain.folding import Terms
+from shared.domain.folding import RESERVATION, Terms
 from shared.domain.hour_writes import Metering, hours_touched
 from shared.domain.records import Record
+from shared.domain.reservations import Reservation
 from shared.domain.usage_hours import HourKey, UsageHour, fenced
 from shared.services.changes import PutQuarantine, SaveAccount, SaveUsageHour
 from shared.services.store import BillingStore
@@ -70,6 +71,16 @@ def grants_for(
     if any(event.reversed_key is not None for event in events):
         return {grant.id: grant for grant in store.all_grants(account.customer)}
     return store.grants(account.customer, account.open_grants)
+
+
+def reservations_for(
+    store: BillingStore, customer: str, events: Iterable[UsageEvent]
+) -> Mapping[str, Reservation]:
+    """The open reservations that the events name."""
+    named = (event.extensions.get(RESERVATION) for event in events)
+    ids = {each for each in named if each}
+    found = store.reservations(customer, ids) if ids else {}
+    return {key: each for key, each in found.items() if each.status == "open"}
 
 
 @dataclass(slots=True)

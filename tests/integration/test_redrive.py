@@ -15,8 +15,9 @@ from functions import api
 from local.emulator import Aws
 from shared.domain.accounts import Account
 from shared.domain.events import UsageEvent
+from shared.domain.reservations import Reservation, reserve
 from shared.services.billing_run import due_token
-from shared.services.changes import SaveAccount
+from shared.services.changes import SaveAccount, SaveReservation
 from shared.services.redrive import NotApplicableError, Redrive
 from tests.integration.conftest import Tables
 from tests.support.builders import APRIL, HOUR, MARCH, MAY, usage
@@ -95,6 +96,27 @@ def test_a_redriven_record_counts_once_although_later_ones_have_passed(meterline
     [entry] = [e for e in meterline.ledger("passed") if "redriven" in e.cause]
     assert entry.cause == {"usages": "2", "redriven": event.key}
     assert entry.to_version == entry.from_version + 1
+
+
+def test_a_redriven_record_settles_the_reservation_that_it_names(meterline: Stack) -> None:
+    first = usage("named", 1, MARCH)
+    large = {"tokens": Decimal(100), "model": "large"}
+    event = replace(usage("named", 2, MARCH + HOUR, large), extensions={"reservation": "res_1"})
+    meterline.store(first, event)
+    broken = usage_record(event, 2)
+    broken["dynamodb"]["NewImage"]["data"]["S"] = "{"
+    assert meterline.apply([usage_record(first, 1), broken])["batchItemFailures"] == []
+    store, before = meterline.runtime.store, account_of(meterline, "named")
+    reserved = Reservation("res_1", "named", "sparks", 5 * 10**9, MARCH + HOUR, MARCH + 24 * HOUR)
+    held = reserve(before, reserved)
+    store.commit([SaveReservation(reserved, None), SaveAccount(held, before.version)])
+    left = sum(held.grants["sparks"].values())
+    assert redrive(event)[0] == 200
+    account = account_of(meterline, "named")
+    [settled] = store.reservations("named", ["res_1"]).values()
+    assert (settled.status, settled.event, settled.drawn) == ("settled", event.key, 3 * 10**9)
+    assert account.reserved.get("sparks", 0) == 0
+    assert left - sum(account.grants["sparks"].values()) == 3 * 10**9
 
 
 def test_metering_goes_on_beside_a_redriven_record(meterline: Stack) -> None:

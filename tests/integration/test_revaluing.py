@@ -17,9 +17,12 @@ from local.emulator import Aws
 from shared.domain.accounts import Account
 from shared.domain.catalogue import Meter
 from shared.domain.corrections import correct
+from shared.domain.credits import Grant
 from shared.domain.errors import UnavailableError
 from shared.domain.events import Correction, UsageEvent, Value
+from shared.domain.granting import add_grant
 from shared.services import aggregate
+from shared.services.changes import PutGrant, SaveAccount
 from shared.services.reconcile import Pass
 from tests.integration.conftest import Tables
 from tests.integration.test_reconcile import At, Drained
@@ -254,6 +257,29 @@ def test_an_event_repaired_after_its_reversal_brings_nothing_back(meterline: Sta
     assert books.values() == {"peak": 4, "visitors": 1}
     assert books.kept(MARCH) == {"peak": 4, "least-load": 4, "last-load": 4, "visitors": 1}
     assert books.reconcile() == Pass()
+
+
+def test_what_an_event_repaired_after_its_reversal_drew_goes_back_to_its_grant(
+    meterline: Stack,
+) -> None:
+    books = Books(meterline, "drew")
+    books.came(1, MARCH, "ann", 4)
+    store, before = meterline.runtime.store, books.account
+    terms = ("drew", "USD", 100 * 10**9, "promotion", MARCH)
+    grant = Grant("gr_drew", *terms, created_at=MARCH)
+    after = add_grant(before, grant, MARCH, meterline.runtime.catalogue.newest())
+    store.commit([PutGrant(grant), SaveAccount(after, before.version)])
+    top = visit("drew", 2, MARCH, "bob", 9)
+    meterline.store(top)
+    with killed_at_write(meterline.runtime.dynamodb, 4, committed=False):
+        books.deliver(top)
+    books.deliver(*books.correct(top, None))
+    books.reconcile()
+    assert books.values() == {"peak": 4, "visitors": 1}
+    # Overage goes first: of what both drew, the price of what is left stays drawn.
+    rated = [t for t in books.account.current.totals if t.value]
+    assert [(t.drawn, t.overage) for t in rated] == [(2 * 10**9, 0), (4 * 10**8, 0)]
+    assert books.account.grants["USD"]["gr_drew"] == 100 * 10**9 - sum(t.drawn for t in rated)
 
 
 def test_a_quarter_that_must_wait_holds_up_no_other(meterline: Stack) -> None:
