@@ -264,7 +264,7 @@ def test_values_are_kept_with_the_hour_that_saw_them_first(engine: Engine) -> No
     with pytest.raises(VersionConflictError):
         store.commit([SaveUsageHour(empty, second, {ada: frozenset({10})})])
     store.commit([SaveUsageHour(first, second, {ada: frozenset({9})})])
-    unknown = replace(ada, value="c" * 32)
+    unknown = ada._replace(value="c" * 32)
     expected = {ada: frozenset({8, 9}), bob: frozenset({8, 9})}
     assert store.seen([ada, bob, unknown]) == expected
     for start, end, found in (
@@ -328,7 +328,7 @@ def test_quarters_are_dropped_from_values_beside_those_that_stay(engine: Engine)
         [value] = store.values_between("users", customer, MARCH, MARCH + HOUR)
         assert value.quarters == left
     with pytest.raises(VersionConflictError):
-        store.commit([DropValues({replace(ada, value="b" * 32): frozenset({1})})])
+        store.commit([DropValues({ada._replace(value="b" * 32): frozenset({1})})])
 
 
 def test_what_is_stale_is_kept_on_the_account_until_it_is_not(engine: Engine) -> None:
@@ -447,7 +447,7 @@ def test_backfilled_usage_stands_beside_what_was_counted_live(engine: Engine) ->
     customer, store = engine.customer(), engine.billing
     for dimensions, other in (((("model", "large"),), False), ((), True), ((), False)):
         live = HourKey(customer, "users", MARCH, dimensions, other=other)
-        key = replace(live, backfilled=True)
+        key = live._replace(backfilled=True)
         value = ValueKey(
             customer, "users", MARCH, dimensions, "a" * 32, other=other, backfilled=True
         )

@@ -92,7 +92,8 @@ def test_a_cancelled_event_counts_no_more(case: Case) -> None:
     assert (small.count, small.value, messages.count) == (1, Decimal(7), 1)
     assert small.amount == 1_070_000_000
     assert small.drawn + small.overage == small.amount
-    assert messages.covered == 1
+    # Near a month's end its rest gives less than one message.
+    assert messages.covered == min(Decimal(1), before[MESSAGES].covered)
 
 
 def test_other_data_counts_instead_and_can_be_corrected_again(case: Case) -> None:
