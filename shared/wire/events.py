@@ -154,11 +154,8 @@ def attribute_value(value: object) -> object:
 
 
 AttributeName = Annotated[str, AfterValidator(attribute_name)]
-AttributeValue = Annotated[
-    Any,
-    BeforeValidator(attribute_value),
-    WithJsonSchema({"type": ["string", "integer", "boolean"]}),
-]
+# Described as anything: types made from the description would hold `data` to it as well.
+AttributeValue = Annotated[Any, BeforeValidator(attribute_value), WithJsonSchema({})]
 
 
 class Event(WireModel):

@@ -2755,7 +2755,7 @@ export interface components {
                 [key: string]: string | number | boolean | null;
             };
         } & {
-            [key: string]: string | number | boolean;
+            [key: string]: unknown;
         };
         /**
          * EventCorrectionView
