@@ -194,7 +194,9 @@ def _modifiers(rng: random.Random) -> dict[str, Any]:
 
 
 def _credits(rng: random.Random, unit: str) -> IncludedCredits:
-    amount = rng.choice((1, 5, 20, 300)) * NANOS_PER_UNIT
+    amount = rng.choice((1, 5, 20, 300))
+    # In whole units, as some have no decimals.
     cap = rng.choice((0, amount // 4, amount, amount * 2))
     expires = rng.choice(("period_end", "period_end", "period_end", "never", "P2D", "P9D"))
-    return IncludedCredits(unit, amount, expires, cap if expires == "period_end" else 0)
+    cap_nanos = cap * NANOS_PER_UNIT if expires == "period_end" else 0
+    return IncludedCredits(unit, amount * NANOS_PER_UNIT, expires, cap_nanos)
