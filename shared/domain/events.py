@@ -171,10 +171,17 @@ def takes_value_back(measurement: Measurement) -> bool:
     return keeps_value(measurement) and measurement.count < 0
 
 
-def _measured(event: UsageEvent, meter: Meter) -> Measurement | None:
+def filter_takes(event: UsageEvent, meter: Meter) -> bool:
+    """Whether each property that the meter filters by has one of the values wanted."""
     for name, wanted in meter.filter.items():
         if dimension_text(event.data.get(name)) not in wanted:
-            return None
+            return False
+    return True
+
+
+def _measured(event: UsageEvent, meter: Meter) -> Measurement | None:
+    if not filter_takes(event, meter):
+        return None
     value = event.data.get(meter.value) if meter.value is not None else Decimal(1)
     dimensions = {name: dimension_text(event.data.get(name)) for name in meter.dimensions}
     if meter.aggregation == "unique_count":

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from shared.domain.catalogue import Catalogue, Meter
-from shared.domain.events import UsageEvent, dimension_text, numeric
+from shared.domain.events import UsageEvent, filter_takes, numeric
 
 Unmeasured = Literal["filtered-out", "no-value"]
 Uncounted = Literal[Unmeasured, "archived", "made-later"]
@@ -15,9 +15,8 @@ def unmeasured(event: UsageEvent, meter: Meter) -> Unmeasured | None:
     An event that its filter takes and that lacks the value, or has none that is a number where the
     meter needs one, is stored all the same.
     """
-    for name, wanted in meter.filter.items():
-        if dimension_text(event.data.get(name)) not in wanted:
-            return "filtered-out"
+    if not filter_takes(event, meter):
+        return "filtered-out"
     if meter.value is None:
         return None
     value = event.data.get(meter.value)
