@@ -30,7 +30,9 @@ class Delivery:
 
     def __init__(self, tables: Tables, mix: Mix, rng: random.Random, grace: timedelta) -> None:
         self.errors: list[str] = []
-        self.failing: set[str] = set()
+        # By shard the number of the last record that was delivered in vain: until that is
+        # acknowledged, in halves or not, anything up to it may be half applied.
+        self.failing: dict[str, int] = {}
         self._tables = tables
         self._storm = tables.storm
         self._seen = tables.seen
@@ -168,7 +170,10 @@ class Delivery:
     def _move(self, shard: MemoryShard, handler: Callable[[str, Event], Any]) -> Step:
         """One step of the shard's consumer."""
 
+        delivered = [self.failing.get(shard.shard_id, 0)]
+
         def invoke(event: Event) -> Any:
+            delivered.extend(int(r["dynamodb"]["SequenceNumber"]) for r in event["Records"])
             try:
                 return handler(shard.shard_id, event)
             except Crash as crash:
@@ -182,9 +187,10 @@ class Delivery:
         with self._occupied(shard.shard_id):
             step = self._consumer(shard, invoke).step()
         if step is Step.FAILED:
-            self.failing.add(shard.shard_id)
-        if step is Step.SETTLED:
-            self.failing.discard(shard.shard_id)
+            self.failing[shard.shard_id] = max(delivered)
+        acknowledged = self._acknowledged(shard)
+        if acknowledged and int(acknowledged.number) >= self.failing.get(shard.shard_id, 0):
+            self.failing.pop(shard.shard_id, None)
         if step is not Step.IDLE:
             self._timeline.note("moved", shard.shard_id, step.value)
         return step

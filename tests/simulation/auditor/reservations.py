@@ -105,8 +105,8 @@ def events_settle_what_they_name(picture: Picture, steps: Steps) -> Iterator[Fin
     """V5: an event that came down the stream while what it names was reserved has settled it, by
     what it drew."""
     made, ledger = picture.stored.get("reservations", {}), picture.stored.get("ledger", [])
-    # What is in quarantine frees nothing, and what was lost comes days later.
-    late = {e["to"] for e in ledger if e["kind"] != "usage" or "redriven" in e["cause"]}
+    # What was lost is repaired days later, and settles nothing any more.
+    late = {e["to"] for e in ledger if e["kind"] != "usage"}
     since: dict[str, int] = {}
     until: dict[str, int] = {}
     for entry in ledger:
