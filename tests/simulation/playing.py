@@ -7,6 +7,7 @@ from functools import partial
 from typing import Protocol
 from unittest import mock
 
+from tests.simulation.clients import Letter
 from tests.simulation.mending import SETTLE, troubles
 from tests.simulation.world import GRACE, World
 
@@ -131,6 +132,11 @@ def _redeliver_verdicts(world: World) -> None:
     """Acknowledgements of quarantined records get lost, and are missed days later."""
     if not world.storm.strikes("overdue-redelivery", "quarantined record again days later"):
         return
+    # The last record of a shard is one that cannot be read: nothing behind it comes again.
+    world.tables.poison_next = True
+    last = world.clients.event(world.rng.choice(world.customers))
+    world.clients.outbox.append(Letter([last], world.timeline.now))
+    settle(world)
     world.timeline.now += SETTLE + timedelta(hours=1)
     if world.delivery.redeliver_verdicts():
         world.seen["branch: verdict found days later"] += 1

@@ -50,6 +50,7 @@ class Tables:
         self.seen: Counter[str] = Counter()
         self.versions: list[tuple[Account | None, Account, datetime]] = []
         self.cures: dict[tuple[str, str], dict[str, Any]] = {}
+        self.poison_next = False
         self._rng = rng
         self._hot = hot
         self.usage_stream = MemoryStream("usage", self._first_number)
@@ -114,8 +115,9 @@ class Tables:
         if self.storm.strikes("foreign-attribute", "attribute of a newer version"):
             item = {**item, "from_a_newer_version": {"S": "?"}}
         place = item["pk"]["S"], item["sk"]["S"]
-        if place in self.events.items or not self.storm.strikes("poison"):
+        if place in self.events.items or not (self.poison_next or self.storm.strikes("poison")):
             return item
+        self.poison_next = False
         self.cures[place] = item
         match self._rng.randrange(3):
             case 0:
