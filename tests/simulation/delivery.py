@@ -30,8 +30,8 @@ class Delivery:
 
     def __init__(self, tables: Tables, mix: Mix, rng: random.Random, grace: timedelta) -> None:
         self.errors: list[str] = []
-        # By shard the number of the last record that was delivered in vain: until that is
-        # acknowledged, in halves or not, anything up to it may be half applied.
+        # By shard the number of the last record that was delivered in vain: until all up to it is
+        # applied, in halves or not, anything of it may be half applied.
         self.failing: dict[str, int] = {}
         self._tables = tables
         self._storm = tables.storm
@@ -170,12 +170,12 @@ class Delivery:
     def _move(self, shard: MemoryShard, handler: Callable[[str, Event], Any]) -> Step:
         """One step of the shard's consumer."""
 
-        delivered = [self.failing.get(shard.shard_id, 0)]
-
         def invoke(event: Event) -> Any:
-            delivered.extend(int(r["dynamodb"]["SequenceNumber"]) for r in event["Records"])
+            last = max((int(r["dynamodb"]["SequenceNumber"]) for r in event["Records"]), default=0)
+            before = self.failing.get(shard.shard_id, 0)
+            self.failing[shard.shard_id] = max(before, last)
             try:
-                return handler(shard.shard_id, event)
+                answer = handler(shard.shard_id, event)
             except Crash as crash:
                 self._seen["branch: function died, batch delivered again"] += 1
                 raise FunctionError from crash
@@ -183,14 +183,12 @@ class Delivery:
                 if not isinstance(error, MeterlineError):
                     self.errors.append(traceback.format_exc())
                 raise FunctionError from error
+            if last >= before and not answer.get("batchItemFailures"):
+                del self.failing[shard.shard_id]
+            return answer
 
         with self._occupied(shard.shard_id):
             step = self._consumer(shard, invoke).step()
-        if step is Step.FAILED:
-            self.failing[shard.shard_id] = max(delivered)
-        acknowledged = self._acknowledged(shard)
-        if acknowledged and int(acknowledged.number) >= self.failing.get(shard.shard_id, 0):
-            self.failing.pop(shard.shard_id, None)
         if step is not Step.IDLE:
             self._timeline.note("moved", shard.shard_id, step.value)
         return step
