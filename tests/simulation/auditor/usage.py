@@ -124,7 +124,7 @@ def _cap_is_kept(picture: Picture, stored: set[Place]) -> Iterator[Finding]:
     """V2: groups of their own up to the cap, and others together only once it is reached.
 
     A group may have got its place before the stream lost its events: they are not there to be seen
-    if they were cancelled, too.
+    if they were cancelled, too. Or from a redrive that got no further: its event is in quarantine.
     """
     cap = picture.evidence.catalogue["max_groups"]
     own, placed = defaultdict(set), defaultdict(set)
@@ -132,9 +132,10 @@ def _cap_is_kept(picture: Picture, stored: set[Place]) -> Iterator[Finding]:
         if group and not other:
             own[meter, hour].add(group)
     for event in picture.events:
-        if (picture.customer, event.key) in picture.evidence.lost:
-            hour = event.occurred_at.replace(minute=0, second=0, microsecond=0)
-            for usage in event.usages:
+        lost = (picture.customer, event.key) in picture.evidence.lost
+        hour = event.occurred_at.replace(minute=0, second=0, microsecond=0)
+        for usage in event.usages:
+            if lost or picture.lacks(event, f"usage:{usage.meter}"):
                 placed[usage.meter, hour].add(usage.dimensions)
     full = {(meter, hour) for meter, hour, _, other in stored if other}
     for place in sorted({*own, *full}):
