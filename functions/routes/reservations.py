@@ -83,7 +83,7 @@ def release_reservation(request: Request, runtime: Runtime) -> Answer:
 )
 def read_reservation(request: Request, runtime: Runtime) -> ReservationView:
     asked = request.parameters
-    found = service.read_reservation(runtime.books, asked["customer"], asked["reservation"])
+    found = service.show_reservation(runtime.books, asked["customer"], asked["reservation"])
     return ReservationView.of(found)
 
 

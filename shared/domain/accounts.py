@@ -53,7 +53,8 @@ class Phase:
     the order of the plan's rate cards. `fee_invoiced`: its fee was due at once, on an invoice of
     its own, so the invoice of the period before does not charge it in advance. `latest` is the time
     of its latest usage: ahead of the clock at times, and never cut off by a change of plan.
-    `quantity` is the number of seats that it began with.
+    `quantity` is the number of seats that it began with, `seats` the instants of their changes,
+    each with the number from then on.
     """
 
     number: int
@@ -67,6 +68,7 @@ class Phase:
     latest: datetime | None = None
     state: PhaseState = "active"
     quantity: int = 1
+    seats: tuple[tuple[datetime, int], ...] = ()
 
     def plan_in(self, catalogue: Catalogue) -> Plan:
         """What of its plan is in force.

@@ -64,6 +64,7 @@ class Charge:
 def charges_of(document: Mapping[str, Any], now: datetime | None = None) -> Iterator[Charge]:
     """What an invoice's document charges; of a draft (with `now`) usage is for the time up to now.
 
+    What a draft has for the time after its own period is the next one's, as fees are: a discount.
     A pack is earned when it is sold; one that recurs is charged with the fees, and earned as these.
     """
     finalized, sold = document["finalized_at"], document["kind"] == "add_on"
@@ -74,7 +75,11 @@ def charges_of(document: Mapping[str, Any], now: datetime | None = None) -> Iter
         start, end = (utc_time(line["service_period"][bound]) for bound in ("start", "end"))
         if sold:
             end = start
-        elif now is not None and part not in ("fees", "packs"):
+        elif (
+            now is not None
+            and part not in ("fees", "packs")
+            and start < utc_time(document["period"]["end"])
+        ):
             end = max(start, min(end, now))
         yield Charge(
             part=part,

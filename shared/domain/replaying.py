@@ -94,7 +94,7 @@ def under_one_plan(
         before, earlier = merged.pop()
         longer = replace(
             past,
-            phase=replace(past.phase, start=before.phase.start),
+            phase=_joined(before.phase, past.phase),
             span=replace(past.span, start=before.span.start),
         )
         merged.append((longer, [*earlier, *shares]))
@@ -102,8 +102,17 @@ def under_one_plan(
 
 
 def _continues(before: Phase, after: Phase) -> bool:
-    kept = (before.period, before.state, before.quantity)
+    _, seats = before.seats[-1] if before.seats else (before.start, before.quantity)
+    kept = (before.period, before.state, seats)
     return before.start == before.end or kept == (after.period, after.state, after.quantity)
+
+
+def _joined(before: Phase, after: Phase) -> Phase:
+    """Both as one phase, which began with the first one's seats if that had any length."""
+    if before.start == before.end:
+        return replace(after, start=before.start)
+    seats = (*before.seats, *after.seats)
+    return replace(after, start=before.start, quantity=before.quantity, seats=seats)
 
 
 def _as_long_as_it_was(past: Past) -> Past:
@@ -153,9 +162,8 @@ class Replay:
         self._account = settled(account, self.catalogue, (), self._grants, was.period)
         over = self._account.current
         as_it_was = replace(over, number=was.number)
-        fee = _fee(plan.in_force(was.state, was.quantity), past)
         lines = phase_lines(as_it_was, over.totals, self.catalogue)
-        return Replayed(as_it_was, round_to_minor(fee, plan.currency), tuple(lines))
+        return Replayed(as_it_was, _fee(plan, past), tuple(lines))
 
     def _next_number(self) -> int:
         return self._account.current.number + 1 if self._account.phases else 1
@@ -222,6 +230,19 @@ def _within(phase: Phase, at: datetime) -> datetime:
 
 
 def _fee(plan: Plan, past: Past) -> int:
-    """The fee by the second, for as long as the phase was."""
-    lasted = int((past.phase.end - past.phase.start).total_seconds())
-    return prorate(plan.fee_nanos, lasted, past.span.whole_seconds)
+    """The fee by the second, for as long as the phase was, rounded as invoices do.
+
+    Where the number of seats changed, the old fee is credited for the rest and the new one charged.
+    """
+    phase = past.phase
+
+    def rest(quantity: int, since: datetime) -> int:
+        fee = plan.in_force(phase.state, quantity).fee_nanos
+        lasts = int((phase.end - since).total_seconds())
+        return round_to_minor(prorate(fee, lasts, past.span.whole_seconds), plan.currency)
+
+    fee, seats = rest(phase.quantity, phase.start), phase.quantity
+    for at, quantity in phase.seats:
+        fee += rest(quantity, at) - rest(seats, at)
+        seats = quantity
+    return fee

@@ -54,6 +54,12 @@ class Reservation:
     ended_at: datetime | None = None
     event: str | None = None
 
+    def at(self, now: datetime) -> "Reservation":
+        """What it is now: over when its time is, whether or not anybody ended it."""
+        if self.status != "open" or self.expires_at > now:
+            return self
+        return replace(self, status="expired", ended_at=self.expires_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -145,8 +151,7 @@ def lapse(account: Account, upcoming: Iterable[Reservation], now: datetime) -> E
             until = reservation.expires_at
             break
         after = _freed(after, reservation)
-        expired = replace(reservation, status="expired", ended_at=reservation.expires_at)
-        ended.append(expired)
+        ended.append(reservation.at(now))
     left = replace(after, version=account.version + 1, reserved_until=until)
     return Ended(left, tuple(ended))
 

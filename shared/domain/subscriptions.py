@@ -185,7 +185,9 @@ def change_quantity(
     reference = f"{phase.number}.{subscription.version}"
     invoice, left = fee_invoice(account, "change", fees, subscription, reference)
     terms = replace(left, quantity=quantity).without_schedule()
-    after = replace(account, changes_at=None, version=account.version + 1)
+    longer = replace(phase, seats=(*phase.seats, (now, quantity)))
+    phases = (*account.phases[:-1], longer)
+    after = replace(account, phases=phases, changes_at=None, version=account.version + 1)
     return Opening(after, (), terms, now, "seats", invoice)
 
 

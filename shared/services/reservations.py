@@ -135,13 +135,23 @@ def read_reservation(books: Books, customer: str, reservation_id: str) -> Reserv
     return found
 
 
-def list_reservations(books: Books, key: str, limit: int, cursor: str | None) -> Page[Reservation]:
-    """The customer's reservations, ended ones too, those that expire last first.
+def show_reservation(books: Books, key: str, reservation_id: str) -> Reservation:
+    """The reservation as it is now.
 
     Raises: NotFoundError.
     """
-    books.customer(key)
-    return books.store.list_reservations(key, limit, cursor)
+    now = books.now(books.customer(key))
+    return read_reservation(books, key, reservation_id).at(now)
+
+
+def list_reservations(books: Books, key: str, limit: int, cursor: str | None) -> Page[Reservation]:
+    """The customer's reservations as they are now, ended ones too, those that expire last first.
+
+    Raises: NotFoundError.
+    """
+    now = books.now(books.customer(key))
+    page = books.store.list_reservations(key, limit, cursor)
+    return Page(tuple(each.at(now) for each in page.items), page.cursor)
 
 
 def _ordered(standing: Standing, write: MoneyWrite, order: ReservationOrder) -> Reservation:

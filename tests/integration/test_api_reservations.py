@@ -120,6 +120,10 @@ def test_its_time_ends_it_to_the_moment(api: Api) -> None:
     assert balance(api, customer) == ("10", "10", "0")
     api.clock.at = NOON + 60 * SECOND
     assert balance(api, customer) == ("10", "0", "10")
+    # Nobody has ended it, and whoever looks at it finds it ended.
+    [listed] = api.get(f"{customer}/reservations")["data"]
+    assert listed == api.get(f"{customer}/reservations/{held['id']}")
+    assert (listed["status"], listed["ended_at"]) == ("expired", held["expires_at"])
     other = reserve(api, customer, "9", "b").json
     ended = api.get(f"{customer}/reservations/{held['id']}")
     assert (ended["status"], ended["ended_at"]) == ("expired", held["expires_at"])

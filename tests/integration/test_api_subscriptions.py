@@ -158,6 +158,12 @@ def test_seats_are_added_at_once_and_taken_away_at_the_periods_end(api: Api, cus
     newest = invoices(api, customer)[0]
     lines = [(line["type"], line["amount"], line["quantity"]) for line in newest["lines"]]
     assert lines == [("proration", "-20.00", "2"), ("fee", "50.00", "5")]
+    pro = {**api.get("/v1/plans/pro"), "key": None, "version": None}
+    draft = {name: value for name, value in pro.items() if value is not None}
+    span = {"from": "2026-03-01T00:00:00Z", "to": "2026-04-01T00:00:00Z"}
+    asked = {"plan": draft, **span, "customers": [customer.rpartition("/")[2]]}
+    [replayed] = api.call("POST", "/v1/pricing/replay", asked).json["data"]
+    assert replayed["before"]["fees"] == "73.00"  # what both invoices said
     fewer = api.post(f"{customer}/subscription", {"action": "change", "quantity": 1}, "k3")
     assert (fewer["quantity"], fewer["next_change"]["quantity"]) == (5, 1)
     upcoming = api.get(f"{customer}/invoices/upcoming")

@@ -2,10 +2,10 @@
 
 Account: 1 KB holds twelve checkpoints, one phase of five rate cards and three grants.
 Lists, in order: a phase [number, period, start, end, plan, plan version, fee invoiced, latest
-usage, a map of state and quantity unless it is one active seat, totals…]; totals [count, value,
-covered, amount, drawn, overage, checksum, and, where the price is by event, event amounts]; an
-open grant [what is left, effective, expires, meters…], or
-bare what is left. Instants are Unix microseconds.
+usage, a map of state, quantity and changes of it unless it is one active seat all along, totals…];
+totals [count, value, covered, amount, drawn, overage, checksum, and, where the price is by event,
+event amounts]; an open grant [what is left, effective, expires, meters…], or bare what is left.
+Instants are Unix microseconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -121,8 +121,9 @@ def _phase(phase: Phase) -> list[object]:
     head = [phase.number, phase.period, _micros(phase.start), _micros(phase.end)]
     latest = _micros(phase.latest) if phase.latest else None
     terms = [phase.plan, phase.plan_version, phase.fee_invoiced, latest]
-    unusual = (phase.state, phase.quantity) != ("active", 1)
-    special = [{"state": phase.state, "quantity": phase.quantity}] if unusual else []
+    unusual = (phase.state, phase.quantity, phase.seats) != ("active", 1, ())
+    seats = {"seats": [[_micros(at), number] for at, number in phase.seats]} if phase.seats else {}
+    special = [{"state": phase.state, "quantity": phase.quantity, **seats}] if unusual else []
     return [*head, *terms, *special, *(_totals(t) for t in phase.totals)]
 
 
@@ -140,6 +141,7 @@ def _read_phase(stored: Sequence[Any]) -> Phase:
         fee_invoiced=fee_invoiced,
         state=special.get("state", "active"),
         quantity=int(special.get("quantity", 1)),
+        seats=tuple((_instant(at), int(number)) for at, number in special.get("seats", ())),
         latest=_instant(latest) if latest is not None else None,
     )
 

@@ -19,4 +19,6 @@ def test_an_account_comes_back_as_it_was_stored() -> None:
     by_event = replace(LARGE, event_amounts=12_345_678_901)
     account = replace(large_account(phases=3), late={20: (LARGE, by_event)}, quarantined_at=MARCH)
     account = replace(account, reserved={"credits": 7, "USD": 1}, reserved_until=MARCH)
+    seats = replace(account.current, quantity=1, seats=((MARCH, 11), (MARCH, 2)))
+    account = replace(account, phases=(*account.phases[:-1], seats))
     assert read_account(account_item(account)) == account

@@ -10,6 +10,7 @@ from shared.domain.accounts import Phase
 from shared.domain.catalogue import Allowance, Catalogue, PhaseState, Plan, Rate
 from shared.domain.customers import Subscription
 from shared.domain.events import Measurement
+from shared.domain.money import to_nanos
 from shared.domain.prices import PerUnit
 from shared.domain.replaying import (
     Past,
@@ -113,6 +114,27 @@ def test_pauses_and_seats_stay_phases_of_their_own(state: PhaseState, quantity: 
     assert (first.phase.end, second.phase.start) == (CHANGED, CHANGED)
     assert first.fee == units(10)
     assert second.fee == (0 if state == "paused" else 2 * units(21))
+
+
+def test_seats_that_changed_inside_a_phase_cost_from_then_on() -> None:
+    """One seat, eleven after ten days, two for the last day; then only the plan changes."""
+    last_day = APRIL - DAY
+    seats = ((CHANGED, 11), (last_day, 2))
+    whole = replace(a_phase(1, 1, MARCH, APRIL, "basic"), seats=seats)
+    [alone] = replayed(MARCH, (whole, []))
+    assert alone.fee == units(10 + 11 * 20 + 2)
+    cut = replace(a_phase(1, 1, MARCH, last_day, "basic"), seats=seats[:1])
+    after = replace(a_phase(2, 1, last_day, APRIL, "free"), quantity=11)
+    [merged] = replayed(MARCH, (cut, []), (after, []))
+    assert merged.fee == units(10 + 11 * 21)
+    assert merged.phase.quantity == 1
+
+
+def test_each_change_of_seats_is_rounded_as_its_invoice_was() -> None:
+    third = replace(a_phase(1, 1, MARCH, APRIL, "basic"), seats=((MARCH + DAY / 7, 2),))
+    [found] = replayed(MARCH, (third, []))
+    # 30.857142… of a seat for the rest: credited once, charged twice.
+    assert found.fee == units(31) - to_nanos(Decimal("30.86")) + to_nanos(Decimal("61.71"))
 
 
 def test_usage_keeps_its_time_when_phases_are_put_together() -> None:
