@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from shared.services.replay import Replays
     from shared.services.revaluing import Revaluing
     from shared.services.segments import SegmentStore
-    from shared.services.shadow import Shadow
     from shared.services.spread import Spread
     from shared.services.standing import Books
     from shared.services.store import BarrierStore, BillingStore, CatalogueSource
@@ -83,9 +82,13 @@ class Runtime(Credentials):
 
     @cached_property
     def usage_queries(self) -> "UsageQueries":
+        from shared.adapters.dynamodb.usage_days import DynamoUsageDays
+        from shared.services.usage_days import DayReads
         from shared.services.usage_query import UsageQueries
 
-        return UsageQueries(self.books, self.segments, self.spread)
+        kept = DynamoUsageDays(self.dynamodb, self.settings.billing_table)
+        days = DayReads(kept, self.clock, self.spread)
+        return UsageQueries(self.books, self.segments, self.spread, days)
 
     @cached_property
     def replays(self) -> "Replays":
@@ -106,12 +109,6 @@ class Runtime(Credentials):
         from shared.services.headcount import Headcount
 
         return Headcount(self.books, self.segments, self.spread)
-
-    @cached_property
-    def shadow(self) -> "Shadow":
-        from shared.services.shadow import Shadow
-
-        return Shadow(self.usage_queries, self.event_list)
 
     @cached_property
     def barriers(self) -> "BarrierStore":

@@ -1,4 +1,4 @@
-"""billing stream → what follows from usage: rewards, and what others earn by it."""
+"""billing stream → what follows from usage: rewards, what others earn, and which copies are old."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -6,12 +6,13 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from functions._following import rewards_of, shares_of
+from functions._following import rewards_of, shares_of, usage_days_of
 from functions._metrics import count
 from functions._runtime import runtime
 from functions._streams import decode_image
 from shared.adapters.dynamodb.billing_items import read_usage_hour
 from shared.domain.errors import MeterlineError
+from shared.domain.usage_days import DayKey, floor_day, is_noted
 from shared.services.rewards import Given
 
 # A record that fails holds up those behind it, of every customer in its shard. So long it is tried
@@ -30,6 +31,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     changes, failed = changed_hours(event["Records"])
     for (customer, meter), hours in changes.items():
         try:
+            note_changes(customer, meter, hours)
             shares_of(runtime()).changed(customer, meter, hours)
             given = given.plus(rewards_of(runtime()).count(customer, meter, hours))
         except Exception as error:  # noqa: BLE001  (a bug that one customer's usage meets, too)
@@ -43,6 +45,13 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     count("follow_usage", {"UsageGivenUp": len(failed) - len(again)})
     first = min(again, key=int, default=None)
     return {"batchItemFailures": [{"itemIdentifier": first}] if first is not None else []}
+
+
+def note_changes(customer: str, meter: str, hours: Iterable[datetime]) -> None:
+    """Notes which days' copies no longer hold. A day that is young has none yet."""
+    now = runtime().clock.now()
+    days = sorted({day for day in map(floor_day, hours) if is_noted(day, now)})
+    usage_days_of(runtime()).note_changes([DayKey(customer, meter, day) for day in days])
 
 
 def report(given: Given) -> None:

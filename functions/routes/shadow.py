@@ -2,6 +2,7 @@
 
 from functions._http import Request, Router
 from functions._runtime import Runtime
+from shared.services.shadow import Shadow
 from shared.wire.shadow import ShadowBody, ShadowView
 
 router = Router()
@@ -16,4 +17,5 @@ router = Router()
     answer=ShadowView,
 )
 def compare_with_incumbent(request: Request, runtime: Runtime, body: ShadowBody) -> ShadowView:
-    return ShadowView.of(runtime.shadow.compare(body.to_totals()))
+    shadow = Shadow(runtime.usage_queries, runtime.event_list)
+    return ShadowView.of(shadow.compare(body.to_totals()))

@@ -1,20 +1,22 @@
 """Usage by windows of time: of one customer, of several, of a segment or of all of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.catalogue import Meter
 from shared.domain.customers import Customer
-from shared.domain.errors import InvalidError, Problem
+from shared.domain.errors import InvalidError, NotFoundError, Problem
 from shared.domain.periods import Period
 from shared.domain.quarters import next_quarter
 from shared.domain.usage_answers import CUSTOMER, Kept, Rows, Shape, usage_answer
+from shared.domain.usage_days import UsageDay
 from shared.domain.usage_windows import Window, on_quarter, usage_windows
 from shared.services.audience import Budget, OverBudgetError
 from shared.services.segments import SegmentStore, all_customers, named_segment
 from shared.services.spread import Spread
 from shared.services.standing import Books, Standing
+from shared.services.usage_days import DayReads
 
 MAX_SPAN = timedelta(days=3660)
 MAX_ROWS = 10_000
@@ -22,8 +24,8 @@ MAX_CUSTOMERS = 1000
 MAX_KEPT = 100_000  # items read for one answer: what a function reads well before its time is up
 REQUEST_ITEMS = 10  # how many items take as long to read as a request that finds none
 DEFAULT_SPAN = timedelta(days=30)
-# One read: any calendar month is one.
-READ_SPAN = timedelta(days=32)
+# One read: any calendar month is one, in whole UTC days as well.
+READ_SPAN = timedelta(days=33)
 READS_TOGETHER = 64
 
 
@@ -61,11 +63,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class UsageQueries:
-    """Answers questions about usage; `spread` makes several reads at a time."""
+    """Answers questions about usage; `spread` makes several reads at a time.
+
+    Of one customer, days that are long over are read as they were rolled up.
+    """
 
     books: Books
     segments: SegmentStore
     spread: Spread
+    days: DayReads
 
     def usage(self, question: UsageQuestion) -> Usage:
         """Answers from what metering keeps; its cost is that of the hours with usage asked about.
@@ -74,7 +80,7 @@ class UsageQueries:
         or segment, bounds off the quarter hour or out of order, and questions that are too wide.
         """
         meter = self.meter(question.meter)
-        customers = self.customers(question.customers, question.segment)
+        customers, days = self._opened(meter, question)
         end = question.end or next_quarter(self._now(question, customers))
         start = question.start or end - DEFAULT_SPAN
         problems = [*_span_problems(start, end), *_shape_problems(meter, question)]
@@ -90,7 +96,11 @@ class UsageQueries:
             rest=question.rest,
             fill=question.fill,
         )
-        kept = self.kept(meter, customers, Period(start, end), Budget(MAX_KEPT))
+        asked, budget = Period(start, end), Budget(MAX_KEPT)
+        if days and len(customers) == 1:
+            kept: Iterable[Kept] = self._kept_in_days(meter, customers[0], asked, days, budget)
+        else:
+            kept = self.kept(meter, customers, asked, budget)
         answer = usage_answer(meter, kept, shape, MAX_ROWS)
         check_rows([*answer.rows, *answer.rest])
         return Usage(meter, start, end, answer)
@@ -107,6 +117,24 @@ class UsageQueries:
             raise InvalidError("No such meter.", [Problem("/meter", "unknown-meter")])
         return meter
 
+    def _opened(
+        self, meter: Meter, question: UsageQuestion
+    ) -> tuple[list[Customer], Mapping[datetime, UsageDay]]:
+        """Whom the question is about; of one customer named, also its settled days.
+
+        Raises: NotFoundError, InvalidError.
+        """
+        if len(question.customers) != 1:
+            return self.customers(question.customers, question.segment), {}
+        end = question.end or self.books.clock.now()
+        start = question.start or end - DEFAULT_SPAN
+        looked_at = Period(start, end if end - start <= MAX_SPAN else start)
+        [key] = question.customers
+        customer, days = self.days.opening(key, meter.key, looked_at)
+        if customer is None:
+            raise NotFoundError("No such customer.")
+        return self._in_segment([customer], question.segment), days
+
     def _now(self, question: UsageQuestion, customers: Sequence[Customer]) -> datetime:
         """The present of the one customer asked about, else the machine's."""
         if len(question.customers) == len(customers) == 1:
@@ -118,10 +146,9 @@ class UsageQueries:
 
         Raises: NotFoundError, InvalidError.
         """
-        segment = named_segment(self.segments, segment_key) if segment_key else None
         if keys:
-            known = self.spread(self.books.customer, keys)
-            return [each for each in known if segment is None or segment.holds(each)]
+            return self._in_segment(self.spread(self.books.customer, keys), segment_key)
+        segment = named_segment(self.segments, segment_key) if segment_key else None
         found: list[Customer] = []
         for customer in all_customers(self.books.store):
             if segment is None or segment.holds(customer):
@@ -130,6 +157,10 @@ class UsageQueries:
                 pointer = "/segment" if segment else "/customer"
                 raise InvalidError("Ask about fewer customers.", [Problem(pointer, "too-many")])
         return found
+
+    def _in_segment(self, customers: Sequence[Customer], segment_key: str | None) -> list[Customer]:
+        segment = named_segment(self.segments, segment_key) if segment_key else None
+        return [each for each in customers if segment is None or segment.holds(each)]
 
     def kept(
         self, meter: Meter, customers: Sequence[Customer], asked: Period, budget: Budget
@@ -142,6 +173,28 @@ class UsageQueries:
         reads = [(customer.key, span) for customer in customers for span in spans]
         _spend(budget, len(reads) * REQUEST_ITEMS)
         return self._read_all(meter, reads, budget)
+
+    def _kept_in_days(
+        self,
+        meter: Meter,
+        customer: Customer,
+        asked: Period,
+        days: Mapping[datetime, UsageDay],
+        budget: Budget,
+    ) -> Sequence[Kept]:
+        """What was kept in the days that `asked` touches.
+
+        On a test clock no day is long over: its customer deletes it, and begins anew.
+        Raises: InvalidError.
+        """
+
+        def by_hour(stretch: Period) -> Sequence[Kept]:
+            return list(self.kept(meter, [customer], stretch, budget))
+
+        kept = self.days.kept(asked, days, by_hour, keep=customer.test_clock is None)
+        copied = (len(day.kept) for day in days.values() if day.kept is not None)
+        _spend(budget, sum(copied))
+        return kept
 
     def _read_all(
         self, meter: Meter, reads: Sequence[tuple[str, Period]], budget: Budget

@@ -1,8 +1,21 @@
-"""Test clocks in memory."""
+"""Clocks that show what they are told to, and test clocks in memory."""
+
+from dataclasses import dataclass
+from datetime import datetime
 
 from shared.domain.errors import VersionConflictError
 from shared.services.test_clocks import TestClock
 from tests.fakes.billing_store import MemoryBillingStore
+
+
+@dataclass
+class SettableClock:
+    """A machine's clock."""
+
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
 
 
 class MovingClocks:

@@ -14,6 +14,7 @@ from functions.api import router
 from local.emulator import Aws
 from shared.domain.events import UsageEvent
 from shared.services.setting_aside import StreamRecord
+from tests.fakes.clocks import SettableClock
 from tests.integration.conftest import Tables
 from tests.unit.http.events import api_event
 
@@ -21,16 +22,6 @@ NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 SHARD = "shardId-000000000000"
 _SEQUENCE = itertools.count(1)
 _CUSTOMERS = itertools.count(1)
-
-
-@dataclass
-class SettableClock:
-    """A machine's clock that shows what it is told to."""
-
-    at: datetime = NOON
-
-    def now(self) -> datetime:
-        return self.at
 
 
 @dataclass(frozen=True)
@@ -53,7 +44,7 @@ class Api:
         settings = Settings.from_environment()
         names = {"events_table": tables.events_table, "billing_table": tables.billing_table}
         known = {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
-        self.clock = SettableClock()
+        self.clock = SettableClock(NOON)
         self.runtime = Runtime(Settings(**{**known, **names, "test_clocks": True}))
         self.runtime.__dict__ |= {
             "clock": self.clock,

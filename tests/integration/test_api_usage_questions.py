@@ -217,7 +217,7 @@ def test_a_month_of_one_customer_is_two_requests(api: Api) -> None:
     with consumed(api.runtime.dynamodb) as used:
         api.get("/v1/usage", query=query)
     # Once a second there is one more, for the catalogue's version.
-    assert used.requests[-2:] == ["GetItem", "Query"]
+    assert used.requests[-2:] == ["BatchGetItem", "Query"]
     assert used.requests[:-2] in ([], ["GetItem"])
 
 

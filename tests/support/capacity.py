@@ -34,11 +34,17 @@ def consumed(client: Any) -> Iterator[Consumed]:
     def ask(params: dict[str, Any], event_name: str, **_: Any) -> None:
         if operation_of(event_name) in WRITES:
             params["ReturnConsumedCapacity"] = "INDEXES"
+        # What is asked for in a batch and not there is a read unit as well.
+        tables = params.get("RequestItems", {}).values()
+        keys = (table.get("Keys", ()) for table in tables if isinstance(table, dict))
+        total.read_units += sum(map(len, keys))
 
     def note(parsed: dict[str, Any], event_name: str, **_: Any) -> None:
         operation = operation_of(event_name)
         total.requests.append(operation)
         total.read_units += _read_units(parsed)
+        if operation == "BatchGetItem":
+            total.read_units -= sum(map(len, parsed["Responses"].values()))
         if operation in WRITES:
             reported = parsed["ConsumedCapacity"]
             tables = reported if isinstance(reported, list) else [reported]

@@ -39,12 +39,13 @@ class TableReads:
         return self._query(condition, values, ScanIndexForward=not newest_first)
 
     def _between(self, partition: str, start: datetime, end: datetime, unit: str) -> Iterator[Item]:
-        """The items whose sort keys begin with a time from start to end, whole units of it."""
+        """The items whose sort keys begin with a time in [start, end), whole units of it."""
+        last = end - datetime.resolution
         values = {
             ":pk": partition,
             ":start": start.strftime(unit),
             # "~" sorts after the "#" that follows the time: the last one is there as well.
-            ":end": f"{end.strftime(unit)}~",
+            ":end": f"{last.strftime(unit)}~",
         }
         return self._query("pk = :pk AND sk BETWEEN :start AND :end", values)
 

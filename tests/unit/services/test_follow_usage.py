@@ -10,8 +10,10 @@ import pytest
 from functions.follow_usage import TRIED_FOR, handler
 from shared.adapters.dynamodb.billing_items import usage_hour_item
 from shared.domain.errors import UnavailableError
+from shared.domain.usage_days import DayKey
 from shared.domain.usage_hours import HourKey, UsageHour
 from shared.services.rewards import Given
+from tests.fakes.clocks import SettableClock
 from tests.support.builders import HOUR, MARCH
 
 MINUTE = timedelta(minutes=1)
@@ -24,12 +26,16 @@ class Following:
         self.failing: dict[str, Exception] = {}
         self.counted: list[str] = []
         self.marked: list[str] = []
+        self.noted: list[DayKey] = []
 
     def count(self, customer: str, meter: str, hours: Iterable[datetime]) -> Given:
         if customer in self.failing:
             raise self.failing[customer]
         self.counted.append(customer)
         return Given(grants=1)
+
+    def note_changes(self, days: Iterable[DayKey]) -> None:
+        self.noted += days
 
     def changed(self, customer: str, meter: str, hours: Mapping[datetime, str]) -> None:
         self.marked.append(customer)
@@ -38,15 +44,18 @@ class Following:
 @pytest.fixture
 def following(monkeypatch: pytest.MonkeyPatch) -> Following:
     made = Following()
-    clock = SimpleNamespace(now=lambda: MARCH)
-    monkeypatch.setattr("functions.follow_usage.runtime", lambda: SimpleNamespace(clock=clock))
+    here = SimpleNamespace(clock=SettableClock(MARCH))
+    monkeypatch.setattr("functions.follow_usage.runtime", lambda: here)
     monkeypatch.setattr("functions.follow_usage.rewards_of", lambda _: made)
     monkeypatch.setattr("functions.follow_usage.shares_of", lambda _: made)
+    monkeypatch.setattr("functions.follow_usage.usage_days_of", lambda _: made)
     return made
 
 
-def record(sequence: int, customer: str, age: timedelta = MINUTE) -> dict[str, Any]:
-    hour = UsageHour(HourKey(customer, "messages", MARCH - HOUR, (), False, False))
+def record(
+    sequence: int, customer: str, age: timedelta = MINUTE, at: datetime = MARCH - HOUR
+) -> dict[str, Any]:
+    hour = UsageHour(HourKey(customer, "messages", at, (), False, False))
     change = {"NewImage": usage_hour_item(hour), "SequenceNumber": str(sequence)}
     change["ApproximateCreationDateTime"] = (MARCH - age).timestamp()
     return {"dynamodb": change}
@@ -102,3 +111,13 @@ def test_a_record_that_cannot_be_read_keeps_no_other_from_being_counted(
     assert failures(unreadable(1, TRIED_FOR), record(2, "bob")) == []
     assert following.counted == ["bob", "bob"]
     assert capsys.readouterr().out.count('"UsageNotFollowed": 1') == 2
+
+
+def test_changes_of_days_long_over_are_noted_once_each_and_those_of_others_are_not(
+    following: Following,
+) -> None:
+    old = MARCH - timedelta(days=3)
+    hours = (old, old + HOUR, old + timedelta(hours=23), old + timedelta(days=2))
+    changes = [record(number, "ada", at=at) for number, at in enumerate(hours, 1)]
+    assert failures(*changes, record(9, "bob", at=old + HOUR)) == []
+    assert following.noted == [DayKey(who, "messages", old) for who in ("ada", "bob")]

@@ -5,17 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.services.rate_limiting import RateLimiter, TooManyRequestsError
+from tests.fakes.clocks import SettableClock
 from tests.fakes.request_counters import MemoryRequestCounters
 
 MINUTE = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
-
-
-class Clock:
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-
-    def now(self) -> datetime:
-        return self.at
 
 
 def wait(limiter: RateLimiter, key_id: str = "k", limit: int = 1) -> int:
@@ -31,7 +24,7 @@ def wait(limiter: RateLimiter, key_id: str = "k", limit: int = 1) -> int:
     ("after", "seconds"), [(0, 60), (1, 60), (29_800, 31), (59_000, 1), (59_999, 1)]
 )
 def test_the_wait_is_whole_seconds_up_to_the_next_window(after: int, seconds: int) -> None:
-    clock = Clock(MINUTE + timedelta(milliseconds=after))
+    clock = SettableClock(MINUTE + timedelta(milliseconds=after))
     limiter = RateLimiter(MemoryRequestCounters(), clock)
     assert [wait(limiter), wait(limiter)] == [0, seconds]
     clock.at += timedelta(seconds=seconds)
@@ -39,14 +32,14 @@ def test_the_wait_is_whole_seconds_up_to_the_next_window(after: int, seconds: in
 
 
 def test_servers_share_what_they_count() -> None:
-    counters, clock = MemoryRequestCounters(), Clock(MINUTE)
+    counters, clock = MemoryRequestCounters(), SettableClock(MINUTE)
     servers = [RateLimiter(counters, clock) for _ in range(3)]
     passed = [wait(servers[number % 3], limit=7) == 0 for number in range(20)]
     assert passed == [True] * 7 + [False] * 13
 
 
 def test_a_window_that_is_used_up_is_not_asked_about_again() -> None:
-    counters, clock = MemoryRequestCounters(), Clock(MINUTE)
+    counters, clock = MemoryRequestCounters(), SettableClock(MINUTE)
     limiter = RateLimiter(counters, clock)
     for _ in range(100):
         wait(limiter)

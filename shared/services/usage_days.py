@@ -1,0 +1,104 @@
+"""One customer's usage for questions: days that were rolled up, and by the hour what was not."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.domain.customers import Customer
+from shared.domain.errors import UnavailableError
+from shared.domain.periods import Period
+from shared.domain.usage_answers import Kept
+from shared.domain.usage_days import (
+    DayKey,
+    UsageDay,
+    day_of,
+    floor_day,
+    rolled_up,
+    settled_days,
+    stretches,
+)
+from shared.services.spread import Spread
+from shared.services.store import Clock
+
+# So many items of settled days are a good part of a request. Fewer cost none by themselves.
+WORTH_ROLLING_UP = 1000
+
+
+class UsageDayStore(Protocol):
+    """Where copies of days are kept, and what is noted of changes."""
+
+    def opening(
+        self, customer: str, meter: str, days: Sequence[datetime]
+    ) -> tuple[Customer | None, Mapping[datetime, UsageDay]]:
+        """The profile, and every day asked for, in one request up to 99 days.
+
+        Raises: UnavailableError.
+        """
+
+    def roll_up(self, day: UsageDay) -> None:
+        """Keeps the copy, unless a change was noted since `changes` was read, or it is too large.
+
+        Safe to repeat.
+        Raises: UnavailableError.
+        """
+
+    def note_changes(self, days: Iterable[DayKey]) -> None:
+        """Notes that usage of the days has changed: their copies hold no longer.
+
+        Safe to repeat.
+        Raises: UnavailableError.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class DayReads:
+    """Reads a customer's usage of a meter, and rolls up what costs requests."""
+
+    store: UsageDayStore
+    clock: Clock
+    spread: Spread
+
+    def opening(
+        self, customer: str, meter: str, span: Period
+    ) -> tuple[Customer | None, Mapping[datetime, UsageDay]]:
+        """The profile, and the settled days that the span touches.
+
+        Raises: UnavailableError.
+        """
+        now = self.clock.now()
+        known, days = self.store.opening(customer, meter, list(settled_days(span, now)))
+        return known, {at: day.at(now) for at, day in days.items()}
+
+    def kept(
+        self,
+        span: Period,
+        days: Mapping[datetime, UsageDay],
+        read: Callable[[Period], Sequence[Kept]],
+        *,
+        keep: bool,
+    ) -> list[Kept]:
+        """What was kept in the days that the span touches; `read` does so by the hour.
+
+        With `keep`, settled days are rolled up where reading them cost requests.
+        Raises: what `read` does.
+        """
+        first = floor_day(span.start)
+        days = {at: day for at, day in days.items() if first <= at < span.end}
+        lacking = list(stretches(span, days))
+        by_hour = [item for stretch in lacking for item in read(stretch)]
+        if keep:
+            self._roll_up(days, by_hour, cuts=len(lacking) > 1)
+        copies = [day.kept for day in days.values() if day.kept is not None]
+        return [*(item for kept in copies for item in kept), *by_hour]
+
+    def _roll_up(
+        self, days: Mapping[datetime, UsageDay], by_hour: Sequence[Kept], *, cuts: bool
+    ) -> None:
+        lacking = [day for day in days.values() if day.kept is None]
+        own = [item for item in by_hour if day_of(item) in days]
+        if lacking and (cuts or len(own) > WORTH_ROLLING_UP):
+            try:
+                self.spread(self.store.roll_up, list(rolled_up(lacking, own, self.clock.now())))
+            except UnavailableError:
+                return  # The answer stands; the next question rolls up what this one could not.
