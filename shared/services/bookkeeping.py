@@ -1,11 +1,12 @@
 """Whether a customer's books agree with themselves: ledger, grants, amounts, open invoice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.domain.accounts import Account
 from shared.domain.closing import draft_invoice
+from shared.domain.credits import Grant
 from shared.domain.errors import MeterlineError
 from shared.domain.invoice_document import invoice_document
 from shared.domain.ledger import Amounts, LedgerEntry, entry_between
@@ -44,7 +45,7 @@ class Bookkeeping:
         difference.
         """
         if note.ledger_version == account.version:
-            return note, 0, []
+            return note, 0, list(self._last_link(account))
         chain = self._chain(note.ledger_version, account, now)
         if chain.findings or not chain.spans:
             version = note.ledger_version if chain.findings else account.version
@@ -85,6 +86,13 @@ class Bookkeeping:
             chain.findings.append("ledger: the first entry starts with something")
         return chain
 
+    def _last_link(self, account: Account) -> Iterator[str]:
+        """Whether the account still is what its newest entry led to."""
+        for entry in self.store.ledger(account.customer, 1, None, newest_first=True).items:
+            moved_on = entry.to_version != account.version
+            if not moved_on and _held(entry.remaining) != _held(account.grants):
+                yield f"ledger: entry {entry.to_version} does not carry on"
+
     def _newest_first(self, customer: str) -> Iterator[LedgerEntry]:
         cursor: str | None = None
         while True:
@@ -98,27 +106,27 @@ class Bookkeeping:
         """What is wrong with grants, with amounts, and with the open invoice."""
         catalogue = self.catalogue.newest()
         closed = self.store.closed_phases(account.customer, CLOSED_PHASES_READ)
-        yield from self._grants(account)
+        grants = self.store.grants(account.customer, account.open_grants)
+        yield from _grants(account, grants)
         for phase in phases_of(account, closed):
             yield from misrated(phase, catalogue)
         terms = self.store.subscription(account.customer)
         try:
             if terms is not None:
-                grants = self.store.grants(account.customer, account.open_grants)
                 draft, _ = draft_invoice(account, terms, catalogue, closed, grants)
                 invoice_document(draft)
         except (MeterlineError, LookupError) as error:
             yield f"the open invoice cannot be made: {error}"
 
-    def _grants(self, account: Account) -> Iterator[str]:
-        held = [(unit, key, n) for unit, left in account.grants.items() for key, n in left.items()]
-        grants = self.store.grants(account.customer, [key for _, key, _ in held])
-        for unit, key, nanos in held:
-            grant = grants.get(key)
-            if grant is None or grant.unit != unit:
-                yield f"grant {key} is held in {unit}, and not granted"
-            elif not 0 <= nanos <= grant.amount or grant.voided_at is not None:
-                yield f"grant {key} cannot have {nanos} nanos left"
+
+def _grants(account: Account, grants: Mapping[str, Grant]) -> Iterator[str]:
+    held = [(unit, key, n) for unit, left in account.grants.items() for key, n in left.items()]
+    for unit, key, nanos in held:
+        grant = grants.get(key)
+        if grant is None or grant.unit != unit:
+            yield f"grant {key} is held in {unit}, and not granted"
+        elif not 0 <= nanos <= grant.amount or grant.voided_at is not None:
+            yield f"grant {key} cannot have {nanos} nanos left"
 
 
 def _checked(note: Reconciliation, version: int, gap: JournalGap | None) -> Reconciliation:

@@ -17,13 +17,12 @@ from shared.domain.closing import next_due
 from shared.domain.customers import Customer
 from shared.domain.errors import NotFoundError, UnavailableError, VersionConflictError
 from shared.domain.events import time_text
-from shared.domain.ledger import entry_between
 from shared.domain.usage_hours import floor_hour
 from shared.services.billing_run import due_token, wait_for_barriers
 from shared.services.bookkeeping import Bookkeeping
-from shared.services.changes import PutAudit, PutLedgerEntry, SaveAccount
 from shared.services.clock import customer_now
 from shared.services.customers import creation
+from shared.services.holding import hold
 from shared.services.ingest import MAX_AHEAD, MAX_LATENESS
 from shared.services.looks import MAX_UNKNOWN, IsOver, Look, OutOfTimeError, Span
 from shared.services.reconciliation import (
@@ -97,8 +96,7 @@ class Reconciler:
         else:
             result.findings += self._revalued(key)
         account = self._account(key)
-        if again or account.version != note.ledger_version or account.held is not None:
-            result.findings += self._books(account)
+        result.findings += self._books(account)
         if again:
             note = replace(note, ledger_version=0)
         note, result.spanned, wrong = self.bookkeeping.ledger(note, account, now)
@@ -106,7 +104,7 @@ class Reconciler:
         findings = tuple(result.findings)
         clean = result.finished and not findings
         if findings or (clean and account.held is not None):
-            self._hold("; ".join(findings) or None, key, ACTOR, now)
+            hold(self.store, key, "; ".join(findings) or None, ACTOR, now)
         if clean:
             self._pass_lost_barrier(customer, note)
         clean_at = now if clean else note.clean_at
@@ -120,7 +118,7 @@ class Reconciler:
         """
         if self.store.customer(key) is None:
             raise NotFoundError("No such customer.")
-        self._hold(None, key, actor, self.clock.now())
+        hold(self.store, key, None, actor, self.clock.now())
 
     def _customer(self, key: str, now: datetime) -> Customer:
         """The profile; made anew if the stream lost the very events that would have made it."""
@@ -209,9 +207,12 @@ class Reconciler:
         reached = next((start for start, _ in todo if start not in alone), ahead)
         young |= {start for start, _ in todo if start in alone}
         judged = max(judged, min(reached, until))
-        kept = tuple(sorted(h for h in young if h < judged))[-MAX_POSTPONED:]
         settled = max(settled, min(reached, closed_until))
-        return replace(note, judged_until=judged, settled_until=settled, postponed=kept)
+        kept = sorted(hour for hour in young if hour < judged)
+        if len(kept) > MAX_POSTPONED:  # From the first one left out on, all is judged again.
+            judged, kept = kept[MAX_POSTPONED], kept[:MAX_POSTPONED]
+            settled = min(settled, judged)
+        return replace(note, judged_until=judged, settled_until=settled, postponed=tuple(kept))
 
     def _judge(
         self, key: str, spans: Sequence[Span], now: datetime, result: Pass, is_over: IsOver
@@ -294,27 +295,3 @@ class Reconciler:
         moment = next_due(account, grants, self.repairing.grace)
         if moment <= judged and not self.barriers.has_passed(key, due_token(moment)):
             self.barriers.mark_passed(key, due_token(moment))
-
-    def _hold(self, reason: str | None, key: str, actor: str, now: datetime) -> None:
-        """Stops or releases the customer's billing, in a version of the account of its own."""
-        for _ in range(MAX_STANDSTILLS):
-            account = self._account(key)
-            if (account.held is None) == (reason is None):
-                return
-            after = replace(account, version=account.version + 1, held=reason)
-            cause = {"by": actor, "held": "yes" if reason else "no"}
-            audit = PutAudit(
-                at=now,
-                actor=actor,
-                action="hold" if reason else "release",
-                subject=key,
-                before={"held": account.held},
-                after={"held": reason},
-            )
-            entry = PutLedgerEntry(entry_between(account, after, now, "hold", cause))
-            try:
-                self.store.commit([SaveAccount(after, account.version), entry, audit])
-            except VersionConflictError:
-                continue
-            return
-        raise UnavailableError("the customer is too busy to be held or released now")
