@@ -6,25 +6,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import quote, urlencode
 
-import urllib3
+if TYPE_CHECKING:
+    import urllib3
 
-TIMEOUT = urllib3.Timeout(connect=5, read=60)
-# Whatever is sent twice has the same effect once: events by their identity, PUT by nature, money
-# writes by their Idempotency-Key. So every request may be repeated.
-# Retry-After is honoured, up to a minute.
-RETRIES = urllib3.Retry(
-    total=5,
-    connect=3,
-    allowed_methods=None,
-    status_forcelist=(429, 502, 503, 504),
-    backoff_factor=0.2,
-    backoff_jitter=0.2,
-    retry_after_max=60,
-    raise_on_status=False,
-)
 GZIP_FROM_BYTES = 1024
 # A parameter that is None is left out; one with several values is repeated.
 Query = Mapping[str, str | Sequence[str] | None]
@@ -75,7 +62,7 @@ class Client:
     def __init__(self, url: str, api_key: str, connections: int = 1) -> None:
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
-        self._pool = urllib3.PoolManager(maxsize=connections, block=True, retries=RETRIES)
+        self._pool = _pool(connections)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -112,12 +99,14 @@ class Client:
 
         Raises: ApiError for a refusal, UnreachableError when nothing answers.
         """
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
         sent = {**self._headers, **(headers or {})}
         content = None if body is None else _encode(body, sent)
         url = self.url + path + _query_text(query or {})
         try:
-            answer = self._pool.request(method, url, body=content, headers=sent, timeout=TIMEOUT)
-        except urllib3.exceptions.HTTPError as error:
+            answer = self._pool.request(method, url, body=content, headers=sent)
+        except HTTPError as error:
             raise UnreachableError(f"{self.url} does not answer: {_reason(error)}") from error
         document = _decode(answer.data, Decimal if exact else float)
         if answer.status >= 400:
@@ -184,7 +173,30 @@ def _decode(data: bytes, number: Callable[[str], object]) -> Any:
     return document if isinstance(document, dict) else None
 
 
-def _reason(error: urllib3.exceptions.HTTPError) -> str:
+def _pool(connections: int) -> "urllib3.PoolManager":
+    """Whatever is sent twice has the same effect once, so every request may be repeated: events by
+    their identity, PUT by nature, money writes by their Idempotency-Key.
+
+    Retry-After is honoured, up to a minute.
+    """
+    # Imported here: it opens a socket as it is imported, and `meterline verify` opens none.
+    import urllib3  # noqa: PLC0415
+
+    retries = urllib3.Retry(
+        total=5,
+        connect=3,
+        allowed_methods=None,
+        status_forcelist=(429, 502, 503, 504),
+        backoff_factor=0.2,
+        backoff_jitter=0.2,
+        retry_after_max=60,
+        raise_on_status=False,
+    )
+    timeout = urllib3.Timeout(connect=5, read=60)
+    return urllib3.PoolManager(maxsize=connections, block=True, retries=retries, timeout=timeout)
+
+
+def _reason(error: "urllib3.exceptions.HTTPError") -> str:
     """What went wrong, without the names of the classes that it went through."""
     reason = getattr(error, "reason", None) or error
     return str(reason).rpartition(": ")[2]

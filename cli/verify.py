@@ -7,7 +7,7 @@ the two files with `meterline invoice export` and `meterline events export --inv
 import argparse
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import chain
@@ -106,17 +106,20 @@ def read_entries(exported: Any) -> list[tuple[UsageEvent, Fate]]:
 
 
 def read_event(exported: Any) -> tuple[UsageEvent, Fate]:
-    """One exported event as it was sent, and what became of it."""
+    """One exported event as it was sent, and what became of it.
+
+    Raises: LookupError, TypeError or ValueError for what no export holds.
+    """
     event = UsageEvent(
-        customer=exported["subject"],
-        source=exported["source"],
-        id=exported["id"],
-        type=exported["type"],
+        customer=_text(exported["subject"]),
+        source=_text(exported["source"]),
+        id=_text(exported["id"]),
+        type=_text(exported["type"]),
         occurred_at=_instant(exported["time"]),
         received_at=_instant(exported["received_at"]),
         catalogue_version=int(exported["catalogue_version"]),
         data=_data(exported["data"]),
-        extensions=exported["extensions"],
+        extensions={name: _text(each) for name, each in _members(exported["extensions"])},
     )
     return event, _fate(exported)
 
@@ -131,12 +134,29 @@ def _fate(exported: Any) -> Fate:
 
 
 def _data(exported: Any) -> dict[str, Any]:
-    return {name: _value(value) for name, value in exported.items()}
+    return {name: _value(value) for name, value in _members(exported)}
+
+
+def _members(exported: Any) -> Iterable[tuple[str, Any]]:
+    if not isinstance(exported, dict):
+        raise TypeError(f"an object is expected, not {exported!r}")
+    return exported.items()
+
+
+def _text(exported: Any) -> str:
+    if not isinstance(exported, str):
+        raise TypeError(f"text is expected, not {exported!r}")
+    return exported
 
 
 def _value(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        raise TypeError(f"a single value is expected, not {value!r}")
     return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text} has no zone")
+    return at.astimezone(UTC)

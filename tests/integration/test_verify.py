@@ -3,6 +3,8 @@
 import gzip
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -15,6 +17,7 @@ from cli.__main__ import main
 from cli.client import ApiError, Client
 from functions import api
 from local.emulator import Aws
+from local.home import REPOSITORY
 from shared.domain.invoice_document import document_hash
 from tests.integration.conftest import Tables
 from tests.support.builders import (
@@ -159,6 +162,46 @@ def test_exported_invoices_equal_their_events_without_a_network(
     packed = exported[1][1].with_suffix(".gz")
     packed.write_bytes(gzip.compress(exported[1][1].read_bytes()))
     assert verdict((exported[1][0], packed), capsys)[0] == 0
+
+
+# Whatever Python itself reports of sockets, of the imports as well.
+WATCHED = """
+import sys
+def refuse(event, arguments):
+    assert not event.startswith("socket."), event
+sys.addaudithook(refuse)
+from cli.__main__ import main
+raise SystemExit(main(sys.argv[1:]))
+"""
+
+
+def test_no_socket_is_opened_by_anything_that_it_imports(exported: dict[int, Files]) -> None:
+    arguments = ["verify", *map(str, exported[1])]
+    command = [sys.executable, "-c", WATCHED, *arguments]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.partition(":")[0]) == (0, "EQUAL"), done.stderr
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": []},
+        {"data": None},
+        {"data": {"tokens": [1]}},
+        {"source": []},
+        {"extensions": None},
+        {"time": "2026-03-05T00:00:00"},
+    ],
+)
+def test_a_bad_event_is_not_blamed_on_the_invoice(
+    exported: dict[int, Files], capsys: pytest.CaptureFixture[str], change: dict[str, Any]
+) -> None:
+    invoice, events = exported[1]
+    first, *rest = events.read_text().splitlines()
+    events.write_text("\n".join([json.dumps({**json.loads(first), **change}), *rest]))
+    status, printed = verdict((invoice, events), capsys)
+    assert status == 1
+    assert f"{events}: line 1 is no event as exported" in printed
 
 
 def test_every_event_that_is_changed_removed_or_added_is_noticed(
