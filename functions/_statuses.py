@@ -12,6 +12,7 @@ from shared.domain.errors import (
     PreconditionFailedError,
     UnauthenticatedError,
     UnavailableError,
+    UnreadableError,
 )
 from shared.domain.reservations import InsufficientBalanceError
 from shared.services.rate_limiting import TooManyRequestsError
@@ -32,6 +33,8 @@ STATUSES: tuple[tuple[type[MeterlineError], HTTPStatus], ...] = (
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (MethodNotAllowedError, HTTPStatus.METHOD_NOT_ALLOWED),
     (ConflictError, HTTPStatus.CONFLICT),
+    # What is stored stands in the way, and waits in quarantine: nobody has it corrected before.
+    (UnreadableError, HTTPStatus.CONFLICT),
     (PreconditionFailedError, HTTPStatus.PRECONDITION_FAILED),
     (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UnsupportedMediaTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),

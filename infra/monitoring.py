@@ -58,6 +58,10 @@ class Monitoring(Construct):
             self._alarm(f"{name}Throttles", throttles, "A function is throttled")
         errors = http_api.metric_server_error(statistic="Sum", period=PERIOD)
         self._alarm("ApiServerErrors", errors, "The API answers 5xx")
+        for name in ("EventsLackingValue", "EventsConflicting"):
+            self._alarm(name, _counter("ingest", name), "Events do not count as they were meant")
+        not_backfilled = _counter("backfill", "BackfillDelayed")
+        self._alarm("BackfillDelayed", not_backfilled, "A backfill is delayed", periods=3)
         quarantined = _counter("aggregate", "RecordsQuarantined")
         self._alarm("RecordsQuarantined", quarantined, "A record is in quarantine")
         over_cap = _counter("aggregate", "UsageOverCap")

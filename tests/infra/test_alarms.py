@@ -9,6 +9,9 @@ from tests.infra.conftest import REPOSITORY
 
 # (service, counter) -> the threshold that it is alarmed from.
 ALARMED = {
+    ("ingest", "EventsLackingValue"): 1,
+    ("ingest", "EventsConflicting"): 1,
+    ("backfill", "BackfillDelayed"): 1,
     ("aggregate", "RecordsQuarantined"): 1,
     ("aggregate", "UsageOverCap"): 1,
     ("aggregate", "BatchesDelayed"): 10,

@@ -388,6 +388,22 @@ def test_over_http_and_through_the_queue(
     )
 
 
+def test_a_part_that_cannot_be_written_is_counted_and_comes_back(
+    meterline: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise UnavailableError("the stream is behind")
+
+    monkeypatch.setattr(meterline.runtime.backfills.__class__, "carry_out", refuse)
+    sqs = Sqs()
+    BackfillQueue(sqs, "url").send([Order("m", 2)])  # type: ignore[arg-type]
+    message = {"messageId": "m", "body": sqs.sent.pop(0)["MessageBody"]}
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 10**6)
+    answer = backfill.handler({"Records": [message]}, context)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m"}]}
+    assert '"BackfillDelayed": 1' in capsys.readouterr().out
+
+
 def test_orders_survive_the_queue() -> None:
     sqs = Sqs()
     at = datetime.fromisoformat("2026-03-01T05:00:00+00:00")

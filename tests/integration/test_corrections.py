@@ -13,6 +13,7 @@ import pytest
 from cli.verify import read_entries
 from functions import api
 from local.emulator import Aws
+from shared.adapters.dynamodb.usage_events import to_item as event_item
 from shared.domain.accounts import Totals
 from shared.domain.events import UsageEvent
 from shared.services.redrive import NotApplicableError
@@ -162,6 +163,14 @@ def test_events_are_corrected_for_35_days(case: Case) -> None:
     case.send(1, "7")
     status, answer = case.correct(1, cancel=True)
     assert (status, answer["errors"]) == (422, [{"pointer": "/id", "code": "too-old"}])
+
+
+def test_an_event_that_cannot_be_read_is_corrected_when_it_is_mended(case: Case) -> None:
+    item = {**event_item(case.send(1, "7")), "data": {"S": "{"}}
+    table, client = case.meterline.events_table, case.meterline.runtime.dynamodb
+    client.put_item(TableName=table, Item=item)
+    status, answer = case.correct(1, cancel=True)
+    assert (status, answer["code"]) == (409, "unreadable")
 
 
 def test_a_resend_is_compared_with_what_was_sent(case: Case) -> None:

@@ -51,6 +51,24 @@ def send(runtime: Runtime) -> Send:
     return post
 
 
+def test_what_does_not_count_as_it_was_meant_is_told_to_the_operator(
+    runtime: Runtime, send: Send, capsys: pytest.CaptureFixture[str]
+) -> None:
+    meter = {"event_type": "lacking", "aggregation": "sum", "value": "tokens"}
+    headers = {"content-type": "application/json"}
+    put = api_event("PUT", "/v1/meters/lacking", meter, headers=headers)
+    assert api.router.serve(put, lambda: runtime)["statusCode"] == 200
+    for body in (
+        event("lacking", type="lacking", data={"token": 1}),
+        event("lacking", "2", type="lacking"),
+        event("lacking", "2", type="lacking", data={"tokens": 7}),
+    ):
+        send(body)
+    printed = capsys.readouterr().out
+    for counter in ("EventsLackingValue", "EventsConflicting"):
+        assert printed.count(f'"{counter}": 1') == 1
+
+
 def stored(runtime: Runtime, customer: str) -> list[dict[str, Any]]:
     query: dict[str, Any] = {
         "TableName": runtime.settings.events_table,
