@@ -178,7 +178,9 @@ class PhaseCheck:
             for slot, readings in readings_of(self.raw, look, registers, mine).items():
                 stored = total_of(quarter_of(measurement) for _, measurement in readings)
                 gap = minus(stored, slots[slot])
-                missing = missing_readings(readings, gap)
+                # As long as none of it is settled, what is lacking is on its way.
+                young = all(record.event.received_at >= settled for record, _ in readings)
+                missing = missing_readings(readings, gap, quick=young)
                 if missing is None:
                     if all(record.event.received_at < settled for record, _ in readings):
                         look.findings.append(f"{slot_text(slot)}: {difference(gap)}")
