@@ -102,8 +102,7 @@ def settle(world: World) -> None:
 def _drain(world: World) -> None:
     """Streams run dry; a batch that waits for something does so for no longer than it would."""
     for _ in range(MAX_RETRIES):
-        while world.delivery.drain():
-            pass
+        world.delivery.drain()
         if not world.delivery.failing:
             return
         world.timeline.now += RETRY_AFTER
