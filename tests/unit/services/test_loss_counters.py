@@ -1,4 +1,4 @@
-"""Whatever is delayed, set aside or lost is counted under its name by the function that meets it."""
+"""Whatever is delayed, set aside or lost is counted by the function that meets it."""
 
 import json
 from collections.abc import Mapping
