@@ -11,8 +11,9 @@ from functions._metrics import count
 from functions._runtime import runtime
 from functions._streams import decode_image
 from shared.adapters.dynamodb.billing_items import read_usage_hour
+from shared.domain.days import floor_day
 from shared.domain.errors import MeterlineError
-from shared.domain.usage_days import DayKey, floor_day, is_noted
+from shared.domain.usage_days import DayKey, is_noted
 from shared.services.rewards import Given
 
 # A record that fails holds up those behind it, of every customer in its shard. So long it is tried

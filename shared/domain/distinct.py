@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from shared.domain.days import floor_day
 from shared.domain.quarters import QUARTER
 from shared.domain.usage_hours import HourKey
 
@@ -43,7 +44,7 @@ Seen = Mapping[ValueKey, frozenset[int]]
 
 def sighting(hour: HourKey, at: datetime, value: str) -> DistinctValue:
     """One sighting of a value by the usage hour, at the event's time."""
-    day = hour.hour.replace(hour=0)
+    day = floor_day(hour.hour)
     of = (hour.customer, hour.meter, day, hour.dimensions, value)
     key = ValueKey(*of, other=hour.other, backfilled=hour.backfilled)
     return DistinctValue(key, frozenset([(at - day) // QUARTER]))

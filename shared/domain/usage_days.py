@@ -8,14 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import NamedTuple
 
+from shared.domain.days import DAY, days_touched, floor_day
 from shared.domain.distinct import DistinctValue
 from shared.domain.periods import Period
 from shared.domain.usage_answers import Kept
-from shared.domain.usage_hours import floor_hour
 
-DAY = timedelta(days=1)
 # A day is rolled up when it has been over for so long: late usage is seldom later.
 SETTLES_AFTER = timedelta(hours=48)
 # From then on changes are noted. Whatever machines' clocks say, no day is rolled up before.
@@ -50,11 +50,6 @@ class UsageDay:
         return self if held else UsageDay(self.key, self.changes)
 
 
-def floor_day(at: datetime) -> datetime:
-    """The UTC midnight at or before the instant."""
-    return floor_hour(at).replace(hour=0)
-
-
 def settled(day: datetime, now: datetime) -> bool:
     """Whether the day may be rolled up."""
     return now >= day + DAY + SETTLES_AFTER
@@ -67,10 +62,7 @@ def is_noted(day: datetime, now: datetime) -> bool:
 
 def settled_days(span: Period, now: datetime) -> Iterator[datetime]:
     """The days that the span touches and that may be rolled up."""
-    day = floor_day(span.start)
-    while day < span.end and settled(day, now):
-        yield day
-        day += DAY
+    return takewhile(lambda day: settled(day, now), days_touched(span.start, span.end))
 
 
 def stretches(span: Period, days: Mapping[datetime, UsageDay]) -> Iterator[Period]:
@@ -79,17 +71,16 @@ def stretches(span: Period, days: Mapping[datetime, UsageDay]) -> Iterator[Perio
     `days` are the settled ones.
     """
     start: datetime | None = None
-    day = floor_day(span.start)
-    while day < span.end:
+    day = span.start
+    for day in days_touched(span.start, span.end):
         found = days.get(day)
         if found is None or found.kept is None:
             start = day if start is None else start
         elif start is not None:
             yield Period(start, day)
             start = None
-        day += DAY
     if start is not None:
-        yield Period(start, day if day - DAY in days else span.end)
+        yield Period(start, day + DAY if day in days else span.end)
 
 
 def rolled_up(days: Iterable[UsageDay], kept: Iterable[Kept], now: datetime) -> Iterator[UsageDay]:

@@ -7,13 +7,14 @@ order may be carried out twice, or by two at once.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from typing import Protocol
 
 from shared.domain.backfilling import Backfill
 from shared.domain.catalogue import Meter
 from shared.domain.customers import Customer
+from shared.domain.days import DAY
 from shared.domain.errors import (
     ConflictError,
     InvalidError,
@@ -32,7 +33,6 @@ from shared.services.store import BillingStore, CatalogueSource, Clock
 # A request that saw the catalogue without the meter may store events for 30 seconds more.
 WAIT_SECONDS = 90
 CUSTOMERS_PER_PAGE = 500
-DAY = timedelta(days=1)
 
 
 class MeterArchivedError(ConflictError):

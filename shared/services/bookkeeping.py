@@ -12,6 +12,7 @@ from shared.domain.invoice_document import invoice_document
 from shared.domain.ledger import Amounts, LedgerEntry, entry_between
 from shared.domain.reconciliation import misrated, phases_of
 from shared.services.changes import PutLedgerEntry
+from shared.services.journal import entry_of
 from shared.services.reconciliation import JournalGap, Reconciliation
 from shared.services.store import CLOSED_PHASES_READ, BillingStore, CatalogueSource
 
@@ -45,7 +46,7 @@ class Bookkeeping:
         difference.
         """
         if note.ledger_version == account.version:
-            return note, 0, list(self._last_link(account))
+            return note, 0, self._last_link(account)
         chain = self._chain(note.ledger_version, account, now)
         if chain.findings or not chain.spans:
             version = note.ledger_version if chain.findings else account.version
@@ -86,12 +87,12 @@ class Bookkeeping:
             chain.findings.append("ledger: the first entry starts with something")
         return chain
 
-    def _last_link(self, account: Account) -> Iterator[str]:
-        """Whether the account still is what its newest entry led to."""
-        for entry in self.store.ledger(account.customer, 1, None, newest_first=True).items:
-            moved_on = entry.to_version != account.version
-            if not moved_on and _held(entry.remaining) != _held(account.grants):
-                yield f"ledger: entry {entry.to_version} does not carry on"
+    def _last_link(self, account: Account) -> list[str]:
+        """What is wrong if the account no longer is what its own entry led to."""
+        entry = entry_of(self.store, account)
+        if entry is None or _held(entry.remaining) == _held(account.grants):
+            return []
+        return [f"ledger: entry {entry.to_version} does not carry on"]
 
     def _newest_first(self, customer: str) -> Iterator[LedgerEntry]:
         cursor: str | None = None

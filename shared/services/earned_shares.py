@@ -6,13 +6,14 @@ its usage hours and compared with what was accrued of it: doing that again chang
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 
 from shared.domain.customers import Customer
+from shared.domain.days import DAY, days_touched, floor_day
 from shared.domain.earned_shares import (
     Accrual,
     Earnings,
@@ -39,7 +40,6 @@ from shared.services.rewards import first_not_voided, grant_changes
 from shared.services.share_store import Mark, ShareStore
 from shared.services.standing import Books
 
-DAY = timedelta(days=1)
 MAX_ATTEMPTS = 12
 MAX_NAME_BYTES = 900  # as of a customer's key
 ACTOR = "earnings"
@@ -134,7 +134,7 @@ class EarnedShares:
         first, last = recount_span(now, start, end)
         done = Settled()
         for rule in self.books.catalogue.newest().earning_rules.values():
-            for day in _days(first, last):
+            for day in days_touched(first, last):
                 if out_of_time() or not self._accrue_day(rule, customer, day, now, done):
                     token = "recount-" + secrets.token_hex(8)
                     self.records.mark(Mark(key, rule.key, day.strftime(DAY_KEY), token))
@@ -173,9 +173,9 @@ class EarnedShares:
         """
         since, now = passed
         customer, lasts = self.books.customer(key), DAY + self.books.grace
-        first = _day_of(since - lasts - MAX_LATENESS)
+        first = floor_day(since - lasts - MAX_LATENESS)
         hours = self.books.store.usage_between(rule.meter, key, first, now)
-        for day in sorted({_day_of(hour.key.hour) for hour in hours}):
+        for day in sorted({floor_day(hour.key.hour) for hour in hours}):
             if day + lasts <= now:
                 self._accrue_day(rule, customer, day, max(since, day + lasts), done)
 
@@ -292,15 +292,3 @@ class EarnedShares:
         granted = grant_changes(self.books, before, stored, grant, cause, actor=ACTOR)
         done = replace(payout, status="paid", grant=grant.id, paid_at=now)
         return [SaveRecord(done, 0), *granted]
-
-
-def _day_of(at: datetime) -> datetime:
-    return at.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _days(first: datetime, last: datetime) -> Iterator[datetime]:
-    """The starts of the UTC days that [first, last) touches."""
-    day = _day_of(first)
-    while day < last:
-        yield day
-        day += DAY

@@ -6,6 +6,7 @@ from datetime import datetime
 from shared.domain.errors import UnavailableError, VersionConflictError
 from shared.domain.ledger import entry_between
 from shared.services.changes import PutAudit, PutLedgerEntry, SaveAccount
+from shared.services.journal import entry_of
 from shared.services.store import BillingStore
 
 MAX_ATTEMPTS = 20
@@ -27,8 +28,8 @@ def hold(store: BillingStore, key: str, reason: str | None, actor: str, now: dat
         after = replace(account, version=account.version + 1, held=reason)
         cause = {"by": actor, "held": "yes" if reason else "no"}
         entry = entry_between(account, after, now, "hold", cause)
-        before = next(iter(store.ledger(key, 1, None, newest_first=True).items), None)
-        if before is not None and before.to_version == account.version:
+        before = entry_of(store, account)
+        if before is not None:
             entry = replace(entry, remaining=before.remaining)
         audit = PutAudit(
             at=now,

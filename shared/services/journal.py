@@ -26,6 +26,12 @@ def journal_entry(change: AccountVersion) -> LedgerEntry:
     return entry_between(change.before, change.after, change.at, "usage", cause)
 
 
+def entry_of(store: BillingStore, account: Account) -> LedgerEntry | None:
+    """The entry that led to the account's version, if that is the newest one and there already."""
+    newest = store.ledger(account.customer, 1, None, newest_first=True).items
+    return next((entry for entry in newest if entry.to_version == account.version), None)
+
+
 def usage_cause(before: Account | None, after: Account) -> dict[str, str]:
     """How many usages of open phases, and late ones of closed phases, a version added."""
     counts = {p.number: sum(t.count for t in p.totals) for p in (before.phases if before else ())}

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from shared.domain.accounts import Account
 from shared.domain.closing import next_due
 from shared.domain.customers import Customer
+from shared.domain.days import DAY
 from shared.domain.errors import NotFoundError, UnavailableError, VersionConflictError
 from shared.domain.events import time_text
 from shared.domain.usage_hours import floor_hour
@@ -39,7 +40,6 @@ MAX_ATTEMPTS = 100  # looks at one span; each that finds something repairs a par
 MAX_STANDSTILLS = 20
 STANDSTILL_SECONDS = 0.1
 MAX_POSTPONED = 100
-DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
+from shared.domain.days import DAY, floor_day
 from shared.domain.events import UsageEvent
 from shared.services.store import Page
-
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def days_with_events(
         at = raw.first(customer, start, end)
         if at is None:
             return
-        start = max(start, at.replace(hour=0, minute=0, second=0, microsecond=0))
-        midnight = start.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+        start = max(start, floor_day(at))
+        midnight = floor_day(start) + DAY
         yield start, min(midnight, end)
         start = midnight

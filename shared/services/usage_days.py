@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.domain.customers import Customer
+from shared.domain.days import floor_day
 from shared.domain.errors import UnavailableError
 from shared.domain.periods import Period
 from shared.domain.usage_answers import Kept
@@ -13,7 +14,6 @@ from shared.domain.usage_days import (
     DayKey,
     UsageDay,
     day_of,
-    floor_day,
     rolled_up,
     settled_days,
     stretches,

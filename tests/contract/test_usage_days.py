@@ -63,6 +63,11 @@ def a_day(customer: Customer) -> UsageDay:
     return UsageDay(DayKey(*of, MARCH), 0, (*hours, *values), MARCH + 3 * DAY)
 
 
+def held(days: UsageDayStore, customer: Customer) -> UsageDay:
+    """What is kept of the day that `a_day` makes."""
+    return days.opening(customer.key, "tokens", [MARCH])[1][MARCH]
+
+
 def test_a_copy_comes_back_whole_with_the_profile(
     customer_and_days: tuple[Customer, UsageDayStore],
 ) -> None:
@@ -83,7 +88,7 @@ def test_a_day_without_usage_has_a_copy_too(
     customer, days = customer_and_days
     empty = replace(a_day(customer), kept=())
     days.roll_up(empty)
-    assert days.opening(customer.key, "tokens", [MARCH])[1][MARCH] == empty
+    assert held(days, customer) == empty
 
 
 def test_a_copy_holds_until_a_change_is_noted(
@@ -94,16 +99,16 @@ def test_a_copy_holds_until_a_change_is_noted(
     days.roll_up(day)
     days.note_changes([day.key, day.key._replace(meter="messages")])
     changed = UsageDay(day.key, 1)
-    assert days.opening(customer.key, "tokens", [MARCH])[1][MARCH] == changed
+    assert held(days, customer) == changed
     # What was read before the change comes too late to be kept; what was read after it does not.
     days.roll_up(day)
-    assert days.opening(customer.key, "tokens", [MARCH])[1][MARCH] == changed
+    assert held(days, customer) == changed
     again = replace(day, changes=1)
     days.roll_up(again)
-    assert days.opening(customer.key, "tokens", [MARCH])[1][MARCH] == again
+    assert held(days, customer) == again
     days.note_changes([day.key])
     days.roll_up(again)
-    assert days.opening(customer.key, "tokens", [MARCH])[1][MARCH] == UsageDay(day.key, 2)
+    assert held(days, customer) == UsageDay(day.key, 2)
 
 
 def test_a_day_that_fits_no_item_is_not_kept(aws: Aws, tables: Tables) -> None:

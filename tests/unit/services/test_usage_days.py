@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.customers import Customer
+from shared.domain.days import floor_day
 from shared.domain.distinct import DistinctValue
 from shared.domain.events import UsageEvent
 from shared.domain.periods import Period
@@ -17,7 +18,6 @@ from shared.domain.usage_days import (
     SETTLES_AFTER,
     DayKey,
     UsageDay,
-    floor_day,
     is_noted,
     settled,
     settled_days,
