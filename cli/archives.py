@@ -1,8 +1,9 @@
 """The archive's files on this machine: a folder of them, or a bucket's, downloaded once."""
 
+import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from urllib.parse import quote
 
 from cli.client import ClientError, UsageError
 from cli.deployment import aws_client, deployment
-from cli.verify import DAMAGE
+from cli.exported_events import DAMAGE
 from shared.domain.events import UsageEvent
-from shared.services.archive import EVENTS, FILE_SUFFIX, lines_of, read_line
+from shared.services.archive import EVENTS, FILE_SUFFIX, event_line, lines_of, read_line
 
 PARTITION = re.compile(rf"(?:^|/){EVENTS}/dt=(\d{{4}}-\d\d-\d\d)/[^/]+{re.escape(FILE_SUFFIX)}$")
 
@@ -69,8 +70,8 @@ def archived_files(where: str | None, days: Days) -> list[Path]:
     return _download(aws_client("s3"), bucket, prefix, days)
 
 
-def archived_events(file: Path) -> Iterator[tuple[UsageEvent, int]]:
-    """The events of a file, each with how often it was corrected before.
+def archived_events(file: Path) -> Iterator[UsageEvent]:
+    """The events of a file, and the entries that correct events.
 
     Raises: ClientError at the first line that is none.
     """
@@ -79,6 +80,31 @@ def archived_events(file: Path) -> Iterator[tuple[UsageEvent, int]]:
             yield read_line(line)
     except (*DAMAGE, LookupError, TypeError, ValueError) as error:
         raise ClientError(f"{file} is no file of the archive: {error!r}") from error
+
+
+def archive_at(place: Path) -> list[Path]:
+    """The archive's files at a place of this machine; none if it is a file of something else.
+
+    Raises: UsageError for a folder without any.
+    """
+    if place.is_dir():
+        if files := Folder(place).files(Days()):
+            return files
+        raise UsageError(f"{place} holds no file of an archive ({EVENTS}/dt=DAY/*{FILE_SUFFIX})")
+    return [place] if PARTITION.search(place.absolute().as_posix()) else []
+
+
+def events_once(files: Iterable[Path], customer: str) -> Iterator[UsageEvent]:
+    """The customer's events and what corrects them, each once. Lines that disagree are both given.
+
+    Raises: ClientError as `archived_events` does.
+    """
+    seen: set[bytes] = set()
+    for event in (event for file in files for event in archived_events(file)):
+        digest = hashlib.sha256(event_line(event).text).digest()
+        if event.customer == customer and digest not in seen:
+            seen.add(digest)
+            yield event
 
 
 def cache_folder(bucket: str) -> Path:

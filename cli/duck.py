@@ -18,6 +18,7 @@ COLUMNS = {
     "type": "VARCHAR",
     "occurred_at": "VARCHAR",
     "received_at": "VARCHAR",
+    "recorded_at": "VARCHAR",
     "catalogue_version": "BIGINT",
     "corrections": "BIGINT",
     "data": "VARCHAR",

@@ -18,8 +18,8 @@ from cli.archive import day
 from cli.archives import Days, Folder, archived_files
 from cli.client import ClientError, UsageError
 from cli.duck import connect_archive
+from cli.exported_events import read_events
 from cli.results import add_result, write_result
-from cli.verify import read_events
 from shared.services.archive import event_line, write
 
 if TYPE_CHECKING:

@@ -1,30 +1,25 @@
 """`meterline verify`: whether an exported invoice is what its raw events come to. Needs no network.
 
 The events are counted and every line is priced anew; nothing that is stored anywhere is read. Get
-the two files with `meterline invoice export` and `meterline events export --invoice`.
+the two files with `meterline invoice export` and `meterline events export --invoice`. Instead of
+events, take a copy of the archive: which of them came late is then deduced.
 """
 
 import argparse
-import gzip
-import zlib
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from cli.client import ClientError
+from cli.archives import archive_at, events_once
+from cli.client import ClientError, UsageError
+from cli.exported_events import read_events
 from cli.text import printable, table
-from shared.domain.corrections import History, correct
+from shared.domain.deduced_fates import deduce
 from shared.domain.errors import MeterlineError
-from shared.domain.events import Correction, UsageEvent
-from shared.domain.proof import Fate
-from shared.domain.verification import verify
+from shared.domain.proof import COUNTED, Document, UnprovableError
+from shared.domain.verification import Difference, verify
 from shared.wire.strict_json import loads
-
-# What is raised where a gzip file is cut short or changed.
-DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -34,7 +29,10 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     parser.add_argument("invoice", type=Path, help="the invoice, as exported")
     parser.add_argument(
-        "events", type=Path, nargs="+", help="the events, as exported; .gz is unpacked"
+        "events",
+        type=Path,
+        nargs="+",
+        help="the events as exported (.gz is unpacked), or folders or files of the archive",
     )
     parser.set_defaults(run=run, offline=True)
 
@@ -43,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints EQUAL, or NOT EQUAL and what differs. Exit status 1 if not equal."""
     document = _read_invoice(arguments.invoice)
     try:
-        differences = verify(document, chain.from_iterable(map(read_events, arguments.events)))
+        differences = list(_differences(document, arguments.events))
     except MeterlineError as error:
         raise ClientError(f"{arguments.invoice}: {error.detail}") from error
     name = printable(f"invoice {document.get('number')} of {document.get('customer')}")
@@ -67,96 +65,24 @@ def _read_invoice(file: Path) -> dict[str, Any]:
     return document
 
 
-def read_events(file: Path) -> Iterator[tuple[UsageEvent, Fate]]:
-    """The events of an export, each with what became of it, one after the other.
+def _differences(document: Document, places: Sequence[Path]) -> Iterator[Difference]:
+    """What differs from the events at the places.
 
-    Raises: ClientError at the first line that is none.
+    Raises: ClientError, UsageError; UnprovableError if the document is no invoice.
     """
-    for number, line in enumerate(_lines(file), 1):
-        if not line.strip():
-            continue
-        try:
-            yield from read_entries(loads(line))
-        except (ArithmeticError, LookupError, MeterlineError, TypeError, ValueError) as error:
-            problem = f"{file}: line {number} is no event as exported: {error!r}"
-            raise ClientError(problem) from error
-
-
-def _lines(file: Path) -> Iterator[bytes]:
-    unpacked = gzip.open if file.suffix == ".gz" else open
+    of_archive = [file for place in places for file in archive_at(place)]
+    if not of_archive:
+        yield from verify(document, chain.from_iterable(map(read_events, places)))
+        return
+    if not all(map(archive_at, places)):
+        raise UsageError("some hold exported events, others an archive's: verify them apart")
+    # The events are read twice, as there may be more than memory holds.
+    customer = str(document.get("customer"))
     try:
-        with unpacked(file, "rb") as lines:
-            yield from lines
-    except DAMAGE as error:
-        raise ClientError(f"{file} is damaged: {error}") from error
-
-
-def read_entries(exported: Any) -> list[tuple[UsageEvent, Fate]]:
-    """One exported event and the entries that correct it, each with what became of it."""
-    event, fate = read_event(exported)
-    found, history = [(event, fate)], History(event)
-    for each in exported.get("corrections", ()):
-        data = None if each["cancel"] else _data(each["data"])
-        at = _instant(each["corrected_at"])
-        made = Correction(0, "reversal", each["actor"] or "", at, event.received_at)
-        entries = correct(history, data, made, event.received_at)
-        found += zip(entries, map(_fate, each["entries"]), strict=True)
-        history = History(event, (*history.entries, *entries))
-    return found
-
-
-def read_event(exported: Any) -> tuple[UsageEvent, Fate]:
-    """One exported event as it was sent, and what became of it.
-
-    Raises: LookupError, TypeError or ValueError for what no export holds.
-    """
-    event = UsageEvent(
-        customer=_text(exported["subject"]),
-        source=_text(exported["source"]),
-        id=_text(exported["id"]),
-        type=_text(exported["type"]),
-        occurred_at=_instant(exported["time"]),
-        received_at=_instant(exported["received_at"]),
-        catalogue_version=int(exported["catalogue_version"]),
-        data=_data(exported["data"]),
-        extensions={name: _text(each) for name, each in _members(exported["extensions"])},
-    )
-    return event, _fate(exported)
-
-
-def _fate(exported: Any) -> Fate:
-    late = exported["late"]
-    return Fate(
-        quarantined={"accepted": False, "quarantined": True}[exported["status"]],
-        late_phase=int(late["phase"]) if late else None,
-        late_period=int(late["period"]) if late else None,
-    )
-
-
-def _data(exported: Any) -> dict[str, Any]:
-    return {name: _value(value) for name, value in _members(exported)}
-
-
-def _members(exported: Any) -> Iterable[tuple[str, Any]]:
-    if not isinstance(exported, dict):
-        raise TypeError(f"an object is expected, not {exported!r}")
-    return exported.items()
-
-
-def _text(exported: Any) -> str:
-    if not isinstance(exported, str):
-        raise TypeError(f"text is expected, not {exported!r}")
-    return exported
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, dict | list):
-        raise TypeError(f"a single value is expected, not {value!r}")
-    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _instant(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError(f"{text} has no zone")
-    return at.astimezone(UTC)
+        deduction = deduce(document, events_once(of_archive, customer))
+    except (LookupError, TypeError, ValueError) as error:
+        raise UnprovableError(f"this is no invoice as exported: {error!r}") from error
+    events = events_once(of_archive, customer)
+    yield from verify(document, ((e, deduction.fates.get(e.key, COUNTED)) for e in events))
+    for entry in deduction.unbilled:
+        yield Difference(f"event {entry.source} {entry.id}", "not billed", "recorded in time")

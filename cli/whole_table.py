@@ -19,7 +19,6 @@ from shared.domain.events import UsageEvent, utc_text
 from shared.services.archive import (
     ArchiveFiles,
     ArchiveLine,
-    corrections_before,
     event_line,
     quarantine_line,
     write,
@@ -32,8 +31,7 @@ LINES_PER_FILE = 50_000
 
 def table_tallies(place: Deployment, days: Days, unreadable: list[str]) -> dict[str, Tally]:
     """The table's events by day; names of items that are none go to `unreadable`."""
-    events = _events(_items(place, days), unreadable)
-    return tally_by_day((event, corrections_before(event)) for event in events)
+    return tally_by_day(_events(_items(place, days), unreadable))
 
 
 def archive_tallies(days: Days) -> dict[str, Tally]:

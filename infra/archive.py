@@ -32,6 +32,7 @@ COLUMNS = {
     "type": "string",
     "occurred_at": "string",
     "received_at": "string",
+    "recorded_at": "string",
     "catalogue_version": "bigint",
     "corrections": "bigint",
     "data": "string",

@@ -14,7 +14,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from shared.domain.events import UsageEvent, canonical_json, dimension_text, utc_text, utc_time
+from shared.domain.events import (
+    Correction,
+    CorrectionRole,
+    UsageEvent,
+    canonical_json,
+    dimension_text,
+    utc_text,
+    utc_time,
+)
 
 EVENTS = "events"
 QUARANTINE = "quarantine"
@@ -49,7 +57,8 @@ def event_line(event: UsageEvent) -> ArchiveLine:
     `data` is the JSON text as stored, `properties` the same as text, where no reader of JSON can
     take a digit from a number; null, like a missing one, has no property. `corrections` is 0 for
     the event as it was sent; correction n of it is line 2n - 1, which takes back what counted, and
-    line 2n, which counts instead. They are archived under the day of the event itself.
+    line 2n, which counts instead. They are archived under the day of the event itself, and
+    `recorded_at` tells when they were made; of an event as sent, it is when it was received.
 
     Raises: ValueError for text that UTF-8 cannot hold.
     """
@@ -61,6 +70,7 @@ def event_line(event: UsageEvent) -> ArchiveLine:
         "type": event.type,
         "occurred_at": utc_text(event.occurred_at),
         "received_at": received_at,
+        "recorded_at": utc_text(event.received_at),
         "catalogue_version": event.catalogue_version,
         "corrections": corrections_before(event),
         "data": canonical_json(event.data),
@@ -84,24 +94,27 @@ def corrections_before(event: UsageEvent) -> int:
     return 2 * event.correction.number - (event.correction.role == "reversal")
 
 
-def read_line(text: bytes) -> tuple[UsageEvent, int]:
-    """The event of an archived line, and its `corrections`.
+def read_line(text: bytes) -> UsageEvent:
+    """The event of an archived line, or the entry that corrects one, by whom is not told.
 
     Raises: LookupError, TypeError, ValueError for a line that is none.
     """
     line = json.loads(text)
-    event = UsageEvent(
+    sent_at, recorded_at = utc_time(line["received_at"]), utc_time(line["recorded_at"])
+    number, is_replacement = divmod(line["corrections"] + 1, 2)
+    role: CorrectionRole = "replacement" if is_replacement else "reversal"
+    return UsageEvent(
         customer=line["customer"],
         source=line["source"],
         id=line["id"],
         type=line["type"],
         occurred_at=utc_time(line["occurred_at"]),
-        received_at=utc_time(line["received_at"]),
+        received_at=recorded_at,
         catalogue_version=line["catalogue_version"],
         data=json.loads(line["data"], parse_int=Decimal, parse_float=Decimal),
         extensions=line["extensions"],
+        correction=Correction(number, role, "", recorded_at, sent_at) if number else None,
     )
-    return event, line["corrections"]
 
 
 def quarantine_line(recorded_at: str, reason: str, image: str) -> ArchiveLine:

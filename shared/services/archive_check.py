@@ -15,9 +15,9 @@ class Tally:
     count: int = 0
     checksum: int = 0
 
-    def plus(self, event: UsageEvent, corrections: int) -> "Tally":
+    def plus(self, event: UsageEvent) -> "Tally":
         """With one more event, or an entry that corrects one."""
-        identity = [event.customer, event.source, event.id, corrections, event.fingerprint.hex()]
+        identity = [event.customer, event.key, event.fingerprint.hex()]
         digest = hashlib.sha256(canonical_json(identity).encode()).digest()
         checksum = (self.checksum + int.from_bytes(digest[:8])) % CHECKSUM_MODULUS
         return Tally(self.count + 1, checksum)
@@ -37,23 +37,23 @@ class DayCheck:
         return self.table == self.archive
 
 
-def tally_by_day(lines: Iterable[tuple[UsageEvent, int]]) -> dict[str, Tally]:
+def tally_by_day(events: Iterable[UsageEvent]) -> dict[str, Tally]:
     """The events of each UTC day of receipt, and the entries that correct them."""
     days: dict[str, Tally] = {}
-    for event, corrections in lines:
+    for event in events:
         day = utc_text(received(event))[:10]
-        days[day] = days.get(day, Tally()).plus(event, corrections)
+        days[day] = days.get(day, Tally()).plus(event)
     return days
 
 
-def once(lines: Iterable[tuple[UsageEvent, int]]) -> Iterator[tuple[UsageEvent, int]]:
+def once(events: Iterable[UsageEvent]) -> Iterator[UsageEvent]:
     """Each event, and each entry that corrects it, once, however many lines it has."""
-    seen: set[tuple[str, bytes, int]] = set()
-    for event, corrections in lines:
-        identity = (event.customer, bytes.fromhex(event.corrected_key), corrections)
+    seen: set[tuple[str, bytes]] = set()
+    for event in events:
+        identity = (event.customer, bytes.fromhex(event.key))
         if identity not in seen:
             seen.add(identity)
-            yield event, corrections
+            yield event
 
 
 def compare(table: Mapping[str, Tally], archive: Mapping[str, Tally]) -> Iterator[DayCheck]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli.verify import read_entries
+from cli.exported_events import read_entries
 from functions import api
 from local.emulator import Aws
 from shared.adapters.dynamodb.usage_events import to_item as event_item

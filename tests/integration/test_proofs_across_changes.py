@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli.verify import read_event
+from cli.exported_events import read_event
 from local.emulator import Aws
 from shared.domain.events import UsageEvent
 from shared.domain.verification import verify

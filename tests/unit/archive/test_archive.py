@@ -28,6 +28,7 @@ def test_a_line_says_everything_of_the_event_and_keeps_every_digit() -> None:
         "type": "chat",
         "occurred_at": "2026-03-01T00:00:00.000000Z",
         "received_at": "2026-03-01T00:00:02.000000Z",
+        "recorded_at": "2026-03-01T00:00:02.000000Z",
         "catalogue_version": 5,
         "corrections": 0,
         "data": told["data"],
