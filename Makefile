@@ -28,7 +28,7 @@ demo: env  ## start it, drive traffic through it and report
 
 test: lint types synth  ## lint, types, synth checks and every test
 	@$(BIN)/python -m pytest tests --ignore tests/e2e --numprocesses 2 --dist loadgroup
-	@$(BIN)/python -m tests.simulation --seeds 300 --quiet
+	@$(BIN)/python -m tests.simulation --seeds 300 --steps 150 --quiet
 	@$(BIN)/python -m pytest tests/e2e
 
 lint: env  ## style

@@ -38,7 +38,7 @@ def register_key(hour: HourKey) -> RegisterKey:
 
 def placed(hour: HourKey, registers: Registers) -> HourKey:
     """The usage hour that takes the usage: its group's own, or the one over the cap."""
-    if not hour.dimensions:
+    if not hour.dimensions or not registers:
         return hour
     register = registers.get(register_key(hour), frozenset())
     if len(register) < MAX_GROUPS or _group(hour.dimensions) in register:

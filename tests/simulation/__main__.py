@@ -11,7 +11,7 @@ def main() -> int:
     """The exit code: 1 if any seed found something."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="play this one and shrink it if it fails")
-    parser.add_argument("--steps", type=int, help="with --seed: only so many steps")
+    parser.add_argument("--steps", type=int, help="so many steps instead of those drawn")
     parser.add_argument("--customers", type=int, help="with --seed: only so many customers")
     parser.add_argument("--without", default="", help="with --seed: faults to leave out, a,b,c")
     parser.add_argument("--seeds", type=int, default=300, help="how many seeds to play")
@@ -24,7 +24,7 @@ def main() -> int:
         options = Options(arguments.seed, arguments.steps, arguments.customers, without)
         return shrinking.replay(options)
     seeds = range(arguments.first, arguments.first + arguments.seeds)
-    result = campaign.run(seeds, arguments.processes)
+    result = campaign.run(seeds, arguments.processes, arguments.steps)
     print(campaign.summary(result, counters=not arguments.quiet))
     return 1 if result.failed else 0
 

@@ -34,12 +34,13 @@ class Result:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def run(seeds: Iterable[int], processes: int) -> Result:
-    """Plays every seed."""
+def run(seeds: Iterable[int], processes: int, steps: int | None = None) -> Result:
+    """Plays every seed; `steps` is for all of them to have so many."""
     result = Result()
+    options = (Options(seed, steps) for seed in seeds)
     started = time.monotonic()
     with multiprocessing.Pool(processes) as pool:
-        for verdict in pool.imap_unordered(_play, seeds, chunksize=4):
+        for verdict in pool.imap_unordered(_play, options, chunksize=4):
             result.seeds += 1
             result.events += verdict.events
             result.seen.update(verdict.seen)
@@ -53,10 +54,10 @@ def run(seeds: Iterable[int], processes: int) -> Result:
     return result
 
 
-def _play(seed: int) -> Verdict:
+def _play(options: Options) -> Verdict:
     """Plays the seed, and collects its garbage once: a quarter of the time went into looking."""
     gc.disable()
-    verdict = play(Options(seed))
+    verdict = play(options)
     gc.collect()
     return verdict
 

@@ -13,6 +13,7 @@ from typing import Any
 from tests.simulation.auditor.arithmetic import plain_text
 
 Plain = dict[str, Any]
+Dimensions = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Usage:
 
     meter: str
     quantity: Fraction
-    dimensions: tuple[tuple[str, str], ...]
+    dimensions: Dimensions
     checksum: int
     aggregation: str
     order: tuple[str, str, str]
@@ -150,6 +151,8 @@ def read_event(item: Plain, meters: list[Plain], newest: int) -> Event | None:
 def left_standing(usages: Iterable[Usage]) -> list[Usage]:
     """The usages that no correction took back, of which maxima and the like are told."""
     usages = list(usages)
+    if all(usage.sign > 0 for usage in usages):
+        return usages
     standing: Counter[tuple[object, ...]] = Counter()
     for usage in usages:
         standing[usage.order, usage.value, usage.quantity] += usage.sign

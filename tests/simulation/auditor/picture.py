@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.simulation.auditor.arithmetic import CHECKSUM_MODULUS, calendar_start
 from tests.simulation.auditor.evidence import (
+    Dimensions,
     Event,
     Evidence,
     Plain,
@@ -96,6 +97,7 @@ class PhasePicture:
     invoice: str
     on_time: list[Event] = field(default_factory=list)
     late_events: dict[int, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    _taken_by: dict[tuple[str, Dimensions], int | None] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -113,6 +115,12 @@ class PhasePicture:
 
     def card_of(self, usage: Usage) -> int | None:
         """The first rate card that matches takes the usage."""
+        group = usage.meter, usage.dimensions
+        if group not in self._taken_by:
+            self._taken_by[group] = self._card_of(usage)
+        return self._taken_by[group]
+
+    def _card_of(self, usage: Usage) -> int | None:
         named = dict(usage.dimensions)
         for index, card in enumerate(self.cards):
             where = card["where"].items()

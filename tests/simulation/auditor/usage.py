@@ -7,6 +7,7 @@ from datetime import datetime
 from fractions import Fraction
 
 from tests.simulation.auditor.evidence import (
+    Dimensions,
     Evidence,
     Finding,
     Usage,
@@ -15,8 +16,6 @@ from tests.simulation.auditor.evidence import (
     left_standing,
 )
 from tests.simulation.auditor.picture import CHECKSUM_MODULUS, Picture
-
-Dimensions = tuple[tuple[str, str], ...]
 
 
 def acknowledged_is_durable(evidence: Evidence) -> Iterator[Finding]:
@@ -41,6 +40,9 @@ def acknowledged_is_durable(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("V1", f"{key} was accepted as new {times} times")
 
 
+# Count, sum, checksum, and what wins.
+Recounted = tuple[int, Fraction, int, Fraction | None]
+NOTHING: Recounted = (0, Fraction(0), 0, None)
 Place = tuple[str, datetime, Dimensions, bool]  # meter, hour, group, whether it is over the cap
 
 
@@ -81,13 +83,15 @@ def _expected(picture: Picture, stored: set[Place]) -> dict[Place, list[list[Usa
     return expected
 
 
-def _recount(usages: list[Usage]) -> tuple[int, Fraction, int, Fraction | None]:
+def _recount(usages: list[Usage]) -> Recounted:
+    if not usages:
+        return NOTHING
     tally = sum((usage.sign * usage.quantity for usage in usages), Fraction(0))
     checksum = sum(usage.sign * usage.checksum for usage in usages) % CHECKSUM_MODULUS
     left, wins = left_standing(usages), None
-    if usages and usages[0].aggregation == "max":
+    if usages[0].aggregation == "max":
         wins = max((usage.quantity for usage in left), default=None)
-    if usages and usages[0].aggregation == "min":
+    if usages[0].aggregation == "min":
         wins = min((usage.quantity for usage in left), default=None)
     if left and left[0].aggregation == "latest":
         wins = max(left, key=lambda usage: usage.order).quantity
