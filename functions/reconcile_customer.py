@@ -1,6 +1,7 @@
 """Reconciliation queue → one customer's numbers, judged and repaired."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -12,6 +13,7 @@ from functions._reconciliation import report
 from functions._runtime import runtime
 from shared.domain.errors import MeterlineError
 from shared.domain.events import utc_time
+from shared.services.looks import IsOver
 
 # What is kept for finishing the day that is being judged.
 RESERVED_MILLISECONDS = 120_000
@@ -36,6 +38,20 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             failures.append({"itemIdentifier": message["messageId"]})
             continue
         report(result)
+        make_ready(customer, result.busy, out_of_time)
         ask_where_due(runtime(), [account] if account else [])
     count("reconcile_customer", {"ReconciliationDelayed": len(failures)})
     return {"batchItemFailures": failures}
+
+
+def make_ready(customer: str, meters: Iterable[str], out_of_time: IsOver) -> None:
+    """Rolls up the days of meters with very much usage, so that no question has to."""
+    for meter in meters:
+        if out_of_time():
+            return
+        try:
+            runtime().usage_queries.make_ready(meter, customer)
+        except MeterlineError as error:
+            # Questions are answered all the same. The next day's pass tries again.
+            told = {"customer": customer, "meter": meter, "error": error.detail}
+            logger.warning("days not rolled up", extra=told)

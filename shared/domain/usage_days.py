@@ -22,6 +22,9 @@ SETTLES_AFTER = timedelta(hours=48)
 NOTED_AFTER = timedelta(hours=47)
 # Then a copy is made anew: what a lost note leaves wrong is wrong for no longer.
 HOLDS_FOR = timedelta(days=7)
+# When a day has been over for so long, no event of it comes in any more, and it was reconciled for
+# the last time. A copy read since then holds until a change is noted.
+CLOSES_AFTER = timedelta(days=40)
 
 
 class DayKey(NamedTuple):
@@ -46,7 +49,10 @@ class UsageDay:
 
     def at(self, now: datetime) -> "UsageDay":
         """The day without a copy that is too old."""
-        held = self.read_at is not None and now < self.read_at + HOLDS_FOR
+        if self.read_at is None:
+            return self
+        closed = self.read_at >= self.key.day + DAY + CLOSES_AFTER
+        held = closed or now < self.read_at + HOLDS_FOR
         return self if held else UsageDay(self.key, self.changes)
 
 

@@ -52,8 +52,8 @@ class Look:
     `hours` and `registers` are those of `spans`, which were read. `young` are the hours that had
     events too young to judge by, `corrected` the keys of events that have corrections. `anew` are
     quarters of an hour whose reversals took values back that are still kept. `unsettled`: writes
-    were under way, so that hours and account could not be compared. `is_over` ends it while it
-    reads.
+    were under way, so that hours and account could not be compared. `busy` are the meters with more
+    items than a question should read by the hour. `is_over` ends it while it reads.
     """
 
     account: Account
@@ -69,6 +69,7 @@ class Look:
     corrected: set[str] = field(default_factory=set)
     anew: dict[datetime, set[str]] = field(default_factory=dict)
     unsettled: bool = False
+    busy: set[str] = field(default_factory=set)
 
     @property
     def right(self) -> bool:

@@ -35,6 +35,7 @@ from shared.services.reconciliation import (
 from shared.services.recounting import Recounting
 from shared.services.repairing import ACTOR, Repairing
 from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
+from shared.services.usage_days import READY_FOR
 
 MAX_ATTEMPTS = 100  # looks at one span; each that finds something repairs a part of it
 MAX_STANDSTILLS = 20
@@ -45,12 +46,16 @@ HOUR = timedelta(hours=1)
 
 @dataclass(slots=True)
 class Pass:
-    """What one pass over a customer came to; `finished` False asks for another."""
+    """What one pass over a customer came to; `finished` False asks for another.
+
+    `busy` are the meters whose days are to be kept rolled up for questions.
+    """
 
     repaired: int = 0
     spanned: int = 0
     findings: list[str] = field(default_factory=list)
     finished: bool = True
+    busy: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +200,7 @@ class Reconciler:
         alone = [h for h in note.postponed if not any(start <= h < end for start, end in days)]
         todo = [*((hour, hour + HOUR) for hour in alone), *days]
         young: set[datetime] = set()
+        busy = {meter: at for meter, at in note.busy.items() if at > now - READY_FOR}
         while todo:
             look = self._judge(customer.key, todo, now, result, out_of_time)
             if look is None or result.findings:
@@ -202,6 +208,7 @@ class Reconciler:
                 break
             result.repaired += self.check_backfills(customer, look.spans)
             young |= look.young
+            busy |= dict.fromkeys(look.busy, now)
             todo = todo[len(look.spans) :]
         # What was not reached is left for the next pass.
         reached = next((start for start, _ in todo if start not in alone), ahead)
@@ -212,7 +219,10 @@ class Reconciler:
         if len(kept) > MAX_POSTPONED:  # From the first one left out on, all is judged again.
             judged, kept = kept[MAX_POSTPONED], kept[:MAX_POSTPONED]
             settled = min(settled, judged)
-        return replace(note, judged_until=judged, settled_until=settled, postponed=tuple(kept))
+        # A test clock's customer has no days that are long over.
+        result.busy = tuple(sorted(busy)) if on_machine_clock else ()
+        hours = replace(note, judged_until=judged, settled_until=settled, postponed=tuple(kept))
+        return replace(hours, busy=busy)
 
     def _judge(
         self, key: str, spans: Sequence[Span], now: datetime, result: Pass, is_over: IsOver

@@ -1,7 +1,7 @@
 """What reconciliation keeps and reads: how far it has judged, and the raw events it judges by."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -25,8 +25,8 @@ class Reconciliation:
     Hours before `judged_until` were judged, those before `settled_until` again after their lateness
     window; `postponed` are earlier hours that had young events. Ledger entries up to
     `ledger_version` are a chain. `findings` are what contradicted at `checked_at`; `clean_at` is
-    when the last pass started that found, or put, everything right. Instants but hours are the
-    machine's.
+    when the last pass started that found, or put, everything right. `busy` says of each meter with
+    very many usage items when they were last seen. Instants but hours are the machine's.
     """
 
     customer: str
@@ -38,6 +38,7 @@ class Reconciliation:
     checked_at: datetime | None = None
     clean_at: datetime | None = None
     findings: tuple[str, ...] = ()
+    busy: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

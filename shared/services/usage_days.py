@@ -1,8 +1,9 @@
 """One customer's usage for questions: days that were rolled up, and by the hour what was not."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.domain.customers import Customer
@@ -23,6 +24,10 @@ from shared.services.store import Clock
 
 # So many items of settled days are a good part of a request. Fewer cost none by themselves.
 WORTH_ROLLING_UP = 1000
+# A month with more items than that in every hour takes more than one request, of 1 MB, by the hour.
+BUSY_ITEMS_AN_HOUR = 4
+# So long after it was busy, a meter's days are kept rolled up: two whole calendar months at least.
+READY_FOR = timedelta(days=62)
 
 
 class UsageDayStore(Protocol):
@@ -51,6 +56,12 @@ class UsageDayStore(Protocol):
         """
 
 
+def busy_meters(kept: Iterable[Kept], hours: float) -> set[str]:
+    """The meters of which there is more than one request holds of a month, by these hours."""
+    items = Counter(item.key.meter for item in kept)
+    return {meter for meter, number in items.items() if number > BUSY_ITEMS_AN_HOUR * hours}
+
+
 @dataclass(frozen=True, slots=True)
 class DayReads:
     """Reads a customer's usage of a meter, and rolls up what costs requests."""
@@ -76,28 +87,29 @@ class DayReads:
         days: Mapping[datetime, UsageDay],
         read: Callable[[Period], Sequence[Kept]],
         *,
-        keep: bool,
+        worth: int | None = WORTH_ROLLING_UP,
     ) -> list[Kept]:
         """What was kept in the days that the span touches; `read` does so by the hour.
 
-        With `keep`, settled days are rolled up where reading them cost requests.
+        Settled days are rolled up where reading them cost requests: from `worth` items of them on,
+        or where a copy lies between. With None they never are.
         Raises: what `read` does.
         """
         first = floor_day(span.start)
         days = {at: day for at, day in days.items() if first <= at < span.end}
         lacking = list(stretches(span, days))
         by_hour = [item for stretch in lacking for item in read(stretch)]
-        if keep:
-            self._roll_up(days, by_hour, cuts=len(lacking) > 1)
+        if worth is not None:
+            self._roll_up(days, by_hour, 0 if len(lacking) > 1 else worth)
         copies = [day.kept for day in days.values() if day.kept is not None]
         return [*(item for kept in copies for item in kept), *by_hour]
 
     def _roll_up(
-        self, days: Mapping[datetime, UsageDay], by_hour: Sequence[Kept], *, cuts: bool
+        self, days: Mapping[datetime, UsageDay], by_hour: Sequence[Kept], worth: int
     ) -> None:
         lacking = [day for day in days.values() if day.kept is None]
         own = [item for item in by_hour if day_of(item) in days]
-        if lacking and (cuts or len(own) > WORTH_ROLLING_UP):
+        if lacking and len(own) >= worth:
             try:
                 self.spread(self.store.roll_up, list(rolled_up(lacking, own, self.clock.now())))
             except UnavailableError:

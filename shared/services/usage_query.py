@@ -6,17 +6,18 @@ from datetime import datetime, timedelta
 
 from shared.domain.catalogue import Meter
 from shared.domain.customers import Customer
+from shared.domain.days import floor_day
 from shared.domain.errors import InvalidError, NotFoundError, Problem
 from shared.domain.periods import Period
 from shared.domain.quarters import next_quarter
 from shared.domain.usage_answers import CUSTOMER, Kept, Rows, Shape, usage_answer
-from shared.domain.usage_days import UsageDay
+from shared.domain.usage_days import SETTLES_AFTER, UsageDay
 from shared.domain.usage_windows import Window, on_quarter, usage_windows
 from shared.services.audience import Budget, OverBudgetError
 from shared.services.segments import SegmentStore, all_customers, named_segment
 from shared.services.spread import Spread
 from shared.services.standing import Books, Standing
-from shared.services.usage_days import DayReads
+from shared.services.usage_days import READY_FOR, WORTH_ROLLING_UP, DayReads
 
 MAX_SPAN = timedelta(days=3660)
 MAX_ROWS = 10_000
@@ -96,11 +97,11 @@ class UsageQueries:
             rest=question.rest,
             fill=question.fill,
         )
-        asked, budget = Period(start, end), Budget(MAX_KEPT)
+        asked = Period(start, end)
         if days and len(customers) == 1:
-            kept: Iterable[Kept] = self._kept_in_days(meter, customers[0], asked, days, budget)
+            kept: Iterable[Kept] = self._kept_in_days(meter, customers[0], asked, days)
         else:
-            kept = self.kept(meter, customers, asked, budget)
+            kept = self.kept(meter, customers, asked, Budget(MAX_KEPT))
         answer = usage_answer(meter, kept, shape, MAX_ROWS)
         check_rows([*answer.rows, *answer.rest])
         return Usage(meter, start, end, answer)
@@ -180,7 +181,8 @@ class UsageQueries:
         customer: Customer,
         asked: Period,
         days: Mapping[datetime, UsageDay],
-        budget: Budget,
+        *,
+        worth: int | None = WORTH_ROLLING_UP,
     ) -> Sequence[Kept]:
         """What was kept in the days that `asked` touches.
 
@@ -188,13 +190,28 @@ class UsageQueries:
         Raises: InvalidError.
         """
 
+        budget = Budget(MAX_KEPT)
+
         def by_hour(stretch: Period) -> Sequence[Kept]:
             return list(self.kept(meter, [customer], stretch, budget))
 
-        kept = self.days.kept(asked, days, by_hour, keep=customer.test_clock is None)
+        if customer.test_clock is not None:
+            worth = None
+        kept = self.days.kept(asked, days, by_hour, worth=worth)
         copied = (len(day.kept) for day in days.values() if day.kept is not None)
         _spend(budget, sum(copied))
         return kept
+
+    def make_ready(self, meter_key: str, customer_key: str) -> None:
+        """Rolls up a busy customer's settled days before anybody asks about them.
+
+        Raises: InvalidError for an unknown meter, and for more usage than an answer is made of.
+        """
+        meter, now = self.meter(meter_key), self.books.clock.now()
+        settled = Period(floor_day(now - READY_FOR), floor_day(now - SETTLES_AFTER))
+        customer, days = self.days.opening(customer_key, meter.key, settled)
+        if customer is not None:
+            self._kept_in_days(meter, customer, settled, days, worth=1)
 
     def _read_all(
         self, meter: Meter, reads: Sequence[tuple[str, Period]], budget: Budget

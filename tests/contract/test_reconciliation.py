@@ -99,6 +99,7 @@ def test_a_note_is_kept_whole_and_replaced(kept: Kept) -> None:
         checked_at=APRIL + HOUR,
         clean_at=APRIL,
         findings=("one", "two"),
+        busy={"tokens": APRIL, "a.b#c": MARCH},
     )
     for each in (Reconciliation(kept.customer), note, replace(note, gap=None, findings=())):
         kept.notes.save(each)

@@ -163,7 +163,7 @@ def test_what_no_version_told_is_asked_with_the_days_reconciliation(
 ) -> None:
     customer = system.customer()
     system.use(customer, tokens=1000)
-    clean = SimpleNamespace(finished=True, findings=())
+    clean = SimpleNamespace(finished=True, findings=(), busy=())
     reconciler = SimpleNamespace(reconcile=lambda *_: clean)
     running = SimpleNamespace(
         reconciler=reconciler, store=system.api.runtime.store, books=system.api.runtime.books

@@ -17,9 +17,11 @@ from local.emulator import Aws
 from shared.domain import dimension_cap
 from shared.domain.accounts import Account
 from shared.domain.customers import Customer
+from shared.domain.days import floor_day
 from shared.domain.errors import NotFoundError, UnavailableError, VersionConflictError
 from shared.domain.events import UsageEvent, utc_text
 from shared.domain.opening import start_subscription
+from shared.domain.periods import Period
 from shared.domain.reconciliation import slots_of
 from shared.domain.usage_hours import Quarter, UsageHour
 from shared.services import recounting
@@ -34,8 +36,10 @@ from shared.services.changes import (
 )
 from shared.services.customers import creation
 from shared.services.reconcile import Pass, Reconciler
+from shared.services.usage_query import UsageQuestion
 from tests.integration.conftest import Tables
 from tests.support.builders import APRIL, DAY, HOUR, MARCH, MAY, a_plan, usage
+from tests.support.capacity import consumed
 from tests.support.faults import hooked, killed_at_write
 from tests.support.stack import Stack, stack
 from tests.support.streams import usage_record
@@ -623,10 +627,10 @@ def test_a_long_outage_is_repaired_in_several_transactions(meterline: Stack) -> 
     lost = [usage("long", n, MARCH + DAY + n * HOUR / 5, groups[n % 60]) for n in range(130)]
     lose(meterline, lost)
     version = account_of(meterline, "long").version
-    assert reconciler(meterline).reconcile("long") == Pass(repaired=130)
+    assert reconciler(meterline).reconcile("long") == Pass(repaired=130, busy=("tokens",))
     assert account_of(meterline, "long").version > version + 2
     assert account_of(meterline, "long").current.totals[2].count == 131
-    assert reconciler(meterline).reconcile("long", again=True) == Pass()
+    assert reconciler(meterline).reconcile("long", again=True) == Pass(busy=("tokens",))
 
 
 def test_repairs_race_safely_with_the_stream(meterline: Stack) -> None:
@@ -821,3 +825,33 @@ def test_orders_are_carried_out_continued_and_counted(
     out = capsys.readouterr().out
     for counter in ('"RepairsMade": 20', '"Contradictions": 1', '"ReconciliationDelayed": 1'):
         assert counter in out
+
+
+def test_a_busy_customers_days_are_rolled_up_before_anybody_asks(
+    meterline: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first question about a month is then two requests: what is rolled up, and the rest."""
+    start = floor_day(datetime.now(UTC)) - 9 * DAY
+    events = [
+        usage("models", f"{hour}-{model}", start + hour * HOUR, {**LARGE, "model": str(model)})
+        for hour in range(2 * 24)
+        for model in range(6)
+    ]
+    deliver(meterline, events)
+    monkeypatch.setitem(meterline.runtime.__dict__, "reconciler", reconciler(meterline))
+    order = {
+        "messageId": "1",
+        "body": json.dumps({"customer": "models", "as_of": utc_text(start)}),
+    }
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 10**6)
+    assert reconcile_customer.handler({"Records": [order]}, context) == {"batchItemFailures": []}
+    note = meterline.runtime.reconciliations.reconciliation("models")
+    assert note is not None
+    assert list(note.busy) == ["tokens"]
+    queries = meterline.runtime.usage_queries
+    _, days = queries.days.opening("models", "tokens", Period(start, start + 9 * DAY))
+    assert [len(day.kept or ()) for day in days.values()] == [144, 144, 0, 0, 0, 0, 0]
+    with consumed(meterline.runtime.dynamodb) as used:
+        answer = queries.usage(UsageQuestion("tokens", ("models",), None, start - 21 * DAY)).answer
+    assert answer.rows[0].value == 90 * len(events)
+    assert [each for each in used.requests if each != "GetItem"] == ["BatchGetItem", "Query"]

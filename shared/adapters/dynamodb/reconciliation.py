@@ -38,6 +38,7 @@ def reconciliation_item(note: Reconciliation) -> Item:
             "checked_at": note.checked_at,
             "clean_at": note.clean_at,
             "findings": note.findings or None,
+            "busy": dict(note.busy) or None,
         }
     )
 
@@ -60,6 +61,7 @@ def read_reconciliation(item: Mapping[str, Any]) -> Reconciliation:
         checked_at=moment("checked_at"),
         clean_at=moment("clean_at"),
         findings=tuple(stored.get("findings", ())),
+        busy={meter: utc_time(at) for meter, at in stored.get("busy", {}).items()},
     )
 
 

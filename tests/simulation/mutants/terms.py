@@ -101,7 +101,7 @@ def fee_charged_again_after_a_change() -> Sequence[Patch]:
 
 @mutant
 def used_up_plan_gives_its_fee_back() -> Sequence[Patch]:
-    return [(subscriptions, "_fee_of_unused", lambda _account, paid, *_: paid.fee_nanos)]
+    return [(subscriptions, "_fee_of_unused", lambda _account, _purse, paid, *_: paid.fee_nanos)]
 
 
 @mutant

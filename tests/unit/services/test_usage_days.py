@@ -13,6 +13,7 @@ from shared.domain.events import UsageEvent
 from shared.domain.periods import Period
 from shared.domain.usage_answers import Kept, Shape, usage_answer
 from shared.domain.usage_days import (
+    CLOSES_AFTER,
     HOLDS_FOR,
     NOTED_AFTER,
     SETTLES_AFTER,
@@ -26,7 +27,12 @@ from shared.domain.usage_days import (
 from shared.domain.usage_windows import usage_windows
 from shared.services.changes import CreateCustomer
 from shared.services.spread import one_by_one
-from shared.services.usage_days import WORTH_ROLLING_UP, DayReads
+from shared.services.usage_days import (
+    BUSY_ITEMS_AN_HOUR,
+    WORTH_ROLLING_UP,
+    DayReads,
+    busy_meters,
+)
 from tests.fakes.billing_store import MemoryBillingStore
 from tests.fakes.clocks import SettableClock
 from tests.fakes.usage_days import MemoryUsageDays
@@ -61,10 +67,10 @@ class Metering:
         self.reads.append(stretch)
         return [item for item in self.kept if stretch.start <= instant(item) < stretch.end]
 
-    def ask(self, span: Period, *, keep: bool = True) -> list[Kept]:
+    def ask(self, span: Period, worth: int | None = WORTH_ROLLING_UP) -> list[Kept]:
         _, days = self.days.opening("ada", "m", span)
         self.reads.clear()
-        return self.days.kept(span, days, self.by_hour, keep=keep)
+        return self.days.kept(span, days, self.by_hour, worth=worth)
 
 
 def instant(item: Kept) -> datetime:
@@ -140,7 +146,7 @@ def test_what_changes_while_it_is_read_is_not_kept() -> None:
     _, days = metering.days.opening("ada", "m", span)
     key = DayKey("ada", "m", ORIGIN)
     metering.copies.note_changes([key])
-    metering.days.kept(span, days, metering.by_hour, keep=True)
+    metering.days.kept(span, days, metering.by_hour)
     assert metering.copies.days[key].kept is None
     assert metering.copies.days[key._replace(day=ORIGIN + DAY)].kept is not None
 
@@ -155,7 +161,7 @@ def test_little_usage_is_never_rolled_up() -> None:
 
 def test_nothing_is_rolled_up_of_a_customer_whose_usage_can_be_deleted() -> None:
     metering = Metering(ORIGIN + 12 * DAY, busy(12))
-    metering.ask(Period(ORIGIN, ORIGIN + 12 * DAY), keep=False)
+    metering.ask(Period(ORIGIN, ORIGIN + 12 * DAY), worth=None)
     assert metering.copies.days == {}
 
 
@@ -172,11 +178,31 @@ def test_a_copy_is_made_anew_after_a_week() -> None:
     assert metering.reads == []
 
 
+def test_a_copy_of_a_day_that_gets_no_more_usage_holds_until_a_change_is_noted() -> None:
+    metering = Metering(ORIGIN + DAY + CLOSES_AFTER - HOUR, busy(2))
+    span = Period(ORIGIN, ORIGIN + 2 * DAY)
+    metering.ask(span)
+    metering.clock.at += HOLDS_FOR
+    assert same(metering.ask(span), metering.kept)
+    assert metering.reads == [span]
+    metering.clock.at += 400 * DAY
+    assert same(metering.ask(span), metering.kept)
+    assert metering.reads == []
+    metering.copies.note_changes([DayKey("ada", "m", ORIGIN)])
+    metering.ask(span)
+    assert metering.reads == [Period(ORIGIN, ORIGIN + DAY)]
+
+
+def test_a_meter_is_busy_with_more_items_an_hour_than_a_months_page_holds() -> None:
+    for models, wanted in ((BUSY_ITEMS_AN_HOUR, set()), (BUSY_ITEMS_AN_HOUR + 1, {"m"})):
+        assert busy_meters(busy(1, models), 24) == wanted
+
+
 def test_days_of_another_span_are_left_alone() -> None:
     metering = Metering(ORIGIN + 12 * DAY, busy(12))
     _, days = metering.days.opening("ada", "m", Period(ORIGIN, ORIGIN + 2 * DAY))
     later = Period(ORIGIN + 4 * DAY, ORIGIN + 8 * DAY)
-    metering.days.kept(later, days, metering.by_hour, keep=True)
+    metering.days.kept(later, days, metering.by_hour)
     assert metering.copies.days == {}
     assert metering.reads == [later]
 
