@@ -6,17 +6,40 @@ import subprocess
 import sys
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from cli.client import Client
+from local.demo.drive import Driver
 from local.home import REPOSITORY
 from tests.e2e.conftest import LocalStack
 
 EVENTS = 250
 # Files are gathered for two seconds; a loaded machine and a cold function take longer.
 PATIENCE_SECONDS = 60
+
+
+def run(local_stack: LocalStack, cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line, with a folder of its own for what it downloads."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        "METERLINE_LOCAL_DIR": str(local_stack.home.path),
+        "XDG_CACHE_HOME": str(cache),
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def once() -> dict[str, str]:
+    return {"Idempotency-Key": uuid.uuid4().hex}
 
 
 def test_events_are_archived_once_and_say_the_same_as_usage(
@@ -39,19 +62,7 @@ def test_events_are_archived_once_and_say_the_same_as_usage(
         client.call("POST", "/v1/events", body=sent)
 
     def meterline(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-            "METERLINE_LOCAL_DIR": str(local_stack.home.path),
-            "XDG_CACHE_HOME": str(tmp_path),
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "cli", *arguments],
-            cwd=REPOSITORY,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run(local_stack, tmp_path, *arguments)
 
     def asked(query: str) -> list[dict[str, Any]]:
         answer = meterline("sql", query, "--output", "json")
@@ -78,3 +89,55 @@ def test_events_are_archived_once_and_say_the_same_as_usage(
     while (checked := meterline("archive", "check")).returncode:
         assert time.monotonic() < deadline, checked.stdout + checked.stderr
     assert "equal" in checked.stdout
+
+
+def test_an_invoice_is_proven_by_its_events_and_by_the_archive(
+    stack: dict[str, str], local_stack: LocalStack, tmp_path: Path
+) -> None:
+    customer = f"proven-{uuid.uuid4().hex}"
+    client = Client(stack["url"], stack["admin_key"])
+    driver, start = Driver(client, client), datetime(2026, 1, 1, tzinfo=UTC)
+    clock = driver.create_clock(start)
+    client.call("PUT", f"/v1/customers/{customer}", body={"name": "P", "test_clock": clock})
+    plan = {"action": "change", "plan": "pro"}
+    client.call("POST", f"/v1/customers/{customer}/subscription", body=plan, headers=once())
+    at = [(start + number * timedelta(hours=9)).isoformat() for number in range(60)]
+    data = [{"tokens": 7 * number, "model": ("large", "small")[number % 2]} for number in range(60)]
+    events = [
+        {"specversion": "1.0", "id": str(number), "source": "test", "type": "model.completion"}
+        | {"subject": customer, "time": at[number], "data": data[number]}
+        for number in range(60)
+    ]
+    driver.advance(clock, start + timedelta(days=30))
+    client.call("POST", "/v1/events", body=events[:50])
+    cancelled = {"customer": customer, "source": "test", "id": "7", "cancel": True}
+    client.call("POST", "/v1/events/correction", body=cancelled, headers=once())
+    driver.advance(clock, start + timedelta(days=31, hours=1))
+    client.call("POST", "/v1/events", body=events[50:])
+    driver.advance(clock, start + timedelta(days=59, hours=1))
+    invoices = client.call("GET", f"/v1/customers/{customer}/invoices")["data"]
+    periods = [each for each in invoices if each["kind"] == "period"]
+    counts = [
+        (line["late"], line["events"]["count"])
+        for invoice in periods
+        for line in invoice["lines"]
+        if line.get("meter") == "tokens" and line["type"] == "usage"
+    ]
+    assert sorted(counts) == [(False, 24), (False, 25), (True, 5), (True, 5)]
+
+    def meterline(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return run(local_stack, tmp_path, *arguments)
+
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    count = f"SELECT count(*) AS n FROM archived_events WHERE customer = '{customer}'"
+    while json.loads(meterline("sql", count, "--output", "json").stdout)[0]["n"] < 61:
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    for number, invoice in enumerate(periods):
+        exports = (["invoice", "export"], ["events", "export", "--invoice"])
+        files = [tmp_path / f"invoice{number}.json", tmp_path / f"events{number}.ndjson"]
+        for file, export in zip(files, exports, strict=True):
+            file.write_text(meterline(*export, invoice["id"]).stdout)
+        for proof in (files[1], tmp_path / "meterline"):
+            verified = meterline("verify", str(files[0]), str(proof))
+            assert verified.stdout.startswith("EQUAL"), verified.stdout + verified.stderr
