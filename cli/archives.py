@@ -11,9 +11,8 @@ from urllib.parse import quote
 
 from cli.client import ClientError, UsageError
 from cli.deployment import aws_client, deployment
-from cli.exported_events import DAMAGE
 from shared.domain.events import UsageEvent
-from shared.services.archive import EVENTS, FILE_SUFFIX, event_line, lines_of, read_line
+from shared.services.archive import DAMAGE, EVENTS, FILE_SUFFIX, event_line, lines_of, read_line
 
 PARTITION = re.compile(rf"(?:^|/){EVENTS}/dt=(\d{{4}}-\d\d-\d\d)/[^/]+{re.escape(FILE_SUFFIX)}$")
 
@@ -88,7 +87,7 @@ def archive_at(place: Path) -> list[Path]:
     Raises: UsageError for a folder without any.
     """
     if place.is_dir():
-        if files := Folder(place).files(Days()):
+        if files := Folder(place.absolute()).files(Days()):
             return files
         raise UsageError(f"{place} holds no file of an archive ({EVENTS}/dt=DAY/*{FILE_SUFFIX})")
     return [place] if PARTITION.search(place.absolute().as_posix()) else []
@@ -101,8 +100,10 @@ def events_once(files: Iterable[Path], customer: str) -> Iterator[UsageEvent]:
     """
     seen: set[bytes] = set()
     for event in (event for file in files for event in archived_events(file)):
+        if event.customer != customer:
+            continue
         digest = hashlib.sha256(event_line(event).text).digest()
-        if event.customer == customer and digest not in seen:
+        if digest not in seen:
             seen.add(digest)
             yield event
 

@@ -1,7 +1,6 @@
 """Files of `meterline events export`, read back: each event, and what became of it."""
 
 import gzip
-import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,10 +12,8 @@ from shared.domain.corrections import History, correct
 from shared.domain.errors import MeterlineError
 from shared.domain.events import Correction, UsageEvent
 from shared.domain.proof import Fate
+from shared.services.archive import DAMAGE
 from shared.wire.strict_json import loads
-
-# What is raised where a gzip file is cut short or changed.
-DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def read_events(file: Path) -> Iterator[tuple[UsageEvent, Fate]]:

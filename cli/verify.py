@@ -21,6 +21,10 @@ from shared.domain.proof import COUNTED, Document, UnprovableError
 from shared.domain.verification import Difference, verify
 from shared.wire.strict_json import loads
 
+DEDUCED = """
+The archive tells of no event whether it came late or was in quarantine. Where that cannot be
+deduced, verify with what `meterline events export --invoice` gives."""
+
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the command."""
@@ -41,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints EQUAL, or NOT EQUAL and what differs. Exit status 1 if not equal."""
     document = _read_invoice(arguments.invoice)
     try:
-        differences = list(_differences(document, arguments.events))
+        archives = [archive_at(place) for place in arguments.events]
+        differences = list(_differences(document, arguments.events, archives))
     except MeterlineError as error:
         raise ClientError(f"{arguments.invoice}: {error.detail}") from error
     name = printable(f"invoice {document.get('number')} of {document.get('customer')}")
@@ -52,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"NOT EQUAL: {name}")
     rows = [[d.place, d.stated, d.computed] for d in differences]
     print(table(["where", "invoice says", "recomputed"], rows))
+    if any(archives):
+        print(DEDUCED)
     return 1
 
 
@@ -65,19 +72,20 @@ def _read_invoice(file: Path) -> dict[str, Any]:
     return document
 
 
-def _differences(document: Document, places: Sequence[Path]) -> Iterator[Difference]:
-    """What differs from the events at the places.
+def _differences(
+    document: Document, places: Sequence[Path], archives: Sequence[Sequence[Path]]
+) -> Iterator[Difference]:
+    """What differs from the events at the places, each with the archive's files there.
 
     Raises: ClientError, UsageError; UnprovableError if the document is no invoice.
     """
-    of_archive = [file for place in places for file in archive_at(place)]
-    if not of_archive:
+    if not any(archives):
         yield from verify(document, chain.from_iterable(map(read_events, places)))
         return
-    if not all(map(archive_at, places)):
+    if not all(archives):
         raise UsageError("some hold exported events, others an archive's: verify them apart")
-    # The events are read twice, as there may be more than memory holds.
-    customer = str(document.get("customer"))
+    # The events are read twice rather than kept: only what tells them apart is.
+    of_archive, customer = list(chain.from_iterable(archives)), str(document.get("customer"))
     try:
         deduction = deduce(document, events_once(of_archive, customer))
     except (LookupError, TypeError, ValueError) as error:

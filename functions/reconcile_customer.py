@@ -25,6 +25,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Reconciles each message's customer; failed ones come back, unfinished ones are sent anew."""
     out_of_time = deadline(context, RESERVED_MILLISECONDS)
     failures: list[dict[str, str]] = []
+    busy: dict[str, tuple[str, ...]] = {}
     for message in event["Records"]:
         order = json.loads(message["body"])
         customer = order["customer"]
@@ -38,20 +39,23 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             failures.append({"itemIdentifier": message["messageId"]})
             continue
         report(result)
-        make_ready(customer, result.busy, out_of_time)
+        busy[customer] = result.busy
         ask_where_due(runtime(), [account] if account else [])
+    for customer, meters in busy.items():
+        make_ready(customer, meters, out_of_time)
     count("reconcile_customer", {"ReconciliationDelayed": len(failures)})
     return {"batchItemFailures": failures}
 
 
 def make_ready(customer: str, meters: Iterable[str], out_of_time: IsOver) -> None:
-    """Rolls up the days of meters with very much usage, so that no question has to."""
+    """Rolls up the days of meters with very much usage, so that no question has to.
+
+    Questions are answered without, and the next day's pass tries again: whatever fails here must
+    not bring back what was reconciled.
+    """
     for meter in meters:
-        if out_of_time():
-            return
         try:
-            runtime().usage_queries.make_ready(meter, customer)
-        except MeterlineError as error:
-            # Questions are answered all the same. The next day's pass tries again.
-            told = {"customer": customer, "meter": meter, "error": error.detail}
+            runtime().usage_queries.make_ready(meter, customer, out_of_time)
+        except Exception as error:  # noqa: BLE001
+            told = {"customer": customer, "meter": meter, "error": repr(error)}
             logger.warning("days not rolled up", extra=told)

@@ -39,6 +39,8 @@ LineKind = Literal[
 ]
 InvoiceKind = Literal["start", "change", "period", "add_on"]
 InvoiceStatus = Literal["draft", "finalized"]
+# Invoices of test clocks have numbers of their own.
+TEST_SERIES = "TEST-"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ SETTLES_AFTER = timedelta(hours=48)
 NOTED_AFTER = timedelta(hours=47)
 # Then a copy is made anew: what a lost note leaves wrong is wrong for no longer.
 HOLDS_FOR = timedelta(days=7)
-# When a day has been over for so long, no event of it comes in any more, and it was reconciled for
-# the last time. A copy read since then holds until a change is noted.
+# When a day has been over for so long, only redrives and backfills change it: a copy holds longer.
 CLOSES_AFTER = timedelta(days=40)
+CLOSED_HOLDS_FOR = timedelta(days=62)
 
 
 class DayKey(NamedTuple):
@@ -52,8 +52,8 @@ class UsageDay:
         if self.read_at is None:
             return self
         closed = self.read_at >= self.key.day + DAY + CLOSES_AFTER
-        held = closed or now < self.read_at + HOLDS_FOR
-        return self if held else UsageDay(self.key, self.changes)
+        holds_until = self.read_at + (CLOSED_HOLDS_FOR if closed else HOLDS_FOR)
+        return self if now < holds_until else UsageDay(self.key, self.changes)
 
 
 def settled(day: datetime, now: datetime) -> bool:

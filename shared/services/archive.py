@@ -8,6 +8,7 @@ and whoever reads takes each identity (customer, source, id) once, at its most c
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,8 @@ from shared.domain.events import (
 EVENTS = "events"
 QUARANTINE = "quarantine"
 FILE_SUFFIX = ".ndjson.gz"
+# What is raised where a gzip file is cut short or changed.
+DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 # Higher levels take three times as long for a few percent.
 COMPRESSION_LEVEL = 6
 
@@ -100,7 +103,13 @@ def read_line(text: bytes) -> UsageEvent:
     Raises: LookupError, TypeError, ValueError for a line that is none.
     """
     line = json.loads(text)
-    sent_at, recorded_at = utc_time(line["received_at"]), utc_time(line["recorded_at"])
+    sent_at = utc_time(line["received_at"])
+    # Lines of older versions do not tell: of events as sent it is the same.
+    recorded_at = utc_time(line.get("recorded_at", line["received_at"]))
+    data = json.loads(line["data"], parse_int=Decimal, parse_float=Decimal)
+    occurred_at = utc_time(line["occurred_at"])
+    if not isinstance(data, dict) or None in (occurred_at.tzinfo, recorded_at.tzinfo):
+        raise TypeError("data is an object, and every time has a zone")
     number, is_replacement = divmod(line["corrections"] + 1, 2)
     role: CorrectionRole = "replacement" if is_replacement else "reversal"
     return UsageEvent(
@@ -108,10 +117,10 @@ def read_line(text: bytes) -> UsageEvent:
         source=line["source"],
         id=line["id"],
         type=line["type"],
-        occurred_at=utc_time(line["occurred_at"]),
+        occurred_at=occurred_at,
         received_at=recorded_at,
         catalogue_version=line["catalogue_version"],
-        data=json.loads(line["data"], parse_int=Decimal, parse_float=Decimal),
+        data=data,
         extensions=line["extensions"],
         correction=Correction(number, role, "", recorded_at, sent_at) if number else None,
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from shared.domain.customers import Subscription
 from shared.domain.invoice_document import document_hash, invoice_document
-from shared.domain.invoices import Invoice
+from shared.domain.invoices import TEST_SERIES, Invoice
 from shared.services.changes import PutInvoice
 from shared.services.store import BillingStore
 
@@ -15,7 +15,7 @@ def invoice_series(terms: Subscription) -> str:
 
     Each test clock has its own, so that trying things out leaves no gap in the real one.
     """
-    return f"TEST-{terms.test_clock}" if terms.test_clock else "INV"
+    return f"{TEST_SERIES}{terms.test_clock}" if terms.test_clock else "INV"
 
 
 def finalize(

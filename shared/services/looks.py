@@ -1,5 +1,6 @@
 """What a look at one customer's numbers found."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -52,8 +53,8 @@ class Look:
     `hours` and `registers` are those of `spans`, which were read. `young` are the hours that had
     events too young to judge by, `corrected` the keys of events that have corrections. `anew` are
     quarters of an hour whose reversals took values back that are still kept. `unsettled`: writes
-    were under way, so that hours and account could not be compared. `busy` are the meters with more
-    items than a question should read by the hour. `is_over` ends it while it reads.
+    were under way, so that hours and account could not be compared. `items` counts what was read of
+    each meter. `is_over` ends it while it reads.
     """
 
     account: Account
@@ -69,7 +70,7 @@ class Look:
     corrected: set[str] = field(default_factory=set)
     anew: dict[datetime, set[str]] = field(default_factory=dict)
     unsettled: bool = False
-    busy: set[str] = field(default_factory=set)
+    items: Counter[str] = field(default_factory=Counter)
 
     @property
     def right(self) -> bool:

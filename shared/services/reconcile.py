@@ -7,7 +7,8 @@ in any more. Every pass goes on where the last one stopped.
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -35,7 +36,7 @@ from shared.services.reconciliation import (
 from shared.services.recounting import Recounting
 from shared.services.repairing import ACTOR, Repairing
 from shared.services.store import BarrierStore, BillingStore, CatalogueSource, Clock
-from shared.services.usage_days import READY_FOR
+from shared.services.usage_days import READY_FOR, busy_meters
 
 MAX_ATTEMPTS = 100  # looks at one span; each that finds something repairs a part of it
 MAX_STANDSTILLS = 20
@@ -200,7 +201,7 @@ class Reconciler:
         alone = [h for h in note.postponed if not any(start <= h < end for start, end in days)]
         todo = [*((hour, hour + HOUR) for hour in alone), *days]
         young: set[datetime] = set()
-        busy = {meter: at for meter, at in note.busy.items() if at > now - READY_FOR}
+        items, read = Counter[str](), timedelta()
         while todo:
             look = self._judge(customer.key, todo, now, result, out_of_time)
             if look is None or result.findings:
@@ -208,21 +209,19 @@ class Reconciler:
                 break
             result.repaired += self.check_backfills(customer, look.spans)
             young |= look.young
-            busy |= dict.fromkeys(look.busy, now)
+            items += look.items
+            read += sum((end - start for start, end in look.spans), timedelta())
             todo = todo[len(look.spans) :]
         # What was not reached is left for the next pass.
         reached = next((start for start, _ in todo if start not in alone), ahead)
         young |= {start for start, _ in todo if start in alone}
         judged = max(judged, min(reached, until))
         settled = max(settled, min(reached, closed_until))
-        kept = sorted(hour for hour in young if hour < judged)
-        if len(kept) > MAX_POSTPONED:  # From the first one left out on, all is judged again.
-            judged, kept = kept[MAX_POSTPONED], kept[:MAX_POSTPONED]
-            settled = min(settled, judged)
-        # A test clock's customer has no days that are long over.
-        result.busy = tuple(sorted(busy)) if on_machine_clock else ()
-        hours = replace(note, judged_until=judged, settled_until=settled, postponed=tuple(kept))
-        return replace(hours, busy=busy)
+        busy = {meter: at for meter, at in note.busy.items() if at > now - READY_FOR}
+        if on_machine_clock:  # On others no day is ever long over.
+            busy |= dict.fromkeys(busy_meters(items, read), now)
+        result.busy = tuple(sorted(busy))
+        return _postponing(replace(note, busy=busy), young, judged, settled)
 
     def _judge(
         self, key: str, spans: Sequence[Span], now: datetime, result: Pass, is_over: IsOver
@@ -305,3 +304,14 @@ class Reconciler:
         moment = next_due(account, grants, self.repairing.grace)
         if moment <= judged and not self.barriers.has_passed(key, due_token(moment)):
             self.barriers.mark_passed(key, due_token(moment))
+
+
+def _postponing(
+    note: Reconciliation, young: Iterable[datetime], judged: datetime, settled: datetime
+) -> Reconciliation:
+    """The note of what was judged up to there, but for young hours."""
+    kept = sorted(hour for hour in young if hour < judged)
+    if len(kept) > MAX_POSTPONED:  # From the first one left out on, all is judged again.
+        judged, kept = kept[MAX_POSTPONED], kept[:MAX_POSTPONED]
+        settled = min(settled, judged)
+    return replace(note, judged_until=judged, settled_until=settled, postponed=tuple(kept))

@@ -7,7 +7,7 @@ than what is judged, and shows as young, or as a version that has moved on.
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shared.domain.accounts import Phase
 from shared.domain.distinct import DistinctValue
@@ -41,9 +41,7 @@ from shared.services.looks import (
 from shared.services.phase_check import PhaseCheck
 from shared.services.reconciliation import RawEvents
 from shared.services.store import CLOSED_PHASES_READ, BillingStore, CatalogueSource
-from shared.services.usage_days import busy_meters
 
-HOUR = timedelta(hours=1)
 # A look takes no more days than have about so many events, which a pass reads in a minute.
 MAX_EVENTS = 100_000
 MAX_EVENTS_IN_SECONDS = 10_000
@@ -123,7 +121,8 @@ class Recounting:
         Returns how many events there are.
         """
         hours, values = self._hours(look, start, end)
-        look.busy |= busy_meters([*hours, *values], (end - start) / HOUR)
+        look.items.update(hour.key.meter for hour in hours)
+        look.items.update(value.key.meter for value in values)
         look.hours |= {hour.key: hour for hour in hours}
         events = 0
         counted: dict[Slot, Quarter] = {}

@@ -6,18 +6,23 @@ from datetime import datetime, timedelta
 
 from shared.domain.catalogue import Meter
 from shared.domain.customers import Customer
-from shared.domain.days import floor_day
 from shared.domain.errors import InvalidError, NotFoundError, Problem
 from shared.domain.periods import Period
 from shared.domain.quarters import next_quarter
 from shared.domain.usage_answers import CUSTOMER, Kept, Rows, Shape, usage_answer
-from shared.domain.usage_days import SETTLES_AFTER, UsageDay
+from shared.domain.usage_days import UsageDay
 from shared.domain.usage_windows import Window, on_quarter, usage_windows
 from shared.services.audience import Budget, OverBudgetError
+from shared.services.looks import IsOver
 from shared.services.segments import SegmentStore, all_customers, named_segment
 from shared.services.spread import Spread
 from shared.services.standing import Books, Standing
-from shared.services.usage_days import READY_FOR, WORTH_ROLLING_UP, DayReads
+from shared.services.usage_days import (
+    READY_AHEAD,
+    WORTH_ROLLING_UP,
+    DayReads,
+    weeks_to_make_ready,
+)
 
 MAX_SPAN = timedelta(days=3660)
 MAX_ROWS = 10_000
@@ -182,7 +187,7 @@ class UsageQueries:
         asked: Period,
         days: Mapping[datetime, UsageDay],
         *,
-        worth: int | None = WORTH_ROLLING_UP,
+        roll_up_from: int | None = WORTH_ROLLING_UP,
     ) -> Sequence[Kept]:
         """What was kept in the days that `asked` touches.
 
@@ -196,22 +201,24 @@ class UsageQueries:
             return list(self.kept(meter, [customer], stretch, budget))
 
         if customer.test_clock is not None:
-            worth = None
-        kept = self.days.kept(asked, days, by_hour, worth=worth)
+            roll_up_from = None
+        kept = self.days.kept(asked, days, by_hour, roll_up_from=roll_up_from)
         copied = (len(day.kept) for day in days.values() if day.kept is not None)
         _spend(budget, sum(copied))
         return kept
 
-    def make_ready(self, meter_key: str, customer_key: str) -> None:
+    def make_ready(self, meter_key: str, customer_key: str, out_of_time: IsOver) -> None:
         """Rolls up a busy customer's settled days before anybody asks about them.
 
         Raises: InvalidError for an unknown meter, and for more usage than an answer is made of.
         """
-        meter, now = self.meter(meter_key), self.books.clock.now()
-        settled = Period(floor_day(now - READY_FOR), floor_day(now - SETTLES_AFTER))
-        customer, days = self.days.opening(customer_key, meter.key, settled)
-        if customer is not None:
-            self._kept_in_days(meter, customer, settled, days, worth=1)
+        meter = self.meter(meter_key)
+        for week in weeks_to_make_ready(self.books.clock.now()):
+            if out_of_time():
+                return
+            customer, days = self.days.opening(customer_key, meter.key, week, READY_AHEAD)
+            if customer is not None:
+                self._kept_in_days(meter, customer, week, days, roll_up_from=0)
 
     def _read_all(
         self, meter: Meter, reads: Sequence[tuple[str, Period]], budget: Budget

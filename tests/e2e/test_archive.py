@@ -38,7 +38,7 @@ def run(local_stack: LocalStack, cache: Path, *arguments: str) -> subprocess.Com
     )
 
 
-def once() -> dict[str, str]:
+def its_own_key() -> dict[str, str]:
     return {"Idempotency-Key": uuid.uuid4().hex}
 
 
@@ -100,7 +100,7 @@ def test_an_invoice_is_proven_by_its_events_and_by_the_archive(
     clock = driver.create_clock(start)
     client.call("PUT", f"/v1/customers/{customer}", body={"name": "P", "test_clock": clock})
     plan = {"action": "change", "plan": "pro"}
-    client.call("POST", f"/v1/customers/{customer}/subscription", body=plan, headers=once())
+    client.call("POST", f"/v1/customers/{customer}/subscription", body=plan, headers=its_own_key())
     at = [(start + number * timedelta(hours=9)).isoformat() for number in range(60)]
     data = [{"tokens": 7 * number, "model": ("large", "small")[number % 2]} for number in range(60)]
     events = [
@@ -111,7 +111,7 @@ def test_an_invoice_is_proven_by_its_events_and_by_the_archive(
     driver.advance(clock, start + timedelta(days=30))
     client.call("POST", "/v1/events", body=events[:50])
     cancelled = {"customer": customer, "source": "test", "id": "7", "cancel": True}
-    client.call("POST", "/v1/events/correction", body=cancelled, headers=once())
+    client.call("POST", "/v1/events/correction", body=cancelled, headers=its_own_key())
     driver.advance(clock, start + timedelta(days=31, hours=1))
     client.call("POST", "/v1/events", body=events[50:])
     driver.advance(clock, start + timedelta(days=59, hours=1))

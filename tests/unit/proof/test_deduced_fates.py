@@ -20,9 +20,10 @@ from tests.support.builders import APRIL, DAY, HOUR, MARCH, MAY, a_catalogue, a_
 
 MODELS = ("small", "large")
 CATALOGUE = a_catalogue(a_plan())
-# March is closed a quarter of an hour after the grace, April at once when its own is over.
-MARCH_CLOSED = APRIL + HOUR + timedelta(minutes=15)
-APRIL_CLOSED = MAY + HOUR
+# March's close is due after the grace, and delayed by a quarter of an hour; April's is not.
+MARCH_DUE, APRIL_DUE = APRIL + HOUR, MAY + HOUR
+MARCH_CLOSED = MARCH_DUE + timedelta(minutes=15)
+APRIL_CLOSED = APRIL_DUE
 
 Documents = tuple[dict[str, Any], dict[str, Any]]
 
@@ -55,21 +56,26 @@ def a_history(random: Random) -> list[UsageEvent]:
     return sorted(entries, key=lambda entry: entry.received_at)
 
 
-def billed(entries: Sequence[UsageEvent], series: str = "INV") -> Documents:
-    """March's and April's invoices. Each is closed when what was recorded before is applied."""
+def billed(
+    entries: Sequence[UsageEvent], series: str = "INV", aside: Sequence[UsageEvent] = ()
+) -> Documents:
+    """March's and April's invoices. Each is closed when what was recorded before is applied.
+
+    What is put aside is applied as the first thing after March was closed, as redriven.
+    """
     books = Books.open(CATALOGUE, MARCH)
     documents: list[dict[str, Any]] = []
     start = MARCH - 40 * DAY
-    for closed_at in (MARCH_CLOSED, APRIL_CLOSED):
-        batch = [e for e in entries if start <= e.received_at < closed_at]
-        books.apply([a_record(e, n, CATALOGUE) for n, e in enumerate(batch, len(documents) * 999)])
+    for due_at, closed_at in ((MARCH_DUE, MARCH_CLOSED), (APRIL_DUE, APRIL_CLOSED)):
+        batch = [e for e in entries if start <= e.received_at < closed_at and e not in aside]
+        redriven = aside if documents else ()
+        numbered = enumerate([*redriven, *batch], len(documents) * 9999)
+        books.apply([a_record(event, number, CATALOGUE) for number, event in numbered])
         books.open_next()
-        # It is finalized some minutes later: meanwhile the streams run dry.
-        finalized_at = closed_at + timedelta(minutes=10)
-        invoice = books.close(finalized_at).invoice
+        invoice = books.close(due_at).invoice
         assert invoice is not None
         name = f"{series}-{len(documents) + 1}"
-        document = invoice_document(replace(invoice, number=name, finalized_at=finalized_at))
+        document = invoice_document(replace(invoice, number=name, finalized_at=due_at))
         documents.append({**document, "hash": document_hash(document)})
         start = closed_at
     return documents[0], documents[1]
@@ -147,3 +153,30 @@ def test_what_was_recorded_in_time_and_not_billed_is_named() -> None:
     document, _ = billed(entries)
     aside = sent(77, MARCH + DAY, MARCH + DAY)
     assert differences(document, [*entries, aside]) == [Difference("77", "not billed", "in time")]
+
+
+def unbilled(document: dict[str, Any], entries: Sequence[UsageEvent]) -> set[str]:
+    found = differences(document, entries)
+    assert {each.stated for each in found} <= {"not billed"}, found
+    return {each.place for each in found}
+
+
+def test_what_was_redriven_or_repaired_late_is_named_once_and_proven_afterwards() -> None:
+    march = [sent(n, MARCH + n * HOUR, MARCH + n * HOUR) for n in range(100)]
+    late = [sent(200 + n, MARCH + n * DAY, APRIL + 3 * DAY) for n in range(3)]
+    april = [sent(300 + n, APRIL + n * HOUR, APRIL + n * HOUR) for n in range(20)]
+    everything = [*march, *late, *april]
+    for aside in ([march[50]], [march[20], march[80]], march[30:70]):
+        first, second = billed(everything, aside=aside)
+        assert unbilled(first, everything) == {event.id for event in aside}
+        assert differences(second, everything) == []
+        for document, events in ((first, everything), (second, everything)):
+            tampered = [e for e in events if e is not march[5]]
+            assert any(d.stated != "not billed" for d in differences(document, tampered))
+
+
+def test_where_it_cannot_be_deduced_the_lines_differ() -> None:
+    march = [sent(n, MARCH + n * HOUR, MARCH + n * HOUR) for n in range(100)]
+    document, _ = billed(march, aside=[march[20], march[50], march[80]])
+    places = {each.place for each in differences(document, march)}
+    assert any(place.endswith(": events") for place in places)

@@ -13,6 +13,7 @@ from shared.domain.events import UsageEvent
 from shared.domain.periods import Period
 from shared.domain.usage_answers import Kept, Shape, usage_answer
 from shared.domain.usage_days import (
+    CLOSED_HOLDS_FOR,
     CLOSES_AFTER,
     HOLDS_FOR,
     NOTED_AFTER,
@@ -29,9 +30,12 @@ from shared.services.changes import CreateCustomer
 from shared.services.spread import one_by_one
 from shared.services.usage_days import (
     BUSY_ITEMS_AN_HOUR,
+    READY_AHEAD,
+    READY_FOR,
     WORTH_ROLLING_UP,
     DayReads,
     busy_meters,
+    weeks_to_make_ready,
 )
 from tests.fakes.billing_store import MemoryBillingStore
 from tests.fakes.clocks import SettableClock
@@ -67,10 +71,10 @@ class Metering:
         self.reads.append(stretch)
         return [item for item in self.kept if stretch.start <= instant(item) < stretch.end]
 
-    def ask(self, span: Period, worth: int | None = WORTH_ROLLING_UP) -> list[Kept]:
+    def ask(self, span: Period, least: int | None = WORTH_ROLLING_UP) -> list[Kept]:
         _, days = self.days.opening("ada", "m", span)
         self.reads.clear()
-        return self.days.kept(span, days, self.by_hour, worth=worth)
+        return self.days.kept(span, days, self.by_hour, roll_up_from=least)
 
 
 def instant(item: Kept) -> datetime:
@@ -161,7 +165,7 @@ def test_little_usage_is_never_rolled_up() -> None:
 
 def test_nothing_is_rolled_up_of_a_customer_whose_usage_can_be_deleted() -> None:
     metering = Metering(ORIGIN + 12 * DAY, busy(12))
-    metering.ask(Period(ORIGIN, ORIGIN + 12 * DAY), worth=None)
+    metering.ask(Period(ORIGIN, ORIGIN + 12 * DAY), least=None)
     assert metering.copies.days == {}
 
 
@@ -178,24 +182,48 @@ def test_a_copy_is_made_anew_after_a_week() -> None:
     assert metering.reads == []
 
 
-def test_a_copy_of_a_day_that_gets_no_more_usage_holds_until_a_change_is_noted() -> None:
+def test_a_copy_of_a_day_that_gets_no_more_usage_holds_longer() -> None:
     metering = Metering(ORIGIN + DAY + CLOSES_AFTER - HOUR, busy(2))
     span = Period(ORIGIN, ORIGIN + 2 * DAY)
     metering.ask(span)
     metering.clock.at += HOLDS_FOR
     assert same(metering.ask(span), metering.kept)
     assert metering.reads == [span]
-    metering.clock.at += 400 * DAY
+    metering.clock.at += CLOSED_HOLDS_FOR - HOUR
     assert same(metering.ask(span), metering.kept)
     assert metering.reads == []
     metering.copies.note_changes([DayKey("ada", "m", ORIGIN)])
     metering.ask(span)
     assert metering.reads == [Period(ORIGIN, ORIGIN + DAY)]
+    metering.clock.at += HOUR
+    metering.ask(span)
+    assert metering.reads == [Period(ORIGIN + DAY, span.end)]
 
 
-def test_a_meter_is_busy_with_more_items_an_hour_than_a_months_page_holds() -> None:
-    for models, wanted in ((BUSY_ITEMS_AN_HOUR, set()), (BUSY_ITEMS_AN_HOUR + 1, {"m"})):
-        assert busy_meters(busy(1, models), 24) == wanted
+def test_a_meter_is_busy_with_more_items_than_a_months_page_holds_at_that_rate() -> None:
+    most = BUSY_ITEMS_AN_HOUR * 24
+    assert busy_meters({"m": most + 1, "n": most}, DAY) == {"m"}
+    assert busy_meters({"m": most + 1}, HOUR) == {"m"}
+    assert busy_meters({"m": most + 1}, DAY + HOUR) == set()
+
+
+def test_weeks_are_made_ready_from_the_newest_settled_day_back_over_two_months() -> None:
+    weeks = list(weeks_to_make_ready(ORIGIN + 5 * HOUR))
+    assert weeks[0] == Period(ORIGIN - 9 * DAY, ORIGIN - 2 * DAY)
+    assert [week.end for week in weeks[1:]] == [week.start for week in weeks[:-1]]
+    assert weeks[-1].start == ORIGIN - READY_FOR
+
+
+def test_copies_that_lapse_before_the_next_days_pass_are_made_anew() -> None:
+    metering = Metering(ORIGIN + 12 * DAY, busy(4))
+    span = Period(ORIGIN, ORIGIN + 4 * DAY)
+    metering.ask(span)
+    metering.clock.at += HOLDS_FOR - DAY
+    kept = [metering.days.opening("ada", "m", span, ahead)[1] for ahead in (HOUR, READY_AHEAD)]
+    assert [[day.kept is None for day in days.values()] for days in kept] == [
+        [False] * 4,
+        [True] * 4,
+    ]
 
 
 def test_days_of_another_span_are_left_alone() -> None:
