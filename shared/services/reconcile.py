@@ -49,14 +49,14 @@ HOUR = timedelta(hours=1)
 class Pass:
     """What one pass over a customer came to; `finished` False asks for another.
 
-    `busy` are the meters whose days are to be kept rolled up for questions.
+    `busy` are the meters whose days are to be kept rolled up for questions: nothing that was found.
     """
 
     repaired: int = 0
     spanned: int = 0
     findings: list[str] = field(default_factory=list)
     finished: bool = True
-    busy: tuple[str, ...] = ()
+    busy: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
