@@ -75,7 +75,7 @@ def event_line(event: UsageEvent) -> ArchiveLine:
         "received_at": received_at,
         "recorded_at": utc_text(event.received_at),
         "catalogue_version": event.catalogue_version,
-        "corrections": corrections_before(event),
+        "corrections": _corrections_before(event),
         "data": canonical_json(event.data),
         "properties": {
             name: dimension_text(value) for name, value in event.data.items() if value is not None
@@ -90,7 +90,7 @@ def received(event: UsageEvent) -> datetime:
     return event.correction.sent_at if event.correction else event.received_at
 
 
-def corrections_before(event: UsageEvent) -> int:
+def _corrections_before(event: UsageEvent) -> int:
     """The `corrections` of the line of an event, or of an entry that corrects one."""
     if event.correction is None:
         return 0

@@ -6,10 +6,13 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from cli.client import Client
 from local.demo.drive import Driver
@@ -21,21 +24,29 @@ EVENTS = 250
 PATIENCE_SECONDS = 60
 
 
-def run(local_stack: LocalStack, cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def meterline(local_stack: LocalStack, tmp_path: Path) -> Command:
     """The command line, with a folder of its own for what it downloads."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "METERLINE_LOCAL_DIR": str(local_stack.home.path),
-        "XDG_CACHE_HOME": str(cache),
+        "XDG_CACHE_HOME": str(tmp_path),
     }
-    return subprocess.run(
-        [sys.executable, "-m", "cli", *arguments],
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=REPOSITORY,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
 
 
 def its_own_key() -> dict[str, str]:
@@ -43,7 +54,7 @@ def its_own_key() -> dict[str, str]:
 
 
 def test_events_are_archived_once_and_say_the_same_as_usage(
-    stack: dict[str, str], local_stack: LocalStack, tmp_path: Path
+    stack: dict[str, str], meterline: Command
 ) -> None:
     customer = f"archived-{uuid.uuid4().hex}"
     client = Client(stack["url"], stack["admin_key"])
@@ -60,9 +71,6 @@ def test_events_are_archived_once_and_say_the_same_as_usage(
     ]
     for sent in (events[:100], events, events[200:]):  # Resends count once here as well.
         client.call("POST", "/v1/events", body=sent)
-
-    def meterline(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return run(local_stack, tmp_path, *arguments)
 
     def asked(query: str) -> list[dict[str, Any]]:
         answer = meterline("sql", query, "--output", "json")
@@ -92,7 +100,7 @@ def test_events_are_archived_once_and_say_the_same_as_usage(
 
 
 def test_an_invoice_is_proven_by_its_events_and_by_the_archive(
-    stack: dict[str, str], local_stack: LocalStack, tmp_path: Path
+    stack: dict[str, str], meterline: Command, tmp_path: Path
 ) -> None:
     customer = f"proven-{uuid.uuid4().hex}"
     client = Client(stack["url"], stack["admin_key"])
@@ -124,9 +132,6 @@ def test_an_invoice_is_proven_by_its_events_and_by_the_archive(
         if line.get("meter") == "tokens" and line["type"] == "usage"
     ]
     assert sorted(counts) == [(False, 24), (False, 25), (True, 5), (True, 5)]
-
-    def meterline(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return run(local_stack, tmp_path, *arguments)
 
     deadline = time.monotonic() + PATIENCE_SECONDS
     count = f"SELECT count(*) AS n FROM archived_events WHERE customer = '{customer}'"
